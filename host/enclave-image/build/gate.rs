@@ -1,0 +1,116 @@
+//! What an image must be to be entered as an enclave: checked on the finished bytes, because a
+//! dependency that links against libc, or asks the processor who it is, does so silently.
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use object::elf::{
+    DT_JMPREL, DT_NEEDED, DT_NULL, DT_REL, DT_RELA, DT_RELASZ, DT_RELR, ET_DYN, FileHeader64, PF_X,
+    PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS, ProgramHeader64, R_X86_64_RELATIVE, Rela64,
+};
+use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, Rela as _};
+use object::{LittleEndian as LE, Object as _, ObjectSymbol as _};
+
+type Header = FileHeader64<LE>;
+type Segment = ProgramHeader64<LE>;
+
+/// Bytes of one-byte nops after each ENCLU, room for the emulator's patch.
+const NOPS_AFTER_ENCLU: usize = 13;
+
+/// Checks the whole image; the error names what was found, and where.
+pub fn check(image: &[u8]) -> Result<(), String> {
+    let header = Header::parse(image).map_err(|e| format!("no ELF64 file: {e}"))?;
+    if header.e_type(LE) != ET_DYN {
+        return Err(format!("ELF type {} instead of a static PIE", header.e_type(LE)));
+    }
+    let segments = header.program_headers(LE, image).map_err(|e| e.to_string())?;
+    for segment in segments {
+        match segment.p_type(LE) {
+            PT_INTERP => return Err("it has an interpreter".into()),
+            PT_TLS => return Err("it has thread-local storage".into()),
+            PT_DYNAMIC => dynamic(image, segments, segment)?,
+            PT_LOAD if segment.p_flags(LE).contains(PF_X) => {
+                let code = segment.data(LE, image).map_err(|()| "a segment is cut off")?;
+                instructions(code, segment.p_vaddr(LE))?;
+            }
+            _ => {}
+        }
+    }
+    undefined_symbols(image)
+}
+
+fn dynamic(image: &[u8], segments: &[Segment], segment: &Segment) -> Result<(), String> {
+    let entries = segment.dynamic(LE, image).map_err(|e| e.to_string())?.unwrap_or_default();
+    let entries = entries.iter().take_while(|e| e.d_tag(LE) != DT_NULL);
+    let (mut table, mut size) = (0, 0);
+    for entry in entries {
+        let value = entry.d_val(LE);
+        match entry.d_tag(LE) {
+            DT_NEEDED => return Err("it needs a shared library".into()),
+            DT_REL | DT_RELR | DT_JMPREL => return Err("it has relocations other than RELA".into()),
+            DT_RELA => table = value,
+            DT_RELASZ => size = value,
+            _ => {}
+        }
+    }
+    relocations(image, segments, table, size)
+}
+
+fn relocations(image: &[u8], segments: &[Segment], table: u64, size: u64) -> Result<(), String> {
+    if size == 0 {
+        return Ok(());
+    }
+    let bytes = segments
+        .iter()
+        .filter(|s| s.p_type(LE) == PT_LOAD)
+        .find_map(|s| s.data_range(LE, image, table, size).ok().flatten())
+        .ok_or_else(|| format!("the relocations at {table:#x} are not in the file"))?;
+    let count = bytes.len() / size_of::<Rela64<LE>>();
+    let (relocations, _) = object::slice_from_bytes::<Rela64<LE>>(bytes, count)
+        .map_err(|()| "the relocations are misaligned")?;
+    match relocations.iter().find(|r| r.r_type(LE, false) != R_X86_64_RELATIVE) {
+        None => Ok(()),
+        Some(r) => Err(format!("relocation {} at {:#x}", r.r_type(LE, false), r.r_offset(LE))),
+    }
+}
+
+fn undefined_symbols(image: &[u8]) -> Result<(), String> {
+    let file = object::File::parse(image).map_err(|e| e.to_string())?;
+    match file.symbols().chain(file.dynamic_symbols()).find(|s| s.is_undefined()) {
+        None => Ok(()),
+        Some(symbol) => Err(format!("undefined symbol {}", symbol.name().unwrap_or("?"))),
+    }
+}
+
+fn instructions(code: &[u8], address: u64) -> Result<(), String> {
+    let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if illegal(&instruction) {
+            return Err(format!("{:?} at {:#x}", instruction.mnemonic(), instruction.ip()));
+        }
+        if instruction.mnemonic() == Mnemonic::Enclu {
+            let after = code.get(decoder.position()..decoder.position() + NOPS_AFTER_ENCLU);
+            if after.is_none_or(|bytes| bytes.iter().any(|&b| b != 0x90)) {
+                return Err(format!("ENCLU at {:#x} without 13 nops after it", instruction.ip()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Instructions that fault inside an enclave (SDM volume 3D, "Illegal Instructions"), those that
+/// need a kernel, and those that would ask the untrusted processor for what it can do. Allowed, among
+/// others: rdtsc, rdrand, rdseed, xgetbv, wrfsbase, enclu.
+fn illegal(instruction: &Instruction) -> bool {
+    use Mnemonic as M;
+    let far = instruction.is_jmp_far() || instruction.is_call_far();
+    instruction.is_invalid()
+        || instruction.is_privileged()
+        || far
+        || matches!(instruction.mnemonic(), M::Cpuid | M::Getsec | M::Rdpmc | M::Vmcall | M::Vmfunc)
+        || matches!(instruction.mnemonic(), M::Sgdt | M::Sidt | M::Sldt | M::Str | M::Smsw)
+        || matches!(instruction.mnemonic(), M::In | M::Insb | M::Insw | M::Insd)
+        || matches!(instruction.mnemonic(), M::Out | M::Outsb | M::Outsw | M::Outsd)
+        || matches!(instruction.mnemonic(), M::Syscall | M::Sysenter | M::Retf | M::Iretq)
+        || matches!(instruction.mnemonic(), M::Int | M::Int1 | M::Int3 | M::Into)
+}

@@ -1,0 +1,8 @@
+//! The enclave image: the bytes that are measured, added page by page, and entered.
+//!
+//! The build script builds the workspace `enclave/` with a profile, flags and environment of its
+//! own, so that the bytes do not depend on how, or where, this crate is built. It refuses an image
+//! that asks a dynamic linker for anything, or holds an instruction that has no place in an enclave.
+
+/// The image, a static PIE (ELF64, x86-64) that relocates itself.
+pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/enclave-image"));

@@ -1,0 +1,2 @@
+//! `scone`.
+fn main() {}

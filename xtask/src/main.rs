@@ -1,0 +1,56 @@
+//! `cargo xtask`: the chores of this repository, the same on a desk and in CI.
+
+mod bench;
+mod cargo;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Builds everything: the enclave image, the command, the benchmarks' programs
+    Build,
+    /// Formatting, clippy, documentation and the repository's own rules
+    Check,
+    /// All tests, of the outside and of the enclave; further words go to the test runner
+    Test {
+        /// Options and filters of nextest (or of cargo test, when nextest is missing)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filters: Vec<String>,
+    },
+    /// Writes TCB.md anew
+    Tcb,
+    /// Start-up, memory and raw system calls against native runs
+    Bench(bench::Options),
+    /// What CI runs: check, then test
+    Ci,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Build => cargo::build(),
+        Chore::Check => cargo::check(),
+        Chore::Test { filters } => cargo::test(&filters),
+        Chore::Tcb => write_tcb(),
+        Chore::Bench(options) => bench::run(&options),
+        Chore::Ci => {
+            cargo::check()?;
+            cargo::test(&[])
+        }
+    }
+}
+
+fn write_tcb() -> Result<()> {
+    let path = xtask::root().join("TCB.md");
+    std::fs::write(&path, xtask::tcb::render()?).with_context(|| format!("{}", path.display()))?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
