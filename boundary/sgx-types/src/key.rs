@@ -17,7 +17,8 @@ pub struct KeyRequest {
     pub isv_svn: u16,
     /// Bits of the CET attributes that the key depends on.
     pub cet_attributes_mask: u8,
-    reserved1: u8,
+    /// Reserved: zero.
+    pub reserved1: u8,
     /// Processor version, at most the machine's own.
     pub cpu_svn: [u8; 16],
     /// Bits of the attributes that the key depends on.
@@ -28,7 +29,8 @@ pub struct KeyRequest {
     pub misc_mask: MiscSelect,
     /// Security version of the configuration, at most the enclave's own.
     pub config_svn: u16,
-    reserved2: [u8; 434],
+    /// Reserved: zero.
+    pub reserved2: [u8; 434],
 }
 layout!(
     KeyRequest: 512, key_name @ 0, key_policy @ 2, isv_svn @ 4, cet_attributes_mask @ 6,

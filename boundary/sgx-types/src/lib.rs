@@ -8,8 +8,7 @@
 //! Principles:
 //! - Layout and bits only: what a field *means* is decided by the crates that use it.
 //! - Every structure is `repr(C)` without padding and converts from and to bytes through
-//!   `zerocopy`, so that nobody needs `unsafe` to read one. Reserved fields are private; a
-//!   [`Default`] structure is all zero.
+//!   `zerocopy`, so that nobody needs `unsafe` to read one. A [`Default`] structure is all zero.
 //! - Sizes and offsets are asserted at compile time here, and checked against `sgx-isa` in the
 //!   tests.
 //! - A structure whose size is not a multiple of the alignment that its instruction demands (REPORT,

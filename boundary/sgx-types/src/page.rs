@@ -114,7 +114,8 @@ impl SecInfoFlags {
 pub struct SecInfo {
     /// Permissions, state and type.
     pub flags: SecInfoFlags,
-    reserved: [u64; 7],
+    /// Reserved: zero.
+    pub reserved: [u64; 7],
 }
 layout!(SecInfo: 64, flags @ 0, reserved @ 8);
 

@@ -14,15 +14,18 @@ pub struct TargetInfo {
     pub attributes: Attributes,
     /// CET attributes of the target.
     pub cet_attributes: u8,
-    reserved1: u8,
+    /// Reserved: zero.
+    pub reserved1: u8,
     /// CONFIGSVN of the target.
     pub config_svn: u16,
     /// MISCSELECT of the target.
     pub misc_select: MiscSelect,
-    reserved2: [u8; 8],
+    /// Reserved: zero.
+    pub reserved2: [u8; 8],
     /// CONFIGID of the target.
     pub config_id: [u8; 64],
-    reserved3: [u8; 384],
+    /// Reserved: zero.
+    pub reserved3: [u8; 384],
 }
 layout!(
     TargetInfo: 512, measurement @ 0, attributes @ 32, cet_attributes @ 48, config_svn @ 50,
@@ -64,17 +67,20 @@ pub struct ReportBody {
     pub misc_select: MiscSelect,
     /// CET attributes of the enclave.
     pub cet_attributes: u8,
-    reserved1: [u8; 11],
+    /// Reserved: zero.
+    pub reserved1: [u8; 11],
     /// Extended product id (KSS).
     pub isv_ext_prod_id: [u8; 16],
     /// Attributes of the enclave.
     pub attributes: Attributes,
     /// Measurement of the enclave.
     pub mrenclave: [u8; 32],
-    reserved2: [u8; 32],
+    /// Reserved: zero.
+    pub reserved2: [u8; 32],
     /// Signer of the enclave.
     pub mrsigner: [u8; 32],
-    reserved3: [u8; 32],
+    /// Reserved: zero.
+    pub reserved3: [u8; 32],
     /// Configuration identity (KSS).
     pub config_id: [u8; 64],
     /// Product id.
@@ -83,7 +89,8 @@ pub struct ReportBody {
     pub isv_svn: u16,
     /// Security version of the configuration (KSS).
     pub config_svn: u16,
-    reserved4: [u8; 42],
+    /// Reserved: zero.
+    pub reserved4: [u8; 42],
     /// Family id (KSS).
     pub isv_family_id: [u8; 16],
     /// Chosen by the enclave that reports.

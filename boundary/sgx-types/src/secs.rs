@@ -20,15 +20,18 @@ pub struct Secs {
     pub cet_leg_bitmap_offset: u64,
     /// CET features in use.
     pub cet_attributes: u8,
-    reserved1: [u8; 15],
+    /// Reserved: zero.
+    pub reserved1: [u8; 15],
     /// Attributes.
     pub attributes: Attributes,
     /// Measurement of the enclave, set by EINIT.
     pub mrenclave: [u8; 32],
-    reserved2: [u8; 32],
+    /// Reserved: zero.
+    pub reserved2: [u8; 32],
     /// SHA-256 of the signer's modulus, set by EINIT.
     pub mrsigner: [u8; 32],
-    reserved3: [u8; 32],
+    /// Reserved: zero.
+    pub reserved3: [u8; 32],
     /// Configuration identity (KSS), chosen by who creates the enclave.
     pub config_id: [u8; 64],
     /// Product id, set by EINIT.
@@ -37,7 +40,8 @@ pub struct Secs {
     pub isv_svn: u16,
     /// Security version of the configuration (KSS).
     pub config_svn: u16,
-    reserved4: [u8; 3834],
+    /// Reserved: zero.
+    pub reserved4: [u8; 3834],
 }
 layout!(
     Secs: 4096, size @ 0, base @ 8, ssa_frame_size @ 16, misc_select @ 20,

@@ -37,7 +37,8 @@ pub struct Sigstruct {
     pub header2: [u8; 16],
     /// For the software's use.
     pub sw_defined: u32,
-    reserved1: [u8; 84],
+    /// Reserved: zero.
+    pub reserved1: [u8; 84],
     /// Modulus of the signer's key.
     pub modulus: [u8; RSA_BYTES],
     /// [`RSA_EXPONENT`].
@@ -52,7 +53,8 @@ pub struct Sigstruct {
     pub cet_attributes: u8,
     /// Bits of the CET attributes that are compared.
     pub cet_attributes_mask: u8,
-    reserved2: [u8; 2],
+    /// Reserved: zero.
+    pub reserved2: [u8; 2],
     /// Family id (KSS).
     pub isv_family_id: [u8; 16],
     /// Demanded attributes under the mask.
@@ -61,14 +63,16 @@ pub struct Sigstruct {
     pub attribute_mask: Attributes,
     /// Demanded MRENCLAVE.
     pub enclave_hash: [u8; 32],
-    reserved3: [u8; 16],
+    /// Reserved: zero.
+    pub reserved3: [u8; 16],
     /// Extended product id (KSS).
     pub isv_ext_prod_id: [u8; 16],
     /// Product id.
     pub isv_prod_id: u16,
     /// Security version.
     pub isv_svn: u16,
-    reserved4: [u8; 12],
+    /// Reserved: zero.
+    pub reserved4: [u8; 12],
     /// floor(signature² / modulus).
     pub q1: [u8; RSA_BYTES],
     /// floor((signature³ - q1 · signature · modulus) / modulus).
@@ -105,15 +109,18 @@ impl Sigstruct {
 pub struct EinitToken {
     /// Bit 0: the token is valid; else the processor asks for the launch key hash to match.
     pub valid: u32,
-    reserved1: [u8; 44],
+    /// Reserved: zero.
+    pub reserved1: [u8; 44],
     /// Attributes of the enclave.
     pub attributes: Attributes,
     /// Measurement of the enclave.
     pub mrenclave: [u8; 32],
-    reserved2: [u8; 32],
+    /// Reserved: zero.
+    pub reserved2: [u8; 32],
     /// Signer of the enclave.
     pub mrsigner: [u8; 32],
-    reserved3: [u8; 32],
+    /// Reserved: zero.
+    pub reserved3: [u8; 32],
     /// Processor version of the launch enclave.
     pub cpu_svn_le: [u8; 16],
     /// Product id of the launch enclave.
@@ -122,7 +129,8 @@ pub struct EinitToken {
     pub isv_svn_le: u16,
     /// Masked CET attributes of the launch enclave.
     pub masked_cet_attributes_le: u8,
-    reserved4: [u8; 23],
+    /// Reserved: zero.
+    pub reserved4: [u8; 23],
     /// Masked MISCSELECT of the launch enclave.
     pub masked_misc_select_le: MiscSelect,
     /// Masked attributes of the launch enclave.

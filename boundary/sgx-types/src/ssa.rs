@@ -72,7 +72,8 @@ pub struct GprSgx {
     pub urbp: u64,
     /// Why the AEX happened.
     pub exit_info: ExitInfo,
-    reserved: [u8; 3],
+    /// Reserved: zero.
+    pub reserved: [u8; 3],
     /// Bit 0: the thread wants AEX-Notify.
     pub aex_notify: u8,
     /// FS base.
@@ -195,7 +196,8 @@ pub struct ExInfo {
     pub address: u64,
     /// Error code of the exception; [`PageFaultCode`] for #PF.
     pub error_code: u32,
-    reserved: u32,
+    /// Reserved: zero.
+    pub reserved: u32,
 }
 layout!(ExInfo: 16, address @ 0, error_code @ 8, reserved @ 12);
 

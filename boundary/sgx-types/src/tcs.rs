@@ -35,7 +35,8 @@ pub struct Tcs {
     pub ocet_ssa: u64,
     /// Previous shadow stack pointer.
     pub prev_ssp: u64,
-    reserved: [u8; 4008],
+    /// Reserved: zero.
+    pub reserved: [u8; 4008],
 }
 layout!(
     Tcs: 4096, stage @ 0, flags @ 8, ossa @ 16, cssa @ 24, nssa @ 28, oentry @ 32, aep @ 40,

@@ -1,0 +1,244 @@
+//! From the ELF file of the enclave runtime to the enclave.
+
+use std::borrow::Cow;
+
+use hostcall_abi::layout::{ELRANGE_SIZE, IMAGE_BASE, SSA_FRAME_PAGES, TCS_AREA};
+use object::{
+    LittleEndian, elf,
+    read::elf::{FileHeader, ProgramHeader},
+};
+use sgx_types::{AttributeFlags, Attributes, MiscSelect, PAGE_SIZE, PageType, SecInfoFlags, Xfrm};
+
+use crate::{
+    Contents, EnclaveParams, Layout, LayoutError, PAGE, Region, threads::add_thread_blocks,
+};
+
+/// What may differ between two enclaves of the same image; none of it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// Whether debuggers may look into the enclave.
+    pub debug: bool,
+    /// Processor state that the program may use; must contain [`Xfrm::LEGACY`].
+    pub xfrm: Xfrm,
+}
+
+/// Lays out the enclave of the runtime image `elf`, a static PIE: its segments at
+/// [`IMAGE_BASE`], then the TCS blocks of [`hostcall_abi::layout`].
+///
+/// Pages keep the permissions of their segment, also those of RELRO, which the runtime writes when
+/// it relocates itself. Everything in segments is measured, zero pages of `.bss` too.
+///
+/// # Errors
+/// When `elf` is not such an image, is truncated, or has segments that overlap, share a page, or are
+/// writable and executable.
+pub fn image_layout(elf: &[u8], options: ImageOptions) -> Result<Layout<'_>, ImageError> {
+    let image = Image::parse(elf)?;
+    let flags = AttributeFlags::MODE64BIT
+        | if options.debug { AttributeFlags::DEBUG } else { AttributeFlags::empty() };
+    let mut layout = Layout::new(EnclaveParams {
+        base: 0,
+        size: ELRANGE_SIZE,
+        ssa_frame_pages: u32::try_from(SSA_FRAME_PAGES).unwrap_or(u32::MAX),
+        attributes: Attributes { flags, xfrm: options.xfrm },
+        misc_select: MiscSelect::EXINFO,
+    })?;
+    for segment in &image.segments {
+        segment.add_to(&mut layout)?;
+    }
+    add_thread_blocks(&mut layout, IMAGE_BASE + image.entry)?;
+    Ok(layout)
+}
+
+/// The parts of an ELF file that count.
+struct Image<'a> {
+    entry: u64,
+    segments: Vec<Segment<'a>>,
+}
+
+/// A PT_LOAD segment; addresses are relative to the image base.
+struct Segment<'a> {
+    address: u64,
+    end: u64,
+    flags: SecInfoFlags,
+    data: &'a [u8],
+}
+
+impl<'a> Image<'a> {
+    fn parse(elf: &'a [u8]) -> Result<Self, ImageError> {
+        let endian = LittleEndian;
+        let header = elf::FileHeader64::<LittleEndian>::parse(elf)
+            .map_err(|error| ImageError::NotElf(error.to_string()))?;
+        if header.e_machine(endian) != elf::EM_X86_64 || header.e_type(endian) != elf::ET_DYN {
+            return Err(ImageError::NotPie);
+        }
+        let headers = header
+            .program_headers(endian, elf)
+            .map_err(|error| ImageError::NotElf(error.to_string()))?;
+        let mut segments: Vec<Segment<'a>> = Vec::new();
+        for header in headers {
+            match header.p_type(endian) {
+                elf::PT_INTERP => return Err(ImageError::Dynamic),
+                elf::PT_TLS => return Err(ImageError::ThreadLocal),
+                elf::PT_LOAD if header.p_memsz(endian) > 0 => {
+                    let segment = Segment::parse(header, elf)?;
+                    let last_end = segments.last().map_or(0, |last| last.end);
+                    if segment.first_page() < last_end.next_multiple_of(PAGE) {
+                        return Err(ImageError::Overlap(segment.address));
+                    }
+                    segments.push(segment);
+                }
+                _ => {}
+            }
+        }
+        let entry = header.e_entry(endian);
+        let executable = |segment: &Segment<'_>| {
+            segment.flags.contains(SecInfoFlags::X)
+                && (segment.address..segment.end).contains(&entry)
+        };
+        if segments.iter().any(executable) {
+            Ok(Self { entry, segments })
+        } else {
+            Err(ImageError::Entry(entry))
+        }
+    }
+}
+
+impl<'a> Segment<'a> {
+    fn parse(
+        header: &elf::ProgramHeader64<LittleEndian>,
+        elf: &'a [u8],
+    ) -> Result<Self, ImageError> {
+        let endian = LittleEndian;
+        let address = header.p_vaddr(endian);
+        let data = header.data(endian, elf).map_err(|()| ImageError::Truncated { address })?;
+        let memory = header.p_memsz(endian);
+        let end = address.checked_add(memory).filter(|&end| end <= TCS_AREA - IMAGE_BASE);
+        match end {
+            Some(end) if data.len() as u64 <= memory => {
+                Ok(Self { address, end, flags: permissions(header, address)?, data })
+            }
+            _ => Err(ImageError::Size { address, size: memory }),
+        }
+    }
+
+    fn first_page(&self) -> u64 {
+        self.address & !(PAGE - 1)
+    }
+
+    /// Adds up to four regions: a partial first page, the pages of the file, a partial last page,
+    /// and zero pages. Only the partial ones are copied.
+    fn add_to(&self, layout: &mut Layout<'a>) -> Result<(), LayoutError> {
+        let (mut offset, end) = (self.first_page(), self.end.next_multiple_of(PAGE));
+        let mut add = |contents: Contents<'a>, pages: u64| {
+            let region = Region {
+                offset: IMAGE_BASE + offset,
+                pages,
+                flags: self.flags,
+                contents,
+                measured: true,
+            };
+            offset += pages * PAGE;
+            layout.add(region)
+        };
+        let lead = (self.address - self.first_page()) as usize;
+        let mut data = self.data;
+        if lead > 0 && !data.is_empty() {
+            let (first, rest) = data.split_at(data.len().min(PAGE_SIZE - lead));
+            add(Contents::Bytes(Cow::Owned(padded(lead, first))), 1)?;
+            data = rest;
+        }
+        let (whole, tail) = data.split_at(data.len() / PAGE_SIZE * PAGE_SIZE);
+        add(Contents::Bytes(Cow::Borrowed(whole)), (whole.len() / PAGE_SIZE) as u64)?;
+        if !tail.is_empty() {
+            add(Contents::Bytes(Cow::Owned(padded(0, tail))), 1)?;
+        }
+        let region = Region {
+            offset: IMAGE_BASE + offset,
+            pages: (end - offset) / PAGE,
+            flags: self.flags,
+            contents: Contents::Zero,
+            measured: true,
+        };
+        layout.add(region)
+    }
+}
+
+/// A page with `data` at `start` and zeroes around it.
+fn padded(start: usize, data: &[u8]) -> Vec<u8> {
+    let mut page = vec![0; PAGE_SIZE];
+    page[start..start + data.len()].copy_from_slice(data);
+    page
+}
+
+fn permissions(
+    header: &elf::ProgramHeader64<LittleEndian>,
+    address: u64,
+) -> Result<SecInfoFlags, ImageError> {
+    let flags = header.p_flags(LittleEndian);
+    let mut permissions = SecInfoFlags::of(PageType::Reg);
+    for (bit, permission) in
+        [(elf::PF_R, SecInfoFlags::R), (elf::PF_W, SecInfoFlags::W), (elf::PF_X, SecInfoFlags::X)]
+    {
+        permissions.set(permission, flags.contains(bit));
+    }
+    let writable_code = SecInfoFlags::W | SecInfoFlags::X;
+    if permissions.contains(writable_code) || !permissions.contains(SecInfoFlags::R) {
+        return Err(ImageError::Permissions { address, permissions });
+    }
+    Ok(permissions)
+}
+
+/// Why a file is no enclave image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// No 64-bit little-endian ELF file.
+    #[error("enclave image is not a 64-bit ELF file: {0}")]
+    NotElf(String),
+    /// Another machine or kind of file.
+    #[error("enclave image is not a position-independent x86-64 program")]
+    NotPie,
+    /// It has an interpreter.
+    #[error("enclave image is dynamically linked")]
+    Dynamic,
+    /// It has thread-local storage, which nobody would set up.
+    #[error("enclave image uses thread-local storage")]
+    ThreadLocal,
+    /// The file ends before a segment does.
+    #[error("enclave image ends within the segment at {address:#x}")]
+    Truncated {
+        /// Where the segment is loaded.
+        address: u64,
+    },
+    /// A segment is smaller than its data, or too large for the image area.
+    #[error(
+        "segment at {address:#x} of the enclave image has an impossible size of {size:#x} bytes"
+    )]
+    Size {
+        /// Where the segment is loaded.
+        address: u64,
+        /// Bytes in memory.
+        size: u64,
+    },
+    /// Two segments share memory or a page.
+    #[error(
+        "segment at {0:#x} of the enclave image overlaps the one before, or shares a page with it"
+    )]
+    Overlap(u64),
+    /// Not readable, or writable and executable.
+    #[error(
+        "segment at {address:#x} of the enclave image has permissions {bits:#x}, which are refused",
+        bits = permissions.permissions().bits()
+    )]
+    Permissions {
+        /// Where the segment is loaded.
+        address: u64,
+        /// What it asks for.
+        permissions: SecInfoFlags,
+    },
+    /// The entry point is not code.
+    #[error("entry point {0:#x} of the enclave image is in no executable segment")]
+    Entry(u64),
+    /// The segments make no enclave.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+}
