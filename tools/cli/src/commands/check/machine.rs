@@ -56,7 +56,12 @@ impl Fact {
     }
 
     /// Yes without a consequence, or no with one.
-    fn wanted(name: &'static str, is: bool, found: impl Into<String>, unless: &'static str) -> Self {
+    fn wanted(
+        name: &'static str,
+        is: bool,
+        found: impl Into<String>,
+        unless: &'static str,
+    ) -> Self {
         let state = if is { State::Yes } else { State::No };
         Self::new(name, state, found, if is { "" } else { unless })
     }
@@ -123,7 +128,12 @@ const HWCAP2_FSGSBASE: usize = 1 << 1;
 fn fsgsbase() -> Fact {
     let (_, hwcap2) = rustix::param::linux_hwcap();
     let is = hwcap2 & HWCAP2_FSGSBASE != 0;
-    Fact::wanted(FSGSBASE, is, "AT_HWCAP2", "needs Linux 5.9 and a processor since Ivy Bridge or Zen")
+    Fact::wanted(
+        FSGSBASE,
+        is,
+        "AT_HWCAP2",
+        "needs Linux 5.9 and a processor since Ivy Bridge or Zen",
+    )
 }
 
 fn low_addresses() -> Fact {
@@ -131,7 +141,12 @@ fn low_addresses() -> Fact {
     let least = number(path);
     let is = least.is_some_and(|n| n <= LOWEST_ADDRESS);
     let found = format!("vm.mmap_min_addr = {}", shown(least));
-    Fact::wanted(LOW_ADDRESSES, is, found, "enclaves begin at 0x10000: sysctl vm.mmap_min_addr=65536")
+    Fact::wanted(
+        LOW_ADDRESSES,
+        is,
+        found,
+        "enclaves begin at 0x10000: sysctl vm.mmap_min_addr=65536",
+    )
 }
 
 fn io_uring() -> Fact {

@@ -33,11 +33,7 @@ struct Report {
 impl Check {
     pub(crate) fn execute(&self) -> Result<ExitCode, Failure> {
         let report = Report::new(machine::facts());
-        if self.json {
-            output::json(&report)
-        } else {
-            output::text_line(&report.render())
-        }
+        if self.json { output::json(&report) } else { output::text_line(&report.render()) }
     }
 }
 
