@@ -1,0 +1,153 @@
+//! Decoding at any offset, and reading backwards by consensus.
+
+use alloc::vec::Vec;
+
+use iced_x86::{ConstantOffsets, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+
+use crate::Code;
+
+/// Longest instruction in bytes.
+pub(crate) const INSN_MAX: usize = 15;
+
+/// A decoded instruction and its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Insn {
+    pub(crate) insn: Instruction,
+    pub(crate) offset: usize,
+    pub(crate) constants: ConstantOffsets,
+}
+
+impl Insn {
+    pub(crate) fn end(&self) -> usize {
+        self.offset + self.insn.len()
+    }
+
+    /// One of its operands is `rax`, or a part of it.
+    pub(crate) fn names_rax(&self) -> bool {
+        (0..self.insn.op_count()).any(|op| {
+            self.insn.op_kind(op) == OpKind::Register && is_rax(self.insn.op_register(op))
+        })
+    }
+}
+
+/// Decodes the code of one mapping.
+pub(crate) struct Reader<'a> {
+    pub(crate) code: Code<'a>,
+    decoder: Decoder<'a>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(code: Code<'a>) -> Self {
+        let decoder = Decoder::with_ip(64, code.bytes, code.addr, DecoderOptions::NONE);
+        Self { code, decoder }
+    }
+
+    /// The instruction at `offset`, unless the bytes there are none.
+    pub(crate) fn decode(&mut self, offset: usize) -> Option<Insn> {
+        self.decoder.set_position(offset).ok()?;
+        self.decoder.set_ip(self.code.at(offset));
+        let insn = self.decoder.decode();
+        if insn.is_invalid() {
+            return None;
+        }
+        let constants = self.decoder.get_constant_offsets(&insn);
+        Some(Insn { insn, offset, constants })
+    }
+
+    /// Length of the instruction at `offset`, 0 when it is none or none that programs use.
+    fn usual_len(&mut self, offset: usize) -> u8 {
+        if self.decoder.set_position(offset).is_err() {
+            return 0;
+        }
+        let insn = self.decoder.decode();
+        if insn.is_invalid() || is_unusual(insn.mnemonic()) {
+            return 0;
+        }
+        u8::try_from(insn.len()).unwrap_or(0)
+    }
+}
+
+/// `rax` or a part of it.
+pub(crate) const fn is_rax(register: Register) -> bool {
+    matches!(register, Register::RAX | Register::EAX | Register::AX | Register::AL | Register::AH)
+}
+
+/// Instructions that hint at data.
+const fn is_unusual(mnemonic: Mnemonic) -> bool {
+    use Mnemonic as M;
+    matches!(
+        mnemonic,
+        M::In
+            | M::Out
+            | M::Insb
+            | M::Insd
+            | M::Insw
+            | M::Outsb
+            | M::Outsd
+            | M::Outsw
+            | M::Cli
+            | M::Sti
+            | M::Iretd
+            | M::Iretq
+            | M::Iret
+            | M::Retf
+            | M::Enter
+            | M::Int1
+            | M::Sysexit
+            | M::Sysret
+            | M::Sysretq
+    )
+}
+
+/// What lies before an offset: decoding from many begins soon runs into the real instructions, so
+/// the boundaries that most runs meet are the real ones.
+pub(crate) struct Backward {
+    first: usize,
+    lens: Vec<u8>,
+    /// How many runs come by, for each offset from `first` to the end.
+    weights: Vec<u32>,
+    skipped: u32,
+}
+
+impl Backward {
+    /// Looks at up to `window` bytes before `end`.
+    pub(crate) fn new(reader: &mut Reader<'_>, end: usize, window: usize) -> Self {
+        let first = end.saturating_sub(window);
+        let lens: Vec<u8> = (first..end).map(|offset| reader.usual_len(offset)).collect();
+        let mut weights = alloc::vec![1u32; lens.len() + 1];
+        let mut skipped = 0;
+        if let Some(last) = weights.last_mut() {
+            *last = 0;
+        }
+        for (index, &len) in lens.iter().enumerate() {
+            let weight = weights.get(index).copied().unwrap_or(0);
+            match weights.get_mut(index + usize::from(len)) {
+                _ if len == 0 => {}
+                Some(next) => *next += weight,
+                None => skipped += weight,
+            }
+        }
+        Self { first, lens, weights, skipped }
+    }
+
+    /// Runs that meet the end as a boundary, and runs that pass over it.
+    pub(crate) fn votes(&self) -> (u32, u32) {
+        (self.weights.last().copied().unwrap_or(0), self.skipped)
+    }
+
+    /// The instruction that ends at `end`, by majority.
+    pub(crate) fn before(&self, end: usize) -> Option<usize> {
+        let low = end.saturating_sub(INSN_MAX).max(self.first);
+        let weighted = (low..end).filter_map(|offset| {
+            let index = offset - self.first;
+            let len = usize::from(*self.lens.get(index)?);
+            (len != 0 && offset + len == end).then_some((*self.weights.get(index)?, offset))
+        });
+        weighted.max().map(|(_, offset)| offset)
+    }
+
+    /// Offsets of the instructions before `end`, the nearest first, as far as most runs agree.
+    pub(crate) fn chain(&self, end: usize) -> impl Iterator<Item = usize> + '_ {
+        core::iter::successors(self.before(end), |&offset| self.before(offset))
+    }
+}

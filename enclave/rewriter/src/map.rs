@@ -1,0 +1,92 @@
+//! Where displaced code went, and back.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// Moves of one or more rewritings.
+#[derive(Clone, Debug, Default)]
+pub struct Moved {
+    /// Pieces of trampolines and caves.
+    pub(crate) pieces: Vec<Piece>,
+    /// Instructions inside patches: (original address, where they are now).
+    pub(crate) inside: Vec<(u64, u64)>,
+    /// Ranges of the code that hold a patch or a cave's jump.
+    pub(crate) taken: Vec<(u64, u64)>,
+    /// Targets of branches that were displaced.
+    pub(crate) branches: Vec<u64>,
+}
+
+/// A piece of new code that stands for one original instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Piece {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) original: u64,
+}
+
+/// All moves of an address space.
+#[derive(Clone, Debug, Default)]
+pub struct AddressMap {
+    all: Moved,
+}
+
+impl AddressMap {
+    /// An empty map.
+    #[must_use]
+    pub const fn new() -> Self {
+        let all = Moved {
+            pieces: Vec::new(),
+            inside: Vec::new(),
+            taken: Vec::new(),
+            branches: Vec::new(),
+        };
+        Self { all }
+    }
+
+    /// Adds the moves of a rewriting.
+    pub fn add(&mut self, moved: Moved) {
+        self.all.pieces.extend(moved.pieces);
+        self.all.inside.extend(moved.inside);
+        self.all.taken.extend(moved.taken);
+        self.all.branches.extend(moved.branches);
+        self.all.pieces.sort_unstable();
+        self.all.inside.sort_unstable();
+        self.all.taken.sort_unstable();
+        self.all.branches.sort_unstable();
+    }
+
+    /// The original instruction that is executed when `rip` is in a trampoline or cave. To show to
+    /// the program in place of `rip`.
+    #[must_use]
+    pub fn original(&self, rip: u64) -> Option<u64> {
+        let after = self.all.pieces.partition_point(|piece| piece.start <= rip);
+        let piece = self.all.pieces.get(after.checked_sub(1)?)?;
+        (rip < piece.end).then_some(piece.original)
+    }
+
+    /// Where to go on instead, when an original instruction at `rip` is now inside a patch. Needed
+    /// wherever a saved `rip` of the program is resumed.
+    #[must_use]
+    pub fn relocated(&self, rip: u64) -> Option<u64> {
+        let index = self.all.inside.binary_search_by_key(&rip, |&(original, _)| original).ok()?;
+        self.all.inside.get(index).map(|&(_, now)| now)
+    }
+
+    /// Forgets the code at `range`, which was unmapped or overwritten. Trampolines for it may still
+    /// be executing, so the caller decides when their memory can be used again.
+    pub fn remove(&mut self, range: Range<u64>) {
+        self.all.pieces.retain(|piece| !range.contains(&piece.original));
+        self.all.inside.retain(|(original, _)| !range.contains(original));
+        self.all.taken.retain(|(start, _)| !range.contains(start));
+    }
+
+    /// Targets of displaced branches, sorted.
+    pub(crate) fn branches(&self) -> &[u64] {
+        &self.all.branches
+    }
+
+    /// Ranges that hold patches, sorted.
+    pub(crate) fn taken(&self) -> &[(u64, u64)] {
+        &self.all.taken
+    }
+}
