@@ -1,0 +1,28 @@
+//! A request: sixteen words in untrusted memory, aligned to two cache lines.
+
+/// Words of a request.
+pub const WORDS: u64 = 16;
+/// Bytes of a request; also its alignment.
+pub const BYTES: u64 = WORDS * 8;
+
+/// Word index of the call's number.
+pub const NUMBER: u64 = 0;
+/// Word index of the first of six arguments.
+pub const ARGS: u64 = 1;
+/// Arguments of a request.
+pub const ARG_COUNT: usize = 6;
+/// Word index of the result: what the call returned, an error as `-errno`.
+pub const RESULT: u64 = 7;
+/// Word index of the state, see [`state`]; only used by requests that are handed over.
+pub const STATE: u64 = 8;
+/// Word index of the address of the next completed request (a list headed by
+/// [`crate::control::COMPLETED`]).
+pub const NEXT: u64 = 9;
+
+/// Values of the state word.
+pub mod state {
+    /// Handed to the host.
+    pub const SUBMITTED: u64 = 1;
+    /// Executed: the result stands in the request.
+    pub const DONE: u64 = 2;
+}

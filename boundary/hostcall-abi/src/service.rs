@@ -1,0 +1,42 @@
+//! Services of the launcher that are not Linux system calls.
+
+/// Smallest number of a service.
+pub const FIRST: u64 = 0x1000;
+
+/// Ends the process: `args[0]` is the exit status (0..=255).
+pub const EXIT: u64 = 0x1000;
+/// Ends the process by a signal: `args[0]` is its number.
+pub const KILL: u64 = 0x1001;
+/// Hands the request at host address `args[0]` to a thread that may block on it; returns at once.
+pub const SUBMIT: u64 = 0x1002;
+/// Restricts the permissions of committed pages (EMODPR): `args` = start, length, permissions
+/// (bits 0..2 = R, W, X of SECINFO).
+pub const RESTRICT: u64 = 0x1003;
+/// Marks pages for removal (EMODT to PT_TRIM): `args` = start, length.
+pub const TRIM: u64 = 0x1004;
+/// Removes trimmed and accepted pages (EREMOVE): `args` = start, length.
+pub const REMOVE: u64 = 0x1005;
+/// Sets what the host does with a signal: `args` = number, disposition ([`disposition`]).
+pub const SIGNAL: u64 = 0x1006;
+/// Reads the clocks at one instant: `args[0]` = host address of three words for the time stamp
+/// counter, CLOCK_MONOTONIC and CLOCK_REALTIME, in nanoseconds.
+pub const CLOCK: u64 = 0x1007;
+/// Makes the enclave thread with index `args[0]` enter, if it has not yet.
+pub const SPAWN: u64 = 0x1008;
+/// Makes a running enclave thread leave by an exception entry: `args[0]` = its index.
+pub const KICK: u64 = 0x1009;
+/// Reports counters at the end: `args` = host address of a text, its length.
+pub const REPORT: u64 = 0x100a;
+/// Sleeps while the word at host address `args[0]` is 1, at most `args[1]` nanoseconds
+/// (`u64::MAX` for no limit), or until a signal arrives.
+pub const IDLE: u64 = 0x100b;
+
+/// Dispositions of a signal on the host.
+pub mod disposition {
+    /// The host's default action.
+    pub const DEFAULT: u64 = 0;
+    /// Ignored by the host.
+    pub const IGNORE: u64 = 1;
+    /// Recorded in [`crate::control::PENDING`] and told to the enclave by an exception entry.
+    pub const CATCH: u64 = 2;
+}

@@ -1,0 +1,525 @@
+//! Entry, exits, the system call path, the return to the program, and the copy routines whose
+//! faults are survivable. Offsets come from [`crate::data`] and [`UserRegs`].
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use hostcall_abi::{
+    exit,
+    layout::{IMAGE_BASE, thread_data},
+};
+use sgx_types::Enclu;
+
+use crate::{
+    UserRegs,
+    data::{self, state},
+};
+
+/// Default MXCSR: all exceptions masked.
+static MXCSR: u32 = 0x1f80;
+
+global_asm!(
+    // The emulator may patch these sites after EINIT: three bytes and thirteen nops.
+    ".macro SITE_ENCLU",
+    ".byte 0x0f, 0x01, 0xd7",
+    ".rept 13",
+    ".byte 0x90",
+    ".endr",
+    ".endm",
+    ".macro SCRUB_XMM",
+    ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+    "pxor xmm\\n, xmm\\n",
+    ".endr",
+    ".endm",
+
+    // ---------------------------------------------------------------- EENTER
+    // RAX = CSSA, RBX = TCS, RCX = where EEXIT shall go, RDI = argument of the first entry.
+    // Nothing else is believed: flags, MXCSR, x87 and the stack are the host's.
+    ".global _start",
+    ".type _start, @function",
+    "_start:",
+    "cld",
+    "cmp rax, 1",
+    "je 20f",
+    "ja 30f",
+    "mov gs:[{HOST_RSP}], rsp",
+    "mov gs:[{HOST_RBP}], rbp",
+    "mov gs:[{HOST_RIP}], rcx",
+    "cmp qword ptr gs:[{STATE}], {IN_CALL}",
+    "je scone_call_return",
+    "cmp qword ptr gs:[{STATE}], {FRESH}",
+    "jne 31f",
+    // A fresh thread. Only the first may come without a stack prepared for it.
+    "mov rsp, gs:[{SCHED_STACK}]",
+    "test rsp, rsp",
+    "jnz 10f",
+    "cmp qword ptr gs:[{INDEX}], 0",
+    "jne 32f",
+    "mov qword ptr gs:[{STATE}], {RUNNING}",
+    "mov rsp, gs:[{EXC_STACK}]",
+    "push 2",
+    "popfq",
+    "fninit",
+    "ldmxcsr [rip + {MXCSR}]",
+    "xor ebp, ebp",
+    "push rdi",
+    "push rbp",
+    "mov rdi, gs:[{IMAGE}]",
+    "call {relocate}",
+    "pop rbp",
+    "pop rdi",
+    "call {first_start}",
+    "ud2",
+    "10:",
+    "mov qword ptr gs:[{STATE}], {RUNNING}",
+    "push 2",
+    "popfq",
+    "fninit",
+    "ldmxcsr [rip + {MXCSR}]",
+    "xor ebp, ebp",
+    "call {thread_start}",
+    "ud2",
+
+    // An exception or a kick: CSSA 1.
+    "20:",
+    "mov gs:[{EXC_HOST_RSP}], rsp",
+    "mov gs:[{EXC_HOST_RBP}], rbp",
+    "mov gs:[{EXC_HOST_RIP}], rcx",
+    "mov rsp, gs:[{EXC_STACK}]",
+    "push 2",
+    "popfq",
+    "fninit",
+    "ldmxcsr [rip + {MXCSR}]",
+    "xor ebp, ebp",
+    "call {first_stage}",
+    "mov edi, {RESUME}",
+    "xor esi, esi",
+    "mov rsp, gs:[{EXC_HOST_RSP}]",
+    "mov rbp, gs:[{EXC_HOST_RBP}]",
+    "mov rbx, gs:[{EXC_HOST_RIP}]",
+    "jmp 40f",
+
+    // Refusals: nothing of the enclave is in any register yet.
+    "30:",
+    "mov esi, {NESTED}",
+    "jmp 33f",
+    "31:",
+    "mov esi, {NOT_EXPECTED}",
+    "jmp 33f",
+    "32:",
+    "mov esi, {NOT_READY}",
+    "mov rsp, gs:[{HOST_RSP}]",
+    "33:",
+    "mov rbx, rcx",
+    "mov edi, {REFUSED}",
+
+    // The way out: RDI, RSI = what to tell; RBX, RSP, RBP are the host's. All else is scrubbed.
+    "40:",
+    "SCRUB_XMM",
+    "xor edx, edx",
+    "xor ecx, ecx",
+    ".irp r, r8,r9,r10,r11,r12,r13,r14,r15",
+    "xor \\r, \\r",
+    ".endr",
+    "mov eax, {EEXIT}",
+    "SITE_ENCLU",
+    "ud2",
+
+    // ---------------------------------------------------------------- calls outside
+    // extern "sysv64" fn scone_call(reason: u64, argument: u64)
+    ".global scone_call",
+    "scone_call:",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov gs:[{CALL_RSP}], rsp",
+    "rdfsbase rax",
+    "mov gs:[{USER_FS}], rax",
+    "mov qword ptr gs:[{STATE}], {IN_CALL}",
+    "mov rsp, gs:[{HOST_RSP}]",
+    "mov rbp, gs:[{HOST_RBP}]",
+    "mov rbx, gs:[{HOST_RIP}]",
+    "jmp 40b",
+    "scone_call_return:",
+    "mov qword ptr gs:[{STATE}], {RUNNING}",
+    "mov rsp, gs:[{CALL_RSP}]",
+    "push 2",
+    "popfq",
+    "fninit",
+    "ldmxcsr [rip + {MXCSR}]",
+    "mov rax, gs:[{USER_FS}]",
+    "wrfsbase rax",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+
+    // extern "sysv64" fn scone_enclu(leaf: u64, rbx: u64, rcx: u64, rdx: u64) -> u64
+    ".global scone_enclu",
+    "scone_enclu:",
+    "push rbx",
+    "mov rax, rdi",
+    "mov rbx, rsi",
+    "xchg rcx, rdx",
+    "SITE_ENCLU",
+    "pop rbx",
+    "ret",
+
+    // ---------------------------------------------------------------- system calls
+    // Rewritten sites jump here with RCX = where to go on. The program's stack is not touched.
+    ".global scone_syscall_entry",
+    "scone_syscall_entry:",
+    "mov gs:[{USER_RSP}], rsp",
+    "mov rsp, gs:[{RUNTIME_STACK}]",
+    "sub rsp, {FRAME}",
+    "mov [rsp + {R15}], r15",
+    "mov [rsp + {R14}], r14",
+    "mov [rsp + {R13}], r13",
+    "mov [rsp + {R12}], r12",
+    "mov [rsp + {RBP}], rbp",
+    "mov [rsp + {RBX}], rbx",
+    "mov [rsp + {R10}], r10",
+    "mov [rsp + {R9}], r9",
+    "mov [rsp + {R8}], r8",
+    "mov [rsp + {RAX}], rax",
+    "mov [rsp + {ORIG_RAX}], rax",
+    "mov [rsp + {RCX}], rcx",
+    "mov [rsp + {RIP}], rcx",
+    "mov [rsp + {RDX}], rdx",
+    "mov [rsp + {RSI}], rsi",
+    "mov [rsp + {RDI}], rdi",
+    "mov eax, 0x202",
+    "mov [rsp + {R11}], rax",
+    "mov [rsp + {RFLAGS}], rax",
+    "mov rax, gs:[{USER_RSP}]",
+    "mov [rsp + {RSP}], rax",
+    "xor eax, eax",
+    "mov [rsp + {FLAGS}], rax",
+    "stmxcsr [rsp + {MXCSR_AT}]",
+    ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+    "movaps [rsp + {XMM} + 16 * \\n], xmm\\n",
+    ".endr",
+    "cld",
+    "mov rdi, rsp",
+    "call {syscall}",
+    // fallthrough
+
+    // ---------------------------------------------------------------- return to the program
+    // RSP points to the UserRegs at the top of the runtime stack.
+    ".global scone_return_to_user",
+    "scone_return_to_user:",
+    "mov rdi, rsp",
+    "call {before_return}",
+    // From here on an exception entry does not just set the flag: it sends us back (see
+    // `first_stage`), as the frame still holds all there is to restore.
+    ".global scone_return_critical",
+    "scone_return_critical:",
+    "cmp qword ptr gs:[{RESCHEDULE}], 0",
+    "jne scone_return_to_user",
+    "test qword ptr [rsp + {FLAGS}], 1",
+    "jnz 50f",
+    ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+    "movaps xmm\\n, [rsp + {XMM} + 16 * \\n]",
+    ".endr",
+    "ldmxcsr [rsp + {MXCSR_AT}]",
+    "mov r15, [rsp + {R15}]",
+    "mov r14, [rsp + {R14}]",
+    "mov r13, [rsp + {R13}]",
+    "mov r12, [rsp + {R12}]",
+    "mov rbp, [rsp + {RBP}]",
+    "mov rbx, [rsp + {RBX}]",
+    "mov r10, [rsp + {R10}]",
+    "mov r9, [rsp + {R9}]",
+    "mov r8, [rsp + {R8}]",
+    "mov rax, [rsp + {RAX}]",
+    "mov rdx, [rsp + {RDX}]",
+    "mov rsi, [rsp + {RSI}]",
+    "mov rdi, [rsp + {RDI}]",
+    "mov r11, [rsp + {R11}]",
+    "mov rcx, [rsp + {RIP}]",
+    "mov rsp, [rsp + {RSP}]",
+    "jmp rcx",
+    // Full return: everything from memory, the target through GS.
+    "50:",
+    "mov rax, [rsp + {RIP}]",
+    "mov gs:[{USER_RIP}], rax",
+    "mov rax, [rip + {xrstor_mask}]",
+    "mov rdx, rax",
+    "shr rdx, 32",
+    "mov rcx, gs:[{RUNTIME_STACK}]",
+    "xrstor64 [rcx]",
+    "push qword ptr [rsp + {RFLAGS}]",
+    "popfq",
+    "mov r15, [rsp + {R15}]",
+    "mov r14, [rsp + {R14}]",
+    "mov r13, [rsp + {R13}]",
+    "mov r12, [rsp + {R12}]",
+    "mov r11, [rsp + {R11}]",
+    "mov r10, [rsp + {R10}]",
+    "mov r9, [rsp + {R9}]",
+    "mov r8, [rsp + {R8}]",
+    "mov rbp, [rsp + {RBP}]",
+    "mov rbx, [rsp + {RBX}]",
+    "mov rax, [rsp + {RAX}]",
+    "mov rcx, [rsp + {RCX}]",
+    "mov rdx, [rsp + {RDX}]",
+    "mov rsi, [rsp + {RSI}]",
+    "mov rdi, [rsp + {RDI}]",
+    "mov rsp, [rsp + {RSP}]",
+    "jmp qword ptr gs:[{USER_RIP}]",
+    ".global scone_return_end",
+    "scone_return_end:",
+    "int3",
+
+    // Where the first stage sends a thread that was interrupted in the critical part: the state
+    // that may be half restored is thrown away (the XSAVE area holds it).
+    ".global scone_return_again",
+    "scone_return_again:",
+    "mov rsp, gs:[{RUNTIME_STACK}]",
+    "sub rsp, {FRAME}",
+    "push 2",
+    "popfq",
+    "call {reset_xstate}",
+    "jmp scone_return_to_user",
+
+    // Where the first stage sends a thread whose program was interrupted: RSP points to the
+    // UserRegs, RSI = what happened, RDX = address, RCX = error code.
+    ".global scone_second_stage",
+    "scone_second_stage:",
+    "mov rbx, rsi",
+    "mov r12, rdx",
+    "mov r13, rcx",
+    "call {reset_xstate}",
+    "mov rdi, rsp",
+    "mov rsi, rbx",
+    "mov rdx, r12",
+    "mov rcx, r13",
+    "call {second_stage}",
+    "jmp scone_return_to_user",
+
+    // ---------------------------------------------------------------- context switch
+    // extern "sysv64" fn scone_switch(save: *mut u64, load: u64)
+    ".global scone_switch",
+    "scone_switch:",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rdi], rsp",
+    "mov rsp, rsi",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+    // First code of a new thread: R12 = function, R13 = its argument. It returns when the thread
+    // may enter the program, whose registers then lie at the top of the runtime stack.
+    ".global scone_thread_trampoline",
+    "scone_thread_trampoline:",
+    "xor ebp, ebp",
+    "mov rdi, r13",
+    "call r12",
+    "mov rsp, gs:[{RUNTIME_STACK}]",
+    "sub rsp, {FRAME}",
+    "jmp scone_return_to_user",
+    // extern "sysv64" fn scone_on_stack(top: u64, f: extern "sysv64" fn() -> !)
+    ".global scone_on_stack",
+    "scone_on_stack:",
+    "mov rsp, rdi",
+    "xor ebp, ebp",
+    "call rsi",
+    "ud2",
+
+    // ---------------------------------------------------------------- copies that may fault
+    // extern "sysv64" fn(dst, src, count) -> (RAX = 0 or 1 | write << 1, RDX = address)
+    ".global scone_copy_begin",
+    "scone_copy_begin:",
+    ".global scone_copy_bytes",
+    "scone_copy_bytes:",
+    "mov rcx, rdx",
+    "rep movsb",
+    "xor eax, eax",
+    "ret",
+    ".global scone_copy_words",
+    "scone_copy_words:",
+    "mov rcx, rdx",
+    "rep movsq",
+    "xor eax, eax",
+    "ret",
+    ".global scone_zero_bytes",
+    "scone_zero_bytes:",
+    "mov rcx, rdx",
+    "xor eax, eax",
+    "rep stosb",
+    "ret",
+    // Atomic operations of futexes on program memory: RDI = address.
+    ".global scone_load_u32",
+    "scone_load_u32:",
+    "mov ecx, [rdi]",
+    "mov rdx, rcx",
+    "xor eax, eax",
+    "ret",
+    // (address, expected, new) -> RDX = value seen
+    ".global scone_cas_u32",
+    "scone_cas_u32:",
+    "mov eax, esi",
+    "lock cmpxchg [rdi], edx",
+    "mov edx, eax",
+    "xor eax, eax",
+    "ret",
+    ".global scone_store_u32",
+    "scone_store_u32:",
+    "mov [rdi], esi",
+    "xor eax, eax",
+    "ret",
+    ".global scone_copy_end",
+    "scone_copy_end:",
+    // The first stage sets RAX and RDX and lets the routine return from here.
+    ".global scone_copy_fixup",
+    "scone_copy_fixup:",
+    "cld",
+    "ret",
+
+    HOST_RSP = const data::HOST_RSP,
+    HOST_RBP = const data::HOST_RBP,
+    HOST_RIP = const data::HOST_RIP,
+    EXC_HOST_RSP = const data::EXC_HOST_RSP,
+    EXC_HOST_RBP = const data::EXC_HOST_RBP,
+    EXC_HOST_RIP = const data::EXC_HOST_RIP,
+    STATE = const data::STATE,
+    SCHED_STACK = const data::SCHED_STACK,
+    CALL_RSP = const data::CALL_RSP,
+    USER_FS = const data::USER_FS,
+    USER_RSP = const data::USER_RSP,
+    USER_RIP = const data::USER_RIP,
+    RUNTIME_STACK = const data::RUNTIME_STACK,
+    RESCHEDULE = const data::RESCHEDULE,
+    EXC_STACK = const thread_data::EXCEPTION_STACK,
+    INDEX = const thread_data::INDEX,
+    IMAGE = const thread_data::IMAGE_BASE,
+    FRESH = const state::FRESH,
+    IN_CALL = const state::IN_CALL,
+    RUNNING = const state::RUNNING,
+    RESUME = const exit::RESUME,
+    REFUSED = const exit::REFUSED,
+    NESTED = const exit::refused::NESTED,
+    NOT_EXPECTED = const exit::refused::NOT_EXPECTED,
+    NOT_READY = const exit::refused::NOT_READY,
+    EEXIT = const Enclu::Eexit as u32,
+    FRAME = const size_of::<UserRegs>(),
+    R15 = const offset_of!(UserRegs, r15),
+    R14 = const offset_of!(UserRegs, r14),
+    R13 = const offset_of!(UserRegs, r13),
+    R12 = const offset_of!(UserRegs, r12),
+    RBP = const offset_of!(UserRegs, rbp),
+    RBX = const offset_of!(UserRegs, rbx),
+    R11 = const offset_of!(UserRegs, r11),
+    R10 = const offset_of!(UserRegs, r10),
+    R9 = const offset_of!(UserRegs, r9),
+    R8 = const offset_of!(UserRegs, r8),
+    RAX = const offset_of!(UserRegs, rax),
+    RCX = const offset_of!(UserRegs, rcx),
+    RDX = const offset_of!(UserRegs, rdx),
+    RSI = const offset_of!(UserRegs, rsi),
+    RDI = const offset_of!(UserRegs, rdi),
+    ORIG_RAX = const offset_of!(UserRegs, orig_rax),
+    RIP = const offset_of!(UserRegs, rip),
+    RFLAGS = const offset_of!(UserRegs, rflags),
+    RSP = const offset_of!(UserRegs, rsp),
+    FLAGS = const offset_of!(UserRegs, flags),
+    MXCSR_AT = const offset_of!(UserRegs, mxcsr),
+    XMM = const offset_of!(UserRegs, xmm),
+    MXCSR = sym MXCSR,
+    xrstor_mask = sym crate::xstate::RESTORE_MASK,
+    relocate = sym crate::image::relocate,
+    first_start = sym crate::start::first_start,
+    thread_start = sym crate::start::thread_start,
+    first_stage = sym crate::exception::first_stage,
+    second_stage = sym crate::exception::second_stage,
+    reset_xstate = sym crate::xstate::reset,
+    syscall = sym crate::start::syscall,
+    before_return = sym crate::start::before_return,
+);
+
+/// What a routine that may fault returns.
+#[repr(C)]
+pub(crate) struct Outcome {
+    /// 0, or 1 with bit 1 set when the access was a write.
+    pub(crate) status: u64,
+    /// The value read, or the address that faulted.
+    pub(crate) value: u64,
+}
+
+unsafe extern "sysv64" {
+    pub(crate) fn scone_call(reason: u64, argument: u64);
+    pub(crate) fn scone_enclu(leaf: u64, rbx: u64, rcx: u64, rdx: u64) -> u64;
+    pub(crate) fn scone_switch(save: *mut u64, load: u64);
+    pub(crate) fn scone_thread_trampoline();
+    pub(crate) fn scone_on_stack(top: u64, f: extern "sysv64" fn() -> !) -> !;
+    pub(crate) fn scone_copy_bytes(dst: u64, src: u64, count: u64) -> Outcome;
+    pub(crate) fn scone_copy_words(dst: u64, src: u64, count: u64) -> Outcome;
+    pub(crate) fn scone_zero_bytes(dst: u64, unused: u64, count: u64) -> Outcome;
+    pub(crate) fn scone_load_u32(address: u64) -> Outcome;
+    pub(crate) fn scone_store_u32(address: u64, value: u64) -> Outcome;
+    pub(crate) fn scone_cas_u32(address: u64, expected: u64, new: u64) -> Outcome;
+    fn scone_syscall_entry();
+    fn scone_return_critical();
+    fn scone_return_end();
+    fn scone_return_again();
+    fn scone_second_stage();
+    fn scone_copy_begin();
+    fn scone_copy_end();
+    fn scone_copy_fixup();
+}
+
+/// Addresses in the assembler that the first stage of exception handling compares with.
+pub(crate) struct Places;
+
+impl Places {
+    fn contains(
+        range: (unsafe extern "sysv64" fn(), unsafe extern "sysv64" fn()),
+        rip: u64,
+    ) -> bool {
+        (range.0 as usize as u64..range.1 as usize as u64).contains(&rip)
+    }
+
+    /// Whether `rip` lies in the critical part of the return to the program.
+    pub(crate) fn returning(rip: u64) -> bool {
+        Self::contains((scone_return_critical, scone_return_end), rip)
+    }
+
+    /// Whether `rip` lies in one of the routines that may fault.
+    pub(crate) fn copying(rip: u64) -> bool {
+        Self::contains((scone_copy_begin, scone_copy_end), rip)
+    }
+
+    pub(crate) fn return_again() -> u64 {
+        scone_return_again as *const () as u64
+    }
+
+    pub(crate) fn second_stage() -> u64 {
+        scone_second_stage as *const () as u64
+    }
+
+    pub(crate) fn copy_fixup() -> u64 {
+        scone_copy_fixup as *const () as u64
+    }
+}
+
+/// Address of the entry for system calls, to which rewritten sites jump.
+#[must_use]
+pub fn syscall_entry_address() -> u64 {
+    scone_syscall_entry as *const () as u64
+}
+
+const _: () = assert!(IMAGE_BASE == hostcall_abi::layout::USER_END);

@@ -1,0 +1,79 @@
+//! Dynamic pages (EDMM): EACCEPT, EACCEPTCOPY and EMODPE (SDM 37, "SGX2").
+
+use hostcall_abi::layout::{HEAP_BASE, HEAP_END, PAGE, USER_BASE, USER_END};
+use sgx_types::{Enclu, SecInfo, SecInfoFlags};
+
+use crate::asm::scone_enclu;
+
+/// EACCEPT or EMODPE refused a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageError {
+    /// Address of the page.
+    pub address: u64,
+    /// Error code of the leaf.
+    pub code: u64,
+}
+
+fn for_each_page(
+    start: u64,
+    len: u64,
+    mut f: impl FnMut(u64) -> Result<(), PageError>,
+) -> Result<(), PageError> {
+    let inside = |low: u64, high: u64| start >= low && start <= high && len <= high - start;
+    assert!(start.is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
+    assert!(inside(USER_BASE, USER_END) || inside(HEAP_BASE, HEAP_END));
+    (0..len / PAGE).try_for_each(|index| f(start + index * PAGE))
+}
+
+fn accept_with(start: u64, len: u64, flags: SecInfoFlags) -> Result<(), PageError> {
+    let info = SecInfo::new(flags);
+    for_each_page(start, len, |address| {
+        // SAFETY: EACCEPT only changes the state of a page in the program's or the heap's area
+        // (asserted above) that waits for it; `info` is aligned and lives through the call.
+        let code =
+            unsafe { scone_enclu(Enclu::Eaccept as u64, &raw const info as u64, address, 0) };
+        if code == 0 { Ok(()) } else { Err(PageError { address, code }) }
+    })
+}
+
+/// Accepts new pages, which are zero, readable and writable.
+///
+/// # Errors
+///
+/// The first page that the processor refused; those before it are accepted.
+pub fn accept_new(start: u64, len: u64) -> Result<(), PageError> {
+    let flags = SecInfoFlags::PT_REG | SecInfoFlags::R | SecInfoFlags::W | SecInfoFlags::PENDING;
+    accept_with(start, len, flags)
+}
+
+/// Accepts pages whose permissions the host restricted (EMODPR) to `permissions` (R, W, X).
+///
+/// # Errors
+///
+/// The first page that the processor refused.
+pub fn accept_restricted(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), PageError> {
+    accept_with(start, len, SecInfoFlags::PT_REG | SecInfoFlags::PR | permissions)
+}
+
+/// Accepts pages that the host marked for removal (EMODT to PT_TRIM).
+///
+/// # Errors
+///
+/// The first page that the processor refused.
+pub fn accept_trimmed(start: u64, len: u64) -> Result<(), PageError> {
+    accept_with(start, len, SecInfoFlags::PT_TRIM | SecInfoFlags::MODIFIED)
+}
+
+/// Extends the permissions of pages (EMODPE).
+///
+/// # Errors
+///
+/// None today: EMODPE has no error codes, what it dislikes it faults.
+pub fn extend(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), PageError> {
+    let info = SecInfo::new(SecInfoFlags::PT_REG | permissions);
+    for_each_page(start, len, |address| {
+        // SAFETY: EMODPE adds permissions to a page of the program or the heap.
+        unsafe { scone_enclu(Enclu::Emodpe as u64, &raw const info as u64, address, 0) };
+        Ok(())
+    })
+}

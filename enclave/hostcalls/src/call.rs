@@ -1,0 +1,167 @@
+//! One call: stage, commit, collect.
+
+use enclave_core::{AppSlice, HostSlice, exit_call};
+use enclave_threads::{Blocking, handover};
+use hostcall_abi::request;
+
+use crate::{Errno, Staging, misbehaved};
+
+/// Whether the host may have to wait for something while it executes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It answers at once (or after disk I/O at most).
+    No,
+    /// It may wait for as long as it takes: other threads must be able to run meanwhile.
+    Maybe,
+}
+
+/// A call to the host that is being staged.
+///
+/// ```ignore
+/// let mut call = Call::new(nr::READ, len)?;
+/// let buffer = call.room(len);
+/// call.arg(0, fd).arg(1, buffer.address()).arg(2, len);
+/// let count = call.count(Wait::Maybe, len)?;
+/// buffer.part(0, count).read_app(target.first(count))?;
+/// ```
+#[derive(Debug)]
+pub struct Call {
+    staging: Staging,
+    used: u64,
+}
+
+impl Call {
+    /// A call of system call (or service) `number`, with `room` bytes for its buffers. Each buffer
+    /// takes its length rounded up to a multiple of eight.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if there is no staging memory for it.
+    pub fn new(number: u64, room: u64) -> Result<Self, Errno> {
+        let staging = Staging::new(request::BYTES.saturating_add(room).saturating_add(64))?;
+        let memory = staging.memory();
+        memory.word(request::NUMBER).write(number);
+        for index in 0..request::ARG_COUNT as u64 {
+            memory.word(request::ARGS + index).write(0);
+        }
+        Ok(Self { staging, used: request::BYTES })
+    }
+
+    /// Sets argument `index` (0..6).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such argument.
+    pub fn arg(&mut self, index: usize, value: impl Into<u64>) -> &mut Self {
+        assert!(index < request::ARG_COUNT);
+        self.staging.memory().word(request::ARGS + index as u64).write(value.into());
+        self
+    }
+
+    /// Sets the first arguments.
+    pub fn args<const N: usize>(&mut self, values: [u64; N]) -> &mut Self {
+        for (index, value) in values.into_iter().enumerate() {
+            self.arg(index, value);
+        }
+        self
+    }
+
+    /// Takes `len` bytes of the staging memory for a buffer, aligned to eight bytes. What it holds
+    /// is undefined (untrusted).
+    ///
+    /// # Panics
+    ///
+    /// If the room given to [`Call::new`] is used up.
+    pub fn room(&mut self, len: u64) -> HostSlice {
+        let part = self.staging.memory().part(self.used, len);
+        self.used += len.next_multiple_of(8);
+        part
+    }
+
+    /// Stages bytes of the runtime, returns their host address.
+    pub fn bytes(&mut self, bytes: &[u8]) -> u64 {
+        let part = self.room(bytes.len() as u64);
+        part.write_bytes(bytes);
+        part.address()
+    }
+
+    /// Stages a string with a NUL at its end, returns its host address.
+    pub fn cstr(&mut self, string: &[u8]) -> u64 {
+        let part = self.room(string.len() as u64 + 1);
+        // The NUL first: its word may be overwritten with the end of the string and zeros.
+        part.part(string.len() as u64 & !7, 1).write_bytes(&[0]);
+        part.write_bytes(string);
+        part.address()
+    }
+
+    /// Stages bytes of the program, returns their host address.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the program cannot read them.
+    pub fn app(&mut self, bytes: AppSlice) -> Result<u64, Errno> {
+        let part = self.room(bytes.len());
+        part.write_app(bytes)?;
+        Ok(part.address())
+    }
+
+    /// Executes the call, and returns its result if it is not an error.
+    ///
+    /// # Errors
+    ///
+    /// The error of the host. `EINTR` may mean that the host only wanted the thread's attention:
+    /// the system call layer restarts the call if there is no signal to deliver.
+    pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
+        let memory = self.staging.memory();
+        match wait {
+            Wait::No => exit_call(memory),
+            Wait::Maybe => match Blocking::here() {
+                Some(_blocking) => exit_call(memory),
+                None => handover(memory),
+            },
+        }
+        let result = memory.word(request::RESULT).read();
+        match Errno::from_result(result) {
+            None => Ok(result),
+            Some(errno) if errno.is_host_error() => Err(errno),
+            Some(_) => misbehaved("the host misbehaved: an error number that does not exist"),
+        }
+    }
+
+    /// Executes a call that returns zero.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub fn zero(&self, wait: Wait) -> Result<(), Errno> {
+        match self.run(wait)? {
+            0 => Ok(()),
+            _ => misbehaved("the host misbehaved: a result that must be zero is not"),
+        }
+    }
+
+    /// Executes a call that returns a count of at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub fn count(&self, wait: Wait, limit: u64) -> Result<u64, Errno> {
+        let count = self.run(wait)?;
+        if count > limit {
+            misbehaved("the host misbehaved: it returned more than was asked for");
+        }
+        Ok(count)
+    }
+
+    /// Executes a call that returns a descriptor of the host (0..2^31).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub fn descriptor(&self, wait: Wait) -> Result<u32, Errno> {
+        match u32::try_from(self.run(wait)?) {
+            Ok(fd) if fd <= i32::MAX.unsigned_abs() => Ok(fd),
+            _ => misbehaved("the host misbehaved: a descriptor that cannot exist"),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Calls to the host.
+//!
+//! Design principles:
+//!
+//! * **Stage, commit, collect.** [`Call`] copies arguments to a staging buffer in untrusted
+//!   memory, hands the request over, and gives back what the host answered only through checks.
+//! * **A reply is a claim.** Results outside of what the request admits end the enclave
+//!   ([`misbehaved`]): no guess, no repair. Buffers are copied in once, and at most as long as was
+//!   asked for.
+//! * **Whether a call leaves at once or is handed over is decided here**, by [`Wait`] and by what
+//!   else there is to run; callers need not know.
+
+#![no_std]
+
+extern crate alloc;
+
+mod arena;
+mod call;
+mod errno;
+mod pages;
+
+pub use arena::{Staging, init};
+pub use call::{Call, Wait};
+pub use errno::Errno;
+pub use pages::{remove, restrict, trim};
+
+/// Ends the enclave because the host broke the contract.
+pub fn misbehaved(what: &'static str) -> ! {
+    enclave_core::fatal(what)
+}

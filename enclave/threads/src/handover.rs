@@ -1,0 +1,55 @@
+//! Calls that the host makes on another thread while this enclave thread runs others.
+
+use alloc::{collections::BTreeMap, sync::Arc};
+
+use enclave_core::{HostSlice, Mutex, fatal, own_call};
+use hostcall_abi::{request, service};
+
+use crate::{Thread, current, host::control, park};
+
+/// Requests that are outside, by host address. An answer to any other is a lie.
+static OUTSIDE: Mutex<BTreeMap<u64, InFlight>> = Mutex::new(BTreeMap::new());
+
+struct InFlight {
+    request: HostSlice,
+    thread: Arc<Thread>,
+    done: bool,
+}
+
+/// Hands a staged request to the host and waits until it is done. `interrupt` is asked after each
+/// wake-up whether the wait should be cut short (a signal): the request then goes on, and its
+/// thread on the host is told to give up.
+pub fn handover(staged: HostSlice) {
+    let address = staged.address();
+    staged.word(request::STATE).write(request::state::SUBMITTED);
+    let entry = InFlight { request: staged, thread: current(), done: false };
+    OUTSIDE.lock().insert(address, entry);
+    own_call(service::SUBMIT, [address]);
+    loop {
+        let mut outside = OUTSIDE.lock();
+        if outside.get(&address).is_none_or(|entry| entry.done) {
+            outside.remove(&address);
+            return;
+        }
+        drop(outside);
+        park();
+    }
+}
+
+/// Wakes the threads whose requests the host has completed.
+pub(crate) fn collect() {
+    let mut next = control().take_completed();
+    while next != 0 {
+        let mut outside = OUTSIDE.lock();
+        // A second completion of the same request, or one of a request that is not outside, would
+        // let the host free staging memory under our feet.
+        let Some(entry) = outside.get_mut(&next).filter(|entry| !entry.done) else {
+            fatal("the host misbehaved: it completed a request that was not outside");
+        };
+        entry.done = true;
+        next = entry.request.word(request::NEXT).read();
+        let thread = Arc::clone(&entry.thread);
+        drop(outside);
+        thread.unpark();
+    }
+}

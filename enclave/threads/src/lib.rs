@@ -1,0 +1,31 @@
+//! User-level threads: M threads of the program on N enclave threads.
+//!
+//! Design principles:
+//!
+//! * A thread that waits inside costs no enclave thread: it is parked ([`park_until`]), and
+//!   [`Thread::unpark`] makes it runnable again. A wake-up is never lost: one that comes before
+//!   the thread is parked is remembered in the thread's state.
+//! * A call that may block the host's thread is made in place only while another enclave thread
+//!   stays free to run the rest ([`scheduler::Blocking`]); otherwise it is handed over
+//!   ([`handover`]), and the thread is parked until the host has done it.
+//! * Idle enclave threads sleep outside on a futex; whoever makes a thread runnable wakes one.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod clock;
+pub mod futex;
+mod handover;
+mod host;
+mod scheduler;
+mod thread;
+mod timer;
+
+pub use handover::handover;
+pub use host::{Control, SignalInfo, init, take_pending_signals};
+pub use scheduler::{
+    Blocking, check_events, live_threads, poll_now, run, set_signal_hook, spawn, yield_now,
+};
+pub use thread::{Thread, Wake, current, exit_current, park, park_until};
+pub use timer::{TimerId, cancel_timer, set_timer};

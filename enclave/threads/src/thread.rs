@@ -1,0 +1,145 @@
+//! A thread of the program, and how it waits.
+
+use alloc::sync::Arc;
+use core::{
+    any::Any,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use enclave_core::{Context, Stack, UserRegs};
+
+use crate::{clock, scheduler, timer};
+
+/// The states of a thread; transitions are compare-and-swap on one word.
+pub(crate) mod state {
+    /// On an enclave thread.
+    pub(crate) const RUNNING: u32 = 0;
+    /// Decided to wait; its registers may not be saved yet.
+    pub(crate) const PARKING: u32 = 1;
+    /// Waits, may be made runnable.
+    pub(crate) const PARKED: u32 = 2;
+    /// Was woken while it ran or was about to wait.
+    pub(crate) const NOTIFIED: u32 = 3;
+    /// In a run queue.
+    pub(crate) const RUNNABLE: u32 = 4;
+    /// Gave its enclave thread away, to be queued again.
+    pub(crate) const YIELDING: u32 = 5;
+    /// Done.
+    pub(crate) const EXITED: u32 = 6;
+}
+
+/// A thread of the program.
+pub struct Thread {
+    tid: u32,
+    pub(crate) context: Context,
+    pub(crate) state: AtomicU32,
+    /// What the system call layer keeps for each thread.
+    pub data: alloc::boxed::Box<dyn Any + Send + Sync>,
+}
+
+impl core::fmt::Debug for Thread {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Thread").field("tid", &self.tid).finish_non_exhaustive()
+    }
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// Somebody woke the thread, or the wait ended for no reason: look at the condition again.
+    Woken,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+impl Thread {
+    /// A thread that will call `start(argument)` and then enter the program with `regs` and the
+    /// XSAVE image `xstate`. It does not run before [`scheduler::spawn`].
+    #[must_use]
+    pub fn new(
+        tid: u32,
+        start: extern "sysv64" fn(u64),
+        argument: u64,
+        regs: &UserRegs,
+        xstate: &[u8],
+        data: alloc::boxed::Box<dyn Any + Send + Sync>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            tid,
+            context: Context::new(Stack::new(), start, argument, regs, xstate),
+            state: AtomicU32::new(state::RUNNABLE),
+            data,
+        })
+    }
+
+    /// Thread id, unique in the process.
+    #[must_use]
+    pub fn tid(&self) -> u32 {
+        self.tid
+    }
+
+    /// Ends the wait of the thread, or the next one if it does not wait.
+    pub fn unpark(self: &Arc<Self>) {
+        use state::{EXITED, NOTIFIED, PARKED, RUNNABLE};
+        let mut seen = self.state.load(Ordering::Acquire);
+        loop {
+            let next = match seen {
+                PARKED => RUNNABLE,
+                NOTIFIED | RUNNABLE | EXITED => return,
+                _ => NOTIFIED,
+            };
+            match self.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) if next == RUNNABLE => return scheduler::enqueue(Arc::clone(self)),
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+}
+
+/// The thread that runs this.
+#[must_use]
+pub fn current() -> Arc<Thread> {
+    enclave_core::current()
+}
+
+/// Waits until somebody calls [`Thread::unpark`]; may return early.
+pub fn park() {
+    let thread = current();
+    let again = thread.state.compare_exchange(
+        state::RUNNING,
+        state::PARKING,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    );
+    if again.is_err() {
+        // It was notified meanwhile.
+        thread.state.store(state::RUNNING, Ordering::Release);
+        return;
+    }
+    scheduler::leave(&thread);
+}
+
+/// Waits until somebody calls [`Thread::unpark`] or `deadline` has passed (nanoseconds of
+/// [`clock::monotonic`]; `None` for never). May return [`Wake::Woken`] early.
+pub fn park_until(deadline: Option<u64>) -> Wake {
+    let Some(deadline) = deadline else {
+        park();
+        return Wake::Woken;
+    };
+    if clock::monotonic() >= deadline {
+        return Wake::TimedOut;
+    }
+    let thread = current();
+    let id = timer::set_timer(deadline, alloc::boxed::Box::new(move || thread.unpark()));
+    park();
+    timer::cancel_timer(id);
+    if clock::monotonic() >= deadline { Wake::TimedOut } else { Wake::Woken }
+}
+
+/// Ends the current thread.
+pub fn exit_current() -> ! {
+    current().state.store(state::EXITED, Ordering::Release);
+    scheduler::leave_for_ever()
+}
