@@ -1,4 +1,4 @@
-//! MRENCLAVE, leaf by leaf (SDM 37, "Measurement"; 40.3: ECREATE, EADD, EEXTEND).
+//! MRENCLAVE, leaf by leaf (SDM volume 3D, 40.3: ECREATE, EADD, EEXTEND).
 
 use sgx_types::{
     EEXTEND_SIZE, MEASURE_EADD, MEASURE_ECREATE, MEASURE_EEXTEND, SecInfo, SecInfoFlags,
@@ -13,7 +13,7 @@ const BLOCK: usize = 64;
 
 /// A measurement in progress: SECS.MRENCLAVE between ECREATE and EINIT.
 ///
-/// Every leaf contributes whole blocks of SHA-256, so nothing is ever buffered. The crate below uses
+/// Every leaf contributes whole blocks of SHA-256, so nothing is ever buffered. the SHA-256 crate uses
 /// the processor's SHA instructions where it has them.
 #[derive(Clone, Debug)]
 pub struct Measurement(Sha256);

@@ -1,4 +1,4 @@
-//! The check of a SIGSTRUCT that EINIT makes (SDM 40.3, EINIT).
+//! The check of a SIGSTRUCT that EINIT makes (SDM volume 3D, 40.3: EINIT).
 
 use std::ops::Deref;
 
