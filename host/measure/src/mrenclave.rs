@@ -13,8 +13,8 @@ const BLOCK: usize = 64;
 
 /// A measurement in progress: SECS.MRENCLAVE between ECREATE and EINIT.
 ///
-/// Every leaf contributes whole blocks of SHA-256, so nothing is ever buffered. the SHA-256 crate uses
-/// the processor's SHA instructions where it has them.
+/// Every leaf contributes whole blocks of SHA-256, so nothing is ever buffered. The SHA-256
+/// crate uses the processor's SHA instructions where it has them.
 #[derive(Clone, Debug)]
 pub struct Measurement(Sha256);
 

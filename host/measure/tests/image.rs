@@ -1,7 +1,8 @@
 //! From ELF files, good and bad ones, to layouts.
 
 use hostcall_abi::layout::{
-    ELRANGE_SIZE, IMAGE_BASE, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT, tcs_block,
+    ELRANGE_SIZE, EXCEPTION_STACK_PAGES, IMAGE_BASE, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT,
+    tcs_block,
 };
 use measure::{Difference, ImageError, ImageOptions, Layout, PAGE, Region, image_layout};
 use sgx_types::{AttributeFlags, MiscSelect, SecInfoFlags, Tcs, Xfrm};
@@ -134,7 +135,7 @@ fn thread_blocks() {
         assert_eq!((page.flags, page.measured), (SecInfoFlags::PT_TCS, true));
         let expected = Tcs {
             ossa: block.ssa,
-            nssa: 4,
+            nssa: u32::try_from(NSSA).unwrap(),
             oentry: IMAGE_BASE + 0x2040,
             ofs_base: block.thread_data,
             ogs_base: block.thread_data,
@@ -150,7 +151,7 @@ fn thread_blocks() {
         let words: Vec<_> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let expected = [
             block.thread_data,
-            block.exception_stack + 8 * PAGE,
+            block.exception_stack + EXCEPTION_STACK_PAGES * PAGE,
             index,
             IMAGE_BASE,
             block.ssa,
