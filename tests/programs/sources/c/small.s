@@ -1,0 +1,4 @@
+    .globl f
+f:
+    lea 1(%rdi), %rax
+    ret
