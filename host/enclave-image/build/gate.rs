@@ -16,7 +16,7 @@ type Segment = ProgramHeader64<LE>;
 const NOPS_AFTER_ENCLU: usize = 13;
 
 /// Checks the whole image; the error names what was found, and where.
-pub fn check(image: &[u8]) -> Result<(), String> {
+pub(crate) fn check(image: &[u8]) -> Result<(), String> {
     let header = Header::parse(image).map_err(|e| format!("no ELF64 file: {e}"))?;
     if header.e_type(LE) != ET_DYN {
         return Err(format!("ELF type {} instead of a static PIE", header.e_type(LE)));

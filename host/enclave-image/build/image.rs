@@ -27,7 +27,7 @@ const REMOVED_PREFIXES: &[&str] = &[
 ];
 
 /// Builds the image of the tree at `root` below `out`; answers where it is.
-pub fn build(root: &Path, out: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(root: &Path, out: &Path) -> Result<PathBuf, String> {
     let workspace = root.join("enclave");
     // Where dependencies lie becomes part of panic messages, and is mapped away below: it has to be
     // known before the compiler starts.
@@ -42,7 +42,7 @@ pub fn build(root: &Path, out: &Path) -> Result<PathBuf, String> {
 }
 
 /// Every file below `dir` that the image may be made of, and every folder, for files yet to come.
-pub fn sources(dir: &Path) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn sources(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let mut found = vec![dir.to_owned()];
     let entries = std::fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     for entry in entries {
