@@ -90,29 +90,32 @@ impl<F: Clone + PartialEq> VmaMap<F> {
     }
 
     /// Makes `addr` a border between mappings, if one spans it.
-    fn split(&mut self, addr: u64) -> Result<(), MmError> {
-        let Some(vma) = self.find(addr).filter(|vma| vma.range.start() < addr) else {
-            return Ok(());
-        };
-        if self.is_full() {
-            return Err(MmError::NoMemory);
-        }
+    fn split(&mut self, addr: u64) {
+        let spanning = self.find(addr).filter(|vma| vma.range.start() < addr);
+        let Some(vma) = spanning else { return };
         let start = vma.range.start();
         let low = vma.cut(PageRange::of(start, addr));
         let high = vma.cut(PageRange::of(addr, vma.range.end()));
         self.take(start);
         self.put(low);
         self.put(high);
-        Ok(())
     }
 
-    /// Makes both ends of `range` borders. ENOMEM when that takes too many mappings.
-    pub(crate) fn isolate(&mut self, range: PageRange) -> Result<(), MmError> {
-        self.split(range.start())?;
-        self.split(range.end()).inspect_err(|_| self.merge(range))
+    /// Makes both ends of `range` borders between mappings.
+    pub(crate) fn isolate(&mut self, range: PageRange) {
+        self.split(range.start());
+        self.split(range.end());
     }
 
-    /// Whether [`VmaMap::isolate`] would succeed.
+    /// Whether removing `range` leaves no more mappings than are allowed.
+    pub(crate) fn can_remove(&self, range: PageRange) -> bool {
+        let inside = self
+            .find(range.start())
+            .is_some_and(|vma| vma.range.start() < range.start() && range.end() < vma.range.end());
+        !inside || !self.is_full()
+    }
+
+    /// Whether [`VmaMap::isolate`] leaves no more mappings than are allowed.
     pub(crate) fn can_isolate(&self, range: PageRange) -> bool {
         let spans = |addr| self.find(addr).is_some_and(|vma| vma.range.start() < addr);
         let splits = usize::from(spans(range.start())) + usize::from(spans(range.end()));
@@ -136,12 +139,16 @@ impl<F: Clone + PartialEq> VmaMap<F> {
     }
 
     /// Isolates `piece` (the cut of one mapping), changes it and merges it with its neighbours.
+    /// ENOMEM when that takes too many mappings.
     pub(crate) fn change(
         &mut self,
         piece: PageRange,
         change: impl FnOnce(&mut Vma<F>),
     ) -> Result<(), MmError> {
-        self.isolate(piece)?;
+        if !self.can_isolate(piece) {
+            return Err(MmError::NoMemory);
+        }
+        self.isolate(piece);
         self.update(piece, change);
         self.merge(piece);
         Ok(())

@@ -210,7 +210,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             return Ok(());
         }
         match self.populate(range) {
-            Err(MmError::NoMemory) => {
+            Err(MmError::NoMemory) if asked => {
                 self.unmap(range)?;
                 Err(MmError::NoMemory)
             }

@@ -30,8 +30,7 @@ pub trait Pages<F> {
     fn commit(&mut self, range: PageRange, prot: Prot) -> Result<(), MmError>;
 
     /// As [`Pages::commit`], with the contents of `file` from `offset` (zeroes behind its end). No
-    /// other thread may see the pages before their contents (EACCEPTCOPY does that), except when
-    /// `prot` allows nothing that could tell. [`MmError::Io`] when the file cannot be read.
+    /// other thread may see the pages before their contents (EACCEPTCOPY does that). [`MmError::Io`] when the file cannot be read.
     fn commit_file(
         &mut self,
         range: PageRange,

@@ -54,7 +54,8 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     ///
     /// Committed pages are copied and then given back, in steps. An `old_len` of 0, a second mapping of
     /// the same pages, works for shared file mappings (see the crate's documentation for what they
-    /// share); shared anonymous memory gives EINVAL, since pages cannot be aliased.
+    /// share); shared anonymous memory gives EINVAL, there and with `MREMAP_DONTUNMAP`, since pages
+    /// cannot be aliased.
     pub fn mremap(
         &mut self,
         old: u64,
@@ -104,6 +105,10 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if remap.old_len == 0 && vma.shared_file().is_none() {
             return Err(MmError::Invalid);
         }
+        let keeps = remap.flags.contains(RemapFlags::DONT_UNMAP);
+        if keeps && matches!(vma.kind, VmaKind::AnonShared) {
+            return Err(MmError::Invalid);
+        }
         let range = remap.old_range()?;
         if !vma.range.covers(range) {
             return Err(MmError::Fault);
@@ -111,7 +116,6 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if vma.offset_at(remap.old).checked_add(remap.new_len).is_none() {
             return Err(MmError::Invalid);
         }
-        let keeps = remap.flags.contains(RemapFlags::DONT_UNMAP);
         let more = if keeps { remap.new_len } else { remap.new_len.saturating_sub(remap.old_len) };
         let counted = vma.prot.contains(Prot::WRITE) && !vma.flags.contains(VmaFlags::NO_RESERVE);
         if counted && more > self.limits.committed {

@@ -46,7 +46,10 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// Removes a range of [`VmaKind::Special`]. EINVAL when it is anything else.
     pub fn unmap_runtime(&mut self, range: PageRange) -> Result<(), MmError> {
         self.special(range)?;
-        self.map.isolate(range)?;
+        if !self.map.can_remove(range) {
+            return Err(MmError::NoMemory);
+        }
+        self.map.isolate(range);
         self.store.discard(range)?;
         self.map.remove(range.start());
         Ok(())

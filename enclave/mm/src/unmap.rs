@@ -20,7 +20,10 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
 
     /// Removes what the program has mapped in `range`.
     pub(crate) fn unmap(&mut self, range: PageRange) -> Result<(), MmError> {
-        self.map.isolate(range)?;
+        if !self.map.can_remove(range) {
+            return Err(MmError::NoMemory);
+        }
+        self.map.isolate(range);
         let result = self.unmap_isolated(range);
         self.map.merge(range);
         result
