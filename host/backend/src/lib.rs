@@ -13,6 +13,8 @@ mod capabilities;
 mod error;
 mod kick;
 mod run;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use capabilities::{Capabilities, Kind};
 pub use error::{Errno, Operation, Refused};

@@ -1,0 +1,232 @@
+//! Per-thread state, at an address that the alternate signal stack leads to.
+//!
+//! Each thread that enters gets a slot of one arena: state and code at its start, then a guard page,
+//! then the thread's alternate signal stack. Masking a stack pointer inside the arena therefore
+//! finds the state without thread-local storage, which is out of reach while FS belongs to the
+//! enclave.
+
+use std::mem::offset_of;
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use backend::Exception;
+
+use crate::asm;
+use crate::enclave::Inner;
+use crate::sys;
+use crate::tcs::TcsState;
+
+/// Size and alignment of a slot.
+pub(crate) const SLOT_SIZE: usize = 256 * 1024;
+/// Threads that may be attached at a time.
+const SLOTS: usize = 4096;
+/// Offset of the vector state that leaves save.
+const LEAF_XSAVE: usize = 0x1000;
+/// Offset of the vector state that ERESUME loads.
+const RESUME_XSAVE: usize = 0x4000;
+/// Space for one XSAVE image (without AMX tiles it needs 2.7 KiB, with them 11 KiB).
+pub(crate) const XSAVE_SPACE: usize = 0x3000;
+/// Offset of the page with the thread's last two instructions before the enclave.
+const TRAMPOLINE: usize = 0x7000;
+/// Offset of the signal stack; a guard page lies below it.
+pub(crate) const STACK: usize = 0x9000;
+
+/// General registers in the order of GPRSGX, then RFLAGS and RIP.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct Registers {
+    pub(crate) rax: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rdx: u64,
+    pub(crate) rbx: u64,
+    pub(crate) rsp: u64,
+    pub(crate) rbp: u64,
+    pub(crate) rsi: u64,
+    pub(crate) rdi: u64,
+    pub(crate) r8: u64,
+    pub(crate) r9: u64,
+    pub(crate) r10: u64,
+    pub(crate) r11: u64,
+    pub(crate) r12: u64,
+    pub(crate) r13: u64,
+    pub(crate) r14: u64,
+    pub(crate) r15: u64,
+    pub(crate) rflags: u64,
+    pub(crate) rip: u64,
+    pub(crate) fs_base: u64,
+    pub(crate) gs_base: u64,
+}
+
+/// Where a thread is, as far as signals care.
+pub(crate) mod mode {
+    /// Outside.
+    pub(crate) const OUTSIDE: u64 = 0;
+    /// Running the enclave's code (or the few instructions around it).
+    pub(crate) const INSIDE: u64 = 1;
+    /// On its way in or out, or executing a leaf for the enclave: kicks wait.
+    pub(crate) const TRANSIT: u64 = 2;
+}
+
+/// State of an attached thread. The fields before `enclave` are known to the assembler parts.
+#[repr(C)]
+pub(crate) struct Context {
+    /// FS base of the host thread.
+    pub(crate) host_fs: u64,
+    /// GS base of the host thread.
+    pub(crate) host_gs: u64,
+    /// Stack of the host while inside.
+    pub(crate) host_rsp: u64,
+    /// One of [`mode`].
+    pub(crate) mode: AtomicU64,
+    /// Signal of the kick that waits; 0 for none.
+    pub(crate) pending: AtomicU64,
+    /// Registers of the enclave on their way in or out.
+    pub(crate) regs: Registers,
+    /// Vector state to load before going in; 0 for none.
+    pub(crate) load_vectors: u64,
+    /// Where leaves save the vector state.
+    pub(crate) leaf_vectors: u64,
+    /// Components of vector state that are saved and loaded.
+    pub(crate) xfeatures: u64,
+    /// Address of the thread's trampoline.
+    pub(crate) trampoline: u64,
+
+    /// The enclave and thread control structure in use.
+    pub(crate) enclave: *const Inner,
+    pub(crate) tcs: *const TcsState,
+    /// What the last exception was.
+    pub(crate) exception: Option<Exception>,
+    /// Accepted pages that the host's mapping does not yet show: start and end address.
+    pub(crate) run: (u64, u64),
+    /// Where ERESUME takes the vector state from.
+    pub(crate) resume_vectors: u64,
+    old_stack: libc::stack_t,
+}
+
+/// Offsets for the assembler parts.
+pub(crate) mod at {
+    use super::{Context, Registers, offset_of};
+    pub(crate) const HOST_FS: usize = offset_of!(Context, host_fs);
+    pub(crate) const HOST_GS: usize = offset_of!(Context, host_gs);
+    pub(crate) const HOST_RSP: usize = offset_of!(Context, host_rsp);
+    pub(crate) const MODE: usize = offset_of!(Context, mode);
+    pub(crate) const PENDING: usize = offset_of!(Context, pending);
+    pub(crate) const REGS: usize = offset_of!(Context, regs);
+    pub(crate) const R11: usize = REGS + offset_of!(Registers, r11);
+    pub(crate) const RIP: usize = REGS + offset_of!(Registers, rip);
+    pub(crate) const LOAD_VECTORS: usize = offset_of!(Context, load_vectors);
+    pub(crate) const LEAF_VECTORS: usize = offset_of!(Context, leaf_vectors);
+    pub(crate) const XFEATURES: usize = offset_of!(Context, xfeatures);
+    pub(crate) const TRAMPOLINE: usize = offset_of!(Context, trampoline);
+}
+
+/// Start of the arena, 0 before the first attach; read by the signal prologue.
+pub(crate) static ARENA: AtomicU64 = AtomicU64::new(0);
+/// Bytes of the arena.
+pub(crate) const ARENA_LEN: u64 = (SLOTS * SLOT_SIZE) as u64;
+
+static FREE: Mutex<Slots> = Mutex::new(Slots { released: Vec::new(), fresh: 0 });
+
+struct Slots {
+    released: Vec<usize>,
+    fresh: usize,
+}
+
+thread_local! {
+    static ATTACHED: Attachment = Attachment::new();
+}
+
+/// Runs `f` with the state of the calling thread, attaching it first if need be.
+///
+/// `None` when the thread cannot be attached any more, because it is being torn down.
+pub(crate) fn with_current<R>(f: impl FnOnce(*mut Context) -> R) -> Option<R> {
+    ATTACHED.try_with(|attached| f(attached.0)).ok()
+}
+
+/// Ties a slot to the life of its thread.
+struct Attachment(*mut Context);
+
+impl Attachment {
+    fn new() -> Self {
+        let base = allocate();
+        // SAFETY: the slot was mapped readable and writable for this thread alone.
+        unsafe {
+            let context = base as *mut Context;
+            context.write(Context {
+                host_fs: sys::fs_base(),
+                host_gs: sys::gs_base(),
+                host_rsp: 0,
+                mode: AtomicU64::new(mode::OUTSIDE),
+                pending: AtomicU64::new(0),
+                regs: Registers::default(),
+                load_vectors: 0,
+                leaf_vectors: (base + LEAF_XSAVE) as u64,
+                xfeatures: sys::xfeatures(),
+                trampoline: (base + TRAMPOLINE) as u64,
+                enclave: ptr::null(),
+                tcs: ptr::null(),
+                exception: None,
+                run: (0, 0),
+                resume_vectors: (base + RESUME_XSAVE) as u64,
+                old_stack: sys::install_stack(base + STACK, SLOT_SIZE - STACK),
+            });
+            Self(context)
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // SAFETY: the thread is outside, and nobody else knows the slot; its stack is taken out of
+        // service before the slot is reused.
+        unsafe {
+            sys::dispatch_syscalls(None);
+            sys::restore_stack(&(*self.0).old_stack);
+        }
+        FREE.lock().unwrap_or_else(|e| e.into_inner()).released.push(self.0 as usize);
+    }
+}
+
+/// Takes a slot and makes it usable.
+fn allocate() -> usize {
+    let mut slots = FREE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(base) = slots.released.pop() {
+        return base;
+    }
+    if slots.fresh == 0 {
+        let arena = sys::reserve_aligned(SLOTS * SLOT_SIZE, SLOT_SIZE);
+        ARENA.store(arena as u64, Ordering::Release);
+    }
+    assert!(slots.fresh < SLOTS, "more than {SLOTS} threads enter enclaves");
+    let base = ARENA.load(Ordering::Relaxed) as usize + slots.fresh * SLOT_SIZE;
+    slots.fresh += 1;
+    sys::protect(base as u64, TRAMPOLINE as u64 + 4096, libc::PROT_READ | libc::PROT_WRITE);
+    write_trampoline(base);
+    sys::protect((base + TRAMPOLINE) as u64, 4096, libc::PROT_READ | libc::PROT_EXEC);
+    let stack = (base + STACK) as u64;
+    sys::protect(stack, (SLOT_SIZE - STACK) as u64, libc::PROT_READ | libc::PROT_WRITE);
+    base
+}
+
+/// Writes `mov r11, [R11]; jmp [RIP]` with operands in the context of the same slot, so that the last
+/// register can be loaded and no memory of the enclave is needed for the jump.
+fn write_trampoline(base: usize) {
+    let operand = |field: usize, end: usize| {
+        let distance = field as i64 - (TRAMPOLINE + end) as i64;
+        i32::try_from(distance).expect("a slot is smaller than 2 GiB").to_le_bytes()
+    };
+    let mut code = vec![0x4c, 0x8b, 0x1d];
+    code.extend(operand(at::R11, 7));
+    code.extend([0xff, 0x25]);
+    code.extend(operand(at::RIP, 13));
+    // SAFETY: the page was just mapped writable, and nobody executes it yet.
+    unsafe { ptr::copy_nonoverlapping(code.as_ptr(), (base + TRAMPOLINE) as *mut u8, code.len()) };
+}
+
+impl Context {
+    /// Whether `rip` is where the thread has all but entered: such an entry can start again.
+    pub(crate) fn in_window(&self, rip: u64) -> bool {
+        asm::window().contains(&rip) || (self.trampoline..self.trampoline + 16).contains(&rip)
+    }
+}

@@ -1,0 +1,305 @@
+//! ECREATE, EADD, EEXTEND and EINIT.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use backend::{Errno, Operation, Refused, Source};
+use measure::verify_sigstruct;
+use sgx_types::{
+    AttributeFlags, EEXTEND_SIZE, EXINFO_SIZE, GPRSGX_SIZE, MEASURE_EADD, MEASURE_ECREATE,
+    MEASURE_EEXTEND, MiscSelect, PAGE_SIZE, PageType, SecInfo, SecInfoFlags, Secs, SgxError,
+    Sigstruct, Tcs, Xfrm,
+};
+use sha2::{Digest, Sha256};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::cost::CostModel;
+use crate::enclave::{Build, Counters, Identity, Inner};
+use crate::epcm::{Entry, Epcm};
+use crate::mapping::Mapping;
+use crate::patch::Stubs;
+use crate::sys;
+use crate::tcs::TcsState;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+/// Largest ELRANGE: the host must fit above it in the 47 bits of user space.
+pub(crate) const MAX_SIZE: u64 = 1 << 46;
+
+/// Attributes that an enclave may ask for.
+pub(crate) const ATTRIBUTES: AttributeFlags = AttributeFlags::DEBUG
+    .union(AttributeFlags::MODE64BIT)
+    .union(AttributeFlags::PROVISIONKEY)
+    .union(AttributeFlags::EINITTOKENKEY)
+    .union(AttributeFlags::KSS);
+
+fn refuse<T>(operation: Operation, errno: Errno, reason: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused::new(operation, errno, reason))
+}
+
+/// ECREATE.
+pub(crate) fn create(secs: &Secs, costs: CostModel) -> Result<Inner, Refused> {
+    if let Some(reason) = broken_rule(secs) {
+        return refuse(Operation::Create, Errno::EINVAL, reason);
+    }
+    let no_memory = |error: std::io::Error| {
+        let errno = Errno(error.raw_os_error().unwrap_or(libc::ENOMEM));
+        Refused::new(Operation::Create, errno, format!("ELRANGE cannot be reserved: {error}"))
+    };
+    let mapping = Mapping::new(secs.base, secs.size).map_err(no_memory)?;
+    let epcm = Epcm::new(secs.base, secs.size).map_err(no_memory)?;
+    let mut hash = Sha256::new_with_prefix(MEASURE_ECREATE);
+    hash.update(secs.ssa_frame_size.to_le_bytes());
+    hash.update(secs.size.to_le_bytes());
+    hash.update([0; 44]);
+    Ok(Inner {
+        secs: secs.clone(),
+        identity: OnceLock::new(),
+        epcm,
+        mapping,
+        build: Mutex::new(Build { hash, code: Vec::new() }),
+        tcs: RwLock::new(BTreeMap::new()),
+        stubs: OnceLock::new(),
+        costs,
+        counters: Counters::default(),
+        initialised: AtomicBool::new(false),
+    })
+}
+
+/// The first rule of ECREATE, or limit of the emulator, that `secs` breaks.
+fn broken_rule(secs: &Secs) -> Option<String> {
+    let Secs { size, base, attributes, misc_select, ssa_frame_size, .. } = secs;
+    let frame = u64::from(*ssa_frame_size) * PAGE;
+    let mut needed = sys::xsave_size(attributes.xfrm.bits()) + GPRSGX_SIZE as u64;
+    if misc_select.contains(MiscSelect::EXINFO) {
+        needed += EXINFO_SIZE as u64;
+    }
+    let supported = sys::xfeatures();
+    let kss = attributes.flags.contains(AttributeFlags::KSS);
+    let config = secs.config_svn != 0 || secs.config_id != [0; 64];
+    let rules = [
+        (size.is_power_of_two() && *size >= 2 * PAGE, format!("size {size:#x}")),
+        (*size <= MAX_SIZE, format!("size {size:#x} is above {MAX_SIZE:#x}")),
+        (*base == 0, format!("base {base:#x}: the emulator has ELRANGE at 0 only")),
+        (*size > crate::mapping::LOWEST, format!("size {size:#x} lies below mmap_min_addr")),
+        (secs.reserved_is_zero(), "a reserved byte of SECS is set".into()),
+        (
+            ATTRIBUTES.contains(attributes.flags)
+                && attributes.flags.contains(AttributeFlags::MODE64BIT),
+            format!("attributes {:#x}", attributes.flags.bits()),
+        ),
+        (
+            attributes.xfrm.contains(Xfrm::LEGACY)
+                && attributes.xfrm.bits() & !supported == 0
+                && is_consistent(attributes.xfrm),
+            format!("XFRM {:#x} of {supported:#x}", attributes.xfrm.bits()),
+        ),
+        (
+            MiscSelect::EXINFO.contains(*misc_select),
+            format!("MISCSELECT {:#x}", misc_select.bits()),
+        ),
+        (frame >= needed, format!("SSA frame of {frame} bytes where {needed} are needed")),
+        (kss || !config, "CONFIGID or CONFIGSVN without KSS".into()),
+        (secs.cet_attributes == 0 && secs.cet_leg_bitmap_offset == 0, "CET attributes".into()),
+    ];
+    rules.into_iter().find(|(kept, _)| !kept).map(|(_, rule)| rule)
+}
+
+/// The rules of XSETBV (SDM volume 1, 13.3).
+fn is_consistent(xfrm: Xfrm) -> bool {
+    let avx512 = xfrm & Xfrm::AVX512;
+    let tiles = xfrm & (Xfrm::TILECFG | Xfrm::TILEDATA);
+    (avx512.is_empty() || avx512 == Xfrm::AVX512 && xfrm.contains(Xfrm::AVX))
+        && (tiles.is_empty() || tiles == Xfrm::TILECFG | Xfrm::TILEDATA)
+}
+
+/// EADD and EEXTEND.
+pub(crate) fn add_pages(
+    inner: &Inner,
+    offset: u64,
+    secinfo: &SecInfo,
+    source: Source<'_>,
+    measure: bool,
+) -> Result<(), Refused> {
+    const OP: Operation = Operation::AddPages;
+    let len = source.len();
+    let mut build = inner.building();
+    if inner.is_initialised() {
+        return refuse(OP, Errno::EINVAL, "the enclave is initialised");
+    }
+    if offset % PAGE != 0 || len % PAGE != 0 || len == 0 {
+        return refuse(OP, Errno::EINVAL, format!("{len:#x} bytes at {offset:#x}"));
+    }
+    if offset > inner.secs.size || len > inner.secs.size - offset {
+        return refuse(OP, Errno::EINVAL, format!("{offset:#x}+{len:#x} ends outside of ELRANGE"));
+    }
+    check_secinfo(secinfo)?;
+    let start = inner.base() + offset;
+    if start < inner.mapping.range().start {
+        return refuse(OP, Errno::EACCES, format!("{start:#x} is below vm.mmap_min_addr"));
+    }
+    let end = start + len;
+    let taken = (start..end).step_by(PAGE_SIZE).find(|&page| inner.epcm.get(page).is_valid());
+    let usable = taken.unwrap_or(end);
+    let added = add(inner, &mut build, start..usable, secinfo, source, measure);
+    inner
+        .mapping
+        .lock()
+        .show(&inner.epcm, start..added.as_ref().map_or_else(|e| start + e.done, |()| usable));
+    added?;
+    match taken {
+        Some(page) => {
+            Err(Refused::new(OP, Errno::EBUSY, format!("{page:#x} has a page"))
+                .after(usable - start))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the driver demands of SECINFO, and EADD of the flags.
+fn check_secinfo(secinfo: &SecInfo) -> Result<(), Refused> {
+    let flags = secinfo.flags;
+    let permissions = flags.permissions();
+    let type_ok = match flags.page_type() {
+        Some(PageType::Reg) => true,
+        Some(PageType::Tcs) => permissions.is_empty(),
+        _ => false,
+    };
+    let known = SecInfoFlags::RWX | SecInfoFlags::PT_MASK;
+    let writable_unreadable =
+        permissions.contains(SecInfoFlags::W) && !permissions.contains(SecInfoFlags::R);
+    if type_ok && known.contains(flags) && !writable_unreadable && secinfo.reserved_is_zero() {
+        return Ok(());
+    }
+    refuse(Operation::AddPages, Errno::EINVAL, format!("SECINFO with flags {:#x}", flags.bits()))
+}
+
+/// Fills, enters into the EPCM, and measures pages that are known to be missing.
+fn add(
+    inner: &Inner,
+    build: &mut Build,
+    range: Range<u64>,
+    secinfo: &SecInfo,
+    source: Source<'_>,
+    measure: bool,
+) -> Result<(), Refused> {
+    const ZERO: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
+    let entry = Entry::from_flags(secinfo.flags).unwrap_or(Entry::NONE);
+    if range.is_empty() {
+        return Ok(());
+    }
+    if matches!(source, Source::Bytes(_)) && entry.is(PageType::Reg) {
+        let _locked = inner.mapping.lock();
+        sys::protect(range.start, range.end - range.start, libc::PROT_READ | libc::PROT_WRITE);
+    }
+    for page in range.clone().step_by(PAGE_SIZE) {
+        let done = page - range.start;
+        let contents = match source {
+            Source::Bytes(bytes) => &bytes[done as usize..][..PAGE_SIZE],
+            Source::Zero(_) => &ZERO,
+        };
+        if entry.is(PageType::Tcs) {
+            add_tcs(inner, page, contents).map_err(|refused| refused.after(done))?;
+        } else if matches!(source, Source::Bytes(_)) {
+            // SAFETY: the page was made writable above, belongs to this mapping, and no thread can
+            // be inside before EINIT.
+            unsafe { (page as *mut u8).copy_from_nonoverlapping(contents.as_ptr(), PAGE_SIZE) };
+        }
+        inner.epcm.set(page, entry);
+        extend_measurement(&mut build.hash, page - inner.base(), secinfo, contents, measure);
+    }
+    if secinfo.flags.contains(SecInfoFlags::X) {
+        match build.code.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => build.code.push(range),
+        }
+    }
+    Ok(())
+}
+
+fn add_tcs(inner: &Inner, page: u64, contents: &[u8]) -> Result<(), Refused> {
+    let fault = |rule: &str| Refused::new(Operation::AddPages, Errno::EIO, rule);
+    let (_, limits) = Tcs::read_from_prefix(contents)
+        .map(|(tcs, _)| (tcs.stage, tcs))
+        .map_err(|_| fault("TCS is no page"))?;
+    let state = TcsState::new(page, &limits, &inner.secs).map_err(fault)?;
+    let mut all = inner.tcs.write().unwrap_or_else(PoisonError::into_inner);
+    all.insert(page, Arc::new(state));
+    Ok(())
+}
+
+/// What EADD, and EEXTEND of all of the page, put into MRENCLAVE.
+fn extend_measurement(
+    hash: &mut Sha256,
+    offset: u64,
+    secinfo: &SecInfo,
+    contents: &[u8],
+    measure: bool,
+) {
+    hash.update(MEASURE_EADD);
+    hash.update(offset.to_le_bytes());
+    hash.update(&secinfo.as_bytes()[..48]);
+    if !measure {
+        return;
+    }
+    for (chunk, at) in contents.chunks(EEXTEND_SIZE).zip((offset..).step_by(EEXTEND_SIZE)) {
+        hash.update(MEASURE_EEXTEND);
+        hash.update(at.to_le_bytes());
+        hash.update([0; 48]);
+        hash.update(chunk);
+    }
+}
+
+/// EINIT.
+pub(crate) fn init(inner: &Inner, sigstruct: &Sigstruct) -> Result<(), Refused> {
+    const OP: Operation = Operation::Init;
+    let mut build = inner.building();
+    if inner.is_initialised() {
+        return refuse(OP, Errno::EINVAL, "the enclave is initialised already");
+    }
+    let denied = |code, reason: String| Refused::new(OP, Errno::EPERM, reason).with_code(code);
+    let verified =
+        verify_sigstruct(sigstruct).map_err(|error| denied(error.code(), error.to_string()))?;
+    let mrenclave: [u8; 32] = build.hash.clone().finalize().into();
+    if mrenclave != sigstruct.enclave_hash {
+        return Err(denied(
+            SgxError::InvalidMeasurement,
+            format!("MRENCLAVE is {}", measure::MrEnclave(mrenclave)),
+        ));
+    }
+    if let Some(reason) = forbidden(&inner.secs, sigstruct) {
+        return Err(denied(SgxError::InvalidAttribute, reason));
+    }
+    let identity = Identity {
+        mrenclave,
+        mrsigner: verified.mrsigner().0,
+        isv_prod_id: sigstruct.isv_prod_id,
+        isv_svn: sigstruct.isv_svn,
+        isv_family_id: sigstruct.isv_family_id,
+        isv_ext_prod_id: sigstruct.isv_ext_prod_id,
+    };
+    inner.identity.set(identity).expect("the first EINIT that succeeds");
+    let stubs = Stubs::patch(&inner.mapping, &inner.epcm, &std::mem::take(&mut build.code));
+    inner.stubs.set(stubs).unwrap_or_else(|_| unreachable!("the first EINIT that succeeds"));
+    inner.initialised.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// How the SECS differs from what the signer allows.
+fn forbidden(secs: &Secs, sigstruct: &Sigstruct) -> Option<String> {
+    let (is, want, mask) = (secs.attributes, sigstruct.attributes, sigstruct.attribute_mask);
+    if is.flags & mask.flags != want.flags & mask.flags {
+        return Some(format!("attributes are {:#x}", is.flags.bits()));
+    }
+    if is.xfrm & mask.xfrm != want.xfrm & mask.xfrm {
+        return Some(format!("XFRM is {:#x}", is.xfrm.bits()));
+    }
+    if secs.misc_select & sigstruct.misc_mask != sigstruct.misc_select & sigstruct.misc_mask {
+        return Some(format!("MISCSELECT is {:#x}", secs.misc_select.bits()));
+    }
+    let kss = is.flags.contains(AttributeFlags::KSS);
+    let extended = sigstruct.isv_family_id != [0; 16] || sigstruct.isv_ext_prod_id != [0; 16];
+    (extended && !kss).then(|| "family or extended product id without KSS".into())
+}

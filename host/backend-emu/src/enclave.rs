@@ -1,0 +1,149 @@
+//! The state of an enclave.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use sgx_types::{SecInfoFlags, Secs};
+use sha2::Sha256;
+
+use crate::context::Context;
+use crate::cost::CostModel;
+use crate::epcm::{Entry, Epcm};
+use crate::lookup;
+use crate::mapping::Mapping;
+use crate::patch::Stubs;
+use crate::tcs::TcsState;
+
+/// An emulated enclave.
+pub(crate) struct Inner {
+    /// As ECREATE took it, without what EINIT fills in.
+    pub(crate) secs: Secs,
+    /// Identity, once EINIT has accepted it.
+    pub(crate) identity: OnceLock<Identity>,
+    pub(crate) epcm: Epcm,
+    pub(crate) mapping: Mapping,
+    pub(crate) build: Mutex<Build>,
+    pub(crate) tcs: RwLock<BTreeMap<u64, Arc<TcsState>>>,
+    pub(crate) stubs: OnceLock<Stubs>,
+    pub(crate) costs: CostModel,
+    pub(crate) counters: Counters,
+    pub(crate) initialised: AtomicBool,
+}
+
+/// What EINIT writes into the SECS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) mrenclave: [u8; 32],
+    pub(crate) mrsigner: [u8; 32],
+    pub(crate) isv_prod_id: u16,
+    pub(crate) isv_svn: u16,
+    pub(crate) isv_family_id: [u8; 16],
+    pub(crate) isv_ext_prod_id: [u8; 16],
+}
+
+/// What is needed until EINIT.
+pub(crate) struct Build {
+    /// The running measurement.
+    pub(crate) hash: Sha256,
+    /// Pages with code, as adjacent ranges.
+    pub(crate) code: Vec<Range<u64>>,
+}
+
+/// Events since the enclave was created.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) entries: AtomicU64,
+    pub(crate) resumes: AtomicU64,
+    pub(crate) exceptions: AtomicU64,
+    pub(crate) kicks: AtomicU64,
+    /// System call instructions inside, which became #UD.
+    pub(crate) system_calls: AtomicU64,
+    /// ENCLU instructions that trapped instead of being patched.
+    pub(crate) trapped_leaves: AtomicU64,
+    /// Pages added by EAUG.
+    pub(crate) augmented: AtomicU64,
+    /// Changes of the host's mapping that were put off until a fault.
+    pub(crate) late_mappings: AtomicU64,
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Inner {
+    /// First address of ELRANGE.
+    pub(crate) fn base(&self) -> u64 {
+        self.secs.base
+    }
+
+    /// Whether all of `len` bytes from `address` on lie in ELRANGE.
+    pub(crate) fn contains(&self, address: u64, len: u64) -> bool {
+        let offset = address.wrapping_sub(self.secs.base);
+        offset < self.secs.size && len <= self.secs.size - offset
+    }
+
+    pub(crate) fn is_initialised(&self) -> bool {
+        self.initialised.load(Ordering::Acquire)
+    }
+
+    /// The state of building, even if a thread died while holding it.
+    pub(crate) fn building(&self) -> MutexGuard<'_, Build> {
+        self.build.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread control structure at `address`.
+    pub(crate) fn tcs_at(&self, address: u64) -> Option<Arc<TcsState>> {
+        self.tcs.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned()
+    }
+
+    /// EAUG of the page at `address`, as the kernel does when it is first touched.
+    pub(crate) fn augment(&self, address: u64) -> Entry {
+        let mappable = self.mapping.range().contains(&address);
+        if mappable
+            && self.is_initialised()
+            && self.epcm.replace(address, Entry::NONE, Entry::AUGMENTED)
+        {
+            count(&self.counters.augmented);
+        }
+        self.epcm.get(address)
+    }
+
+    /// Whether the enclave may access the page now in that way.
+    pub(crate) fn allows(&self, address: u64, access: SecInfoFlags) -> bool {
+        self.contains(address, 1) && self.epcm.get(address & !0xfff).access().contains(access)
+    }
+
+    /// Shows the pages that `context`'s thread has accepted.
+    pub(crate) fn flush(&self, context: &mut Context) {
+        let (start, end) = context.run;
+        if start != end {
+            context.run = (0, 0);
+            self.mapping.lock().show(&self.epcm, start..end);
+        }
+    }
+
+    /// Shows the page at `address`, and its like around it, if the EPCM allows the access and only
+    /// the mapping lags behind.
+    pub(crate) fn catch_up(&self, address: u64, access: SecInfoFlags) -> bool {
+        const STRETCH: u64 = 2 << 20;
+        if !self.allows(address, access) {
+            return false;
+        }
+        let page = address & !0xfff;
+        let limits = page & !(STRETCH - 1)..(page & !(STRETCH - 1)) + STRETCH;
+        let limits = limits.start.max(self.mapping.range().start)..limits.end;
+        let locked = self.mapping.lock();
+        locked.show(&self.epcm, self.epcm.alike(page, limits));
+        count(&self.counters.late_mappings);
+        true
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        lookup::clear();
+    }
+}

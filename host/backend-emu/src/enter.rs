@@ -1,0 +1,224 @@
+//! EENTER, ERESUME and what follows EEXIT.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use backend::{EnterLeaf, Exception, Kick, KickHandler, Outcome, Run};
+use sgx_types::{PageFaultCode, PageType, SecInfoFlags, Vector};
+
+use crate::asm::{self, reason};
+use crate::context::{Context, mode, with_current};
+use crate::cost::spend;
+use crate::create::MAX_SIZE;
+use crate::enclave::{Inner, count};
+use crate::signals;
+use crate::ssa;
+use crate::sys;
+use crate::tcs::TcsState;
+
+/// Bytes of the host's stack that leaves may use, between the host's frames and the stack pointer that
+/// the enclave sees.
+const LEAF_STACK: u64 = 64 * 1024;
+
+/// A fault raised by an ENCLU leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) vector: Vector,
+    pub(crate) error_code: u32,
+    pub(crate) address: u64,
+}
+
+impl Fault {
+    /// #GP(0).
+    pub(crate) const GP: Self =
+        Self { vector: Vector::GeneralProtection, error_code: 0, address: 0 };
+
+    /// #PF on a page to which the EPCM denies the access.
+    pub(crate) fn epcm(address: u64, write: bool) -> Self {
+        let mut code = PageFaultCode::P | PageFaultCode::U | PageFaultCode::SGX;
+        code.set(PageFaultCode::W, write);
+        Self { vector: Vector::PageFault, error_code: code.bits(), address }
+    }
+}
+
+static KICK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Sets the function that kicks call.
+pub(crate) fn set_kick_handler(handler: KickHandler) {
+    KICK.store(handler as *mut (), Ordering::Release);
+}
+
+/// Calls the launcher's kick handler.
+pub(crate) fn kick(kick: &Kick) {
+    let handler = KICK.load(Ordering::Acquire);
+    if !handler.is_null() {
+        // SAFETY: only `set_kick_handler` stores here, and it stores functions of this type.
+        let handler: KickHandler = unsafe { std::mem::transmute(handler) };
+        handler(kick);
+    }
+}
+
+/// Enters, and stays until EEXIT or an exception.
+pub(crate) fn enter(inner: &Arc<Inner>, run: &mut Run) -> Outcome {
+    with_current(|context| {
+        signals::attach_thread(inner.base() + inner.secs.size..1 << 47);
+        // SAFETY: the context belongs to this thread; handlers that interrupt it touch only what they
+        // must, and never while this reference is used: they run when the enclave does.
+        stay(inner, unsafe { &mut *context }, run)
+    })
+    .unwrap_or_else(|| general_protection(EnterLeaf::Eenter))
+}
+
+fn general_protection(leaf: EnterLeaf) -> Outcome {
+    refused(leaf, Fault::GP)
+}
+
+fn refused(leaf: EnterLeaf, fault: Fault) -> Outcome {
+    Outcome::Exception(Exception {
+        leaf,
+        vector: fault.vector as u16,
+        error_code: fault.error_code as u16,
+        address: fault.address,
+    })
+}
+
+/// Goes in again after each kick.
+fn stay(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
+    let mut leaf = run.leaf;
+    loop {
+        let prepared = acquire(inner, run.tcs).and_then(|tcs| {
+            prepare(inner, context, &tcs, leaf, run).inspect_err(|_| tcs.release()).map(|()| tcs)
+        });
+        let tcs = match prepared {
+            Ok(tcs) => tcs,
+            Err(fault) => return refused(leaf, fault),
+        };
+        match go(inner, context, &tcs) {
+            reason::EXIT => return exited(inner, context, &tcs, run),
+            reason::EXCEPTION => {
+                spend(inner.costs.aex);
+                deliver_pending(context, None);
+                let exception = context.exception.take().expect("the handler told the exception");
+                return Outcome::Exception(exception);
+            }
+            reason::KICK => {
+                spend(inner.costs.aex);
+                count(&inner.counters.kicks);
+                deliver_pending(context, Some(run.tcs));
+                leaf = EnterLeaf::Eresume;
+            }
+            _ => {
+                undo(&tcs, leaf);
+                let inside = leaf == EnterLeaf::Eresume;
+                deliver_pending(context, inside.then_some(run.tcs));
+            }
+        }
+    }
+}
+
+/// Runs the enclave.
+fn go(inner: &Arc<Inner>, context: &mut Context, tcs: &Arc<TcsState>) -> u64 {
+    context.enclave = Arc::as_ptr(inner);
+    context.tcs = Arc::as_ptr(tcs);
+    tcs.key.enter(context);
+    context.mode.store(mode::TRANSIT, Ordering::Relaxed);
+    // SAFETY: the context was prepared; enclave and TCS outlive the stay, since the caller holds both.
+    let reason = unsafe { asm::emu_enter(context) };
+    context.mode.store(mode::OUTSIDE, Ordering::Relaxed);
+    inner.flush(context);
+    reason
+}
+
+/// Finds the TCS and marks it as in use.
+fn acquire(inner: &Inner, address: u64) -> Result<Arc<TcsState>, Fault> {
+    if address % 4096 != 0 || !inner.contains(address, 4096) || !inner.is_initialised() {
+        return Err(Fault::GP);
+    }
+    let entry = inner.epcm.get(address);
+    if !entry.is(PageType::Tcs) || !entry.is_settled() {
+        return Err(Fault::epcm(address, false));
+    }
+    let tcs = inner.tcs_at(address).ok_or(Fault::epcm(address, false))?;
+    if tcs.acquire() { Ok(tcs) } else { Err(Fault::GP) }
+}
+
+/// Loads what the leaf loads.
+fn prepare(
+    inner: &Inner,
+    context: &mut Context,
+    tcs: &TcsState,
+    leaf: EnterLeaf,
+    run: &Run,
+) -> Result<(), Fault> {
+    context.host_fs = sys::fs_base();
+    context.host_gs = sys::gs_base();
+    match leaf {
+        EnterLeaf::Eenter => {
+            spend(inner.costs.eenter);
+            eenter(inner, context, tcs, run)?;
+            count(&inner.counters.entries);
+        }
+        EnterLeaf::Eresume => {
+            spend(inner.costs.eresume);
+            ssa::eresume(inner, context, tcs)?;
+            count(&inner.counters.resumes);
+        }
+    }
+    Ok(())
+}
+
+fn eenter(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &Run) -> Result<(), Fault> {
+    let cssa = tcs.cssa.load(Ordering::Relaxed);
+    if cssa >= tcs.nssa || tcs.oentry >= MAX_SIZE * 2 {
+        return Err(Fault::GP);
+    }
+    check_frame(inner, tcs, cssa)?;
+    let regs = &mut context.regs;
+    regs.rax = u64::from(cssa);
+    regs.rbx = tcs.address;
+    regs.rcx = asm::emu_aep as *const () as u64;
+    (regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9) = (run.rdi, run.rsi, run.rdx, run.r8, run.r9);
+    (regs.rsp, regs.rbp) = (sys::stack_pointer() - LEAF_STACK & !0xf, sys::stack_pointer());
+    (regs.rip, regs.rflags) = (tcs.oentry, 2);
+    (regs.fs_base, regs.gs_base) = (tcs.fs_base, tcs.gs_base);
+    context.load_vectors = 0;
+    ssa::save_host_stack(inner, context, tcs, cssa)
+}
+
+/// All pages of the frame must be writable regular ones.
+fn check_frame(inner: &Inner, tcs: &TcsState, index: u32) -> Result<(), Fault> {
+    let start = tcs.frame(index);
+    let access = SecInfoFlags::R | SecInfoFlags::W;
+    let missing = (start..start.saturating_add(tcs.frame_size()))
+        .step_by(4096)
+        .find(|&page| !inner.allows(page, access));
+    missing.map_or(Ok(()), |page| Err(Fault::epcm(page, true)))
+}
+
+fn exited(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &mut Run) -> Outcome {
+    let regs = &context.regs;
+    (run.rdi, run.rsi, run.rdx, run.r8, run.r9) = (regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9);
+    let (target, aep) = (regs.rbx, asm::emu_aep as *const () as u64);
+    tcs.release();
+    spend(inner.costs.eexit);
+    // EEXIT goes wherever the enclave says: on hardware anything can happen now.
+    assert!(target == aep, "the enclave left to {target:#x}, which is not where it came from");
+    deliver_pending(context, None);
+    Outcome::Exited
+}
+
+/// Takes back what `prepare` did, since the thread did not go in.
+fn undo(tcs: &TcsState, leaf: EnterLeaf) {
+    if leaf == EnterLeaf::Eresume {
+        tcs.cssa.fetch_add(1, Ordering::Relaxed);
+    }
+    tcs.release();
+}
+
+/// Tells the launcher of a kick that could not be told at once.
+fn deliver_pending(context: &mut Context, tcs: Option<u64>) {
+    let signal = context.pending.swap(0, Ordering::Relaxed) as i32;
+    if signal != 0 {
+        kick(&Kick { signal, tcs, context: std::ptr::null_mut() });
+    }
+}

@@ -1,0 +1,75 @@
+//! The host's mapping of ELRANGE, which follows the EPCM.
+//!
+//! A page is accessible exactly when its EPCM entry allows it. Changes that take access away are
+//! shown at once; pages that EACCEPT makes accessible may lag behind, since one mprotect per page
+//! would cost more than all the rest: they are shown when the thread leaves, or touches them.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::epcm::Epcm;
+use crate::sys;
+
+/// Lowest address that the emulator maps: the usual `vm.mmap_min_addr`.
+pub(crate) const LOWEST: u64 = 0x1_0000;
+
+const PAGE: u64 = 4096;
+
+/// The reserved address range.
+pub(crate) struct Mapping {
+    range: Range<u64>,
+    lock: Mutex<()>,
+}
+
+impl Mapping {
+    /// Reserves ELRANGE.
+    pub(crate) fn new(base: u64, size: u64) -> std::io::Result<Self> {
+        let start = base.max(LOWEST);
+        let range = start..base + size;
+        sys::reserve(start, range.end - start)?;
+        sys::advise(start, range.end - start, libc::MADV_HUGEPAGE);
+        sys::advise(start, range.end - start, libc::MADV_DONTDUMP);
+        Ok(Self { range, lock: Mutex::new(()) })
+    }
+
+    /// Addresses that may have pages.
+    pub(crate) fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
+    /// Keeps others from changing the mapping.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked(self.lock.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        sys::unmap(self.range.start, self.range.end - self.range.start);
+    }
+}
+
+/// The right to change the mapping.
+pub(crate) struct Locked<'a>(#[expect(dead_code, reason = "held, not used")] MutexGuard<'a, ()>);
+
+impl Locked<'_> {
+    /// Makes the mapping show what the EPCM says.
+    pub(crate) fn show(&self, epcm: &Epcm, range: Range<u64>) {
+        let mut start = range.start;
+        while start < range.end {
+            let protection = epcm.get(start).protection();
+            let mut end = start + PAGE;
+            while end < range.end && epcm.get(end).protection() == protection {
+                end += PAGE;
+            }
+            sys::protect(start, end - start, protection);
+            start = end;
+        }
+    }
+
+    /// Frees the memory of pages that are no more, which reads as zeros if added again.
+    pub(crate) fn discard(&self, range: Range<u64>) {
+        sys::protect(range.start, range.end - range.start, libc::PROT_NONE);
+        sys::advise(range.start, range.end - range.start, libc::MADV_DONTNEED);
+    }
+}

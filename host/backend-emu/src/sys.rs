@@ -1,0 +1,142 @@
+//! The system calls and instructions that the emulator needs.
+
+use std::arch::asm;
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::{io, mem, ptr};
+
+use sgx_types::Xfrm;
+
+/// FS base of the calling thread.
+pub(crate) fn fs_base() -> u64 {
+    let base;
+    // SAFETY: FSGSBASE was checked when the backend was made; the instruction only reads.
+    unsafe { asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags)) };
+    base
+}
+
+/// GS base of the calling thread.
+pub(crate) fn gs_base() -> u64 {
+    let base;
+    // SAFETY: as for `fs_base`.
+    unsafe { asm!("rdgsbase {}", out(reg) base, options(nomem, nostack, preserves_flags)) };
+    base
+}
+
+/// A stack pointer of the calling function.
+pub(crate) fn stack_pointer() -> u64 {
+    let pointer;
+    // SAFETY: the instruction only reads.
+    unsafe { asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
+/// Whether user mode may read and write the FS and GS bases (AT_HWCAP2, bit 1).
+pub(crate) fn has_fsgsbase() -> bool {
+    // SAFETY: getauxval has no preconditions.
+    unsafe { libc::getauxval(libc::AT_HWCAP2) & 2 != 0 }
+}
+
+/// Whether XSAVEOPT is there (CPUID leaf 0DH, sub-leaf 1).
+pub(crate) fn has_xsaveopt() -> bool {
+    __cpuid(1).ecx & 1 << 27 != 0 && __cpuid_count(13, 1).eax & 1 != 0
+}
+
+/// Components of vector state that the emulator keeps: those of XCR0, except for protection keys,
+/// which the host does not change.
+pub(crate) fn xfeatures() -> u64 {
+    static FEATURES: OnceLock<u64> = OnceLock::new();
+    // SAFETY: XSAVE was checked when the backend was made.
+    *FEATURES.get_or_init(|| unsafe { _xgetbv(0) } & !Xfrm::PKRU.bits())
+}
+
+/// Bytes of a standard-format XSAVE area with these components (SDM volume 1, 13.4).
+pub(crate) fn xsave_size(features: u64) -> u64 {
+    let extended = (2..63).filter(|bit| features & 1 << bit != 0);
+    extended
+        .map(|bit| {
+            let leaf = __cpuid_count(13, bit);
+            u64::from(leaf.ebx) + u64::from(leaf.eax)
+        })
+        .max()
+        .unwrap_or(0)
+        .max(576)
+}
+
+/// Turns Syscall User Dispatch on: only instructions in `allowed` may make system calls. Or off.
+pub(crate) fn dispatch_syscalls(allowed: Option<Range<u64>>) -> bool {
+    const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+    let (on, range) = allowed.map_or((0u64, 0..0), |range| (1, range));
+    let len = range.end - range.start;
+    // SAFETY: the call touches no memory; no selector is given.
+    unsafe { libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, on, range.start, len, 0u64) == 0 }
+}
+
+/// Makes the memory the signal stack of the calling thread; returns the former one.
+pub(crate) fn install_stack(start: usize, len: usize) -> libc::stack_t {
+    // SAFETY: the caller owns that memory for the life of the thread.
+    unsafe {
+        let new = libc::stack_t { ss_sp: start as *mut _, ss_flags: 0, ss_size: len };
+        let mut old = mem::zeroed();
+        assert_eq!(libc::sigaltstack(&new, &mut old), 0, "sigaltstack refuses a stack");
+        old
+    }
+}
+
+/// Puts back what `install_stack` returned.
+pub(crate) fn restore_stack(old: &libc::stack_t) {
+    // SAFETY: the former stack is still there: its owner is the thread itself.
+    unsafe { libc::sigaltstack(old, ptr::null_mut()) };
+}
+
+/// Reserves address space at a multiple of `align`, without access.
+pub(crate) fn reserve_aligned(len: usize, align: usize) -> usize {
+    let start = reserve(0, (len + align) as u64).expect("there is address space");
+    (start as usize).next_multiple_of(align)
+}
+
+/// Reserves address space without access; at exactly `address` unless that is 0.
+pub(crate) fn reserve(address: u64, len: u64) -> io::Result<u64> {
+    map(address, len, libc::PROT_NONE)
+}
+
+/// Maps zeroed memory that costs nothing until it is touched.
+pub(crate) fn map(address: u64, len: u64, protection: i32) -> io::Result<u64> {
+    let fixed = if address == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
+    // SAFETY: nothing that is mapped already is replaced.
+    let got =
+        unsafe { libc::mmap(address as *mut _, len as usize, protection, flags, -1, 0) } as u64;
+    if got == u64::MAX {
+        return Err(io::Error::last_os_error());
+    }
+    if address != 0 && got != address {
+        unmap(got, len);
+        return Err(io::Error::from_raw_os_error(libc::EEXIST));
+    }
+    Ok(got)
+}
+
+/// Unmaps memory that this crate mapped.
+pub(crate) fn unmap(address: u64, len: u64) {
+    // SAFETY: the callers unmap only what they mapped, when nobody uses it any more.
+    unsafe { libc::munmap(address as *mut _, len as usize) };
+}
+
+/// Changes the protection of memory that this crate mapped.
+///
+/// # Panics
+/// When the kernel refuses, which it does only when it runs out of mappings or memory.
+pub(crate) fn protect(address: u64, len: u64, protection: i32) {
+    // SAFETY: only memory that this crate mapped is changed.
+    let refused = unsafe { libc::mprotect(address as *mut _, len as usize, protection) } != 0;
+    assert!(!refused, "mprotect({address:#x}, {len:#x}): {}", io::Error::last_os_error());
+}
+
+/// Gives advice about memory that this crate mapped; whether it was taken.
+pub(crate) fn advise(address: u64, len: u64, advice: i32) -> bool {
+    // SAFETY: only memory that this crate mapped is meant, and its owner gave up the contents where
+    // the advice destroys them.
+    unsafe { libc::madvise(address as *mut _, len as usize, advice) == 0 }
+}
