@@ -1,0 +1,149 @@
+//! A descriptor of the host that this process owns.
+
+use enclave_core::AppSlice;
+use enclave_hostcalls::{Call, Errno, Wait};
+use zerocopy::{FromZeros, IntoBytes};
+
+use crate::{Stat, owned};
+
+mod nr {
+    pub(super) const CLOSE: u64 = 3;
+    pub(super) const FSTAT: u64 = 5;
+    pub(super) const PREAD64: u64 = 17;
+    pub(super) const OPENAT: u64 = 257;
+    pub(super) const DUP3: u64 = 292;
+}
+
+/// Longest piece that is read or written by one call of the host, in bytes.
+pub(crate) const PIECE: u64 = (1 << 20) - 4096;
+
+const AT_FDCWD: u64 = (-100_i64).cast_unsigned();
+const O_RDWR: u64 = 2;
+const O_CLOEXEC: u64 = 0o2_000_000;
+
+/// A descriptor of the host; closed when dropped.
+#[derive(Debug)]
+pub struct HostFd(u32);
+
+impl HostFd {
+    /// Takes over a descriptor that the host just returned. Ends the enclave if it was in use.
+    #[must_use]
+    pub fn adopt(fd: u32) -> Self {
+        owned::take(fd);
+        Self(fd)
+    }
+
+    /// The number on the host.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.into()
+    }
+
+    /// Opens a path of the host, relative to its current directory.
+    ///
+    /// # Errors
+    ///
+    /// As open(2).
+    pub fn open(path: &[u8], flags: u64, mode: u64) -> Result<Self, Errno> {
+        Self::open_at(AT_FDCWD, path, flags, mode)
+    }
+
+    /// Opens a path of the host, relative to a directory given by its number on the host.
+    ///
+    /// # Errors
+    ///
+    /// As openat(2).
+    pub fn open_at(directory: u64, path: &[u8], flags: u64, mode: u64) -> Result<Self, Errno> {
+        let mut call = Call::new(nr::OPENAT, path.len() as u64 + 8)?;
+        let path = call.cstr(path);
+        call.args([directory, path, flags | O_CLOEXEC, mode]);
+        call.descriptor(Wait::Maybe).map(Self::adopt)
+    }
+
+    /// What fstat(2) says.
+    ///
+    /// # Errors
+    ///
+    /// As fstat(2).
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        let size = size_of::<Stat>() as u64;
+        let mut call = Call::new(nr::FSTAT, size)?;
+        let buffer = call.room(size);
+        call.args([self.number(), buffer.address()]).zero(Wait::No)?;
+        let mut stat = Stat::new_zeroed();
+        buffer.read_bytes(stat.as_mut_bytes());
+        Ok(stat)
+    }
+
+    /// Reads at `offset` into `bytes` until it is full or the file ends; returns the bytes read.
+    ///
+    /// # Errors
+    ///
+    /// As pread(2).
+    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+        let mut done = 0;
+        for piece in bytes.chunks_mut(enclave_core::to_usize(PIECE)) {
+            let wanted = piece.len() as u64;
+            let mut call = Call::new(nr::PREAD64, wanted)?;
+            let buffer = call.room(wanted);
+            call.args([self.number(), buffer.address(), wanted, offset + done as u64]);
+            let count = enclave_core::to_usize(call.count(Wait::No, wanted)?);
+            buffer.read_bytes(&mut piece[..count]);
+            done += count;
+            if count < piece.len() {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Reads at `offset` into memory of the program until it is full or the file ends; returns the
+    /// bytes read.
+    ///
+    /// # Errors
+    ///
+    /// As pread(2).
+    pub fn read_app_at(&self, offset: u64, target: AppSlice) -> Result<u64, Errno> {
+        let mut done = 0;
+        while done < target.len() {
+            let wanted = (target.len() - done).min(PIECE);
+            let mut call = Call::new(nr::PREAD64, wanted)?;
+            let buffer = call.room(wanted);
+            call.args([self.number(), buffer.address(), wanted, offset + done]);
+            let count = call.count(Wait::No, wanted)?;
+            if count == 0 {
+                break;
+            }
+            buffer.part(0, count).read_app(target.part(done, count))?;
+            done += count;
+        }
+        Ok(done)
+    }
+
+    /// Whether it is one of the host's standard streams, whose numbers stay in use for ever.
+    fn is_standard(&self) -> bool {
+        self.0 <= 2
+    }
+
+    /// Puts `/dev/null` in its place: the file is closed, but the number cannot become something
+    /// else to which the runtime's last words would be written.
+    fn silence(&self) -> Result<(), Errno> {
+        let null = Self::open(b"/dev/null", O_RDWR, 0)?;
+        let mut call = Call::new(nr::DUP3, 0)?;
+        call.args([null.number(), self.number(), O_CLOEXEC]).run(Wait::No)?;
+        Ok(())
+    }
+}
+
+impl Drop for HostFd {
+    fn drop(&mut self) {
+        if self.is_standard() && self.silence().is_ok() {
+            return;
+        }
+        owned::release(self.0);
+        // Nothing can be done about an error, and Linux has closed it anyway.
+        if let Ok(mut call) = Call::new(nr::CLOSE, 0) {
+            let _ = call.args([self.number()]).run(Wait::No);
+        }
+    }
+}

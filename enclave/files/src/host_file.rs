@@ -1,0 +1,118 @@
+//! A file of the host: regular, directory, pipe, terminal, ...
+
+use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use enclave_core::to_usize;
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use crate::{HostFd, Io, Object, OpenFile, Stat, kind, read_host, write_host};
+
+mod nr {
+    pub(super) const LSEEK: u64 = 8;
+    pub(super) const READLINKAT: u64 = 267;
+}
+
+const AT_FDCWD: u64 = (-100_i64).cast_unsigned();
+const PATH_MAX: u64 = 4096;
+
+/// A file of the host.
+#[derive(Debug)]
+pub struct HostFile {
+    fd: Arc<HostFd>,
+    /// Type of the file, see [`kind`]; 0 until somebody needs to know.
+    kind: AtomicU32,
+    /// Path as it was opened, where that matters (`/proc`).
+    path: Vec<u8>,
+}
+
+impl HostFile {
+    /// The file behind a descriptor of the host, which was opened by `path` (may be empty).
+    #[must_use]
+    pub fn new(fd: HostFd, path: &[u8]) -> Self {
+        Self { fd: Arc::new(fd), kind: AtomicU32::new(0), path: path.to_vec() }
+    }
+
+    /// The same for a file whose type is known.
+    #[must_use]
+    pub fn of_kind(fd: HostFd, kind: u32) -> Self {
+        Self { fd: Arc::new(fd), kind: AtomicU32::new(kind), path: Vec::new() }
+    }
+
+    /// The descriptor of the host.
+    #[must_use]
+    pub fn fd(&self) -> &Arc<HostFd> {
+        &self.fd
+    }
+
+    /// Path as it was opened, if it is remembered.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The type of the file, see [`kind`].
+    ///
+    /// # Errors
+    ///
+    /// As fstat(2).
+    pub fn kind(&self) -> Result<u32, Errno> {
+        match self.kind.load(Ordering::Relaxed) {
+            0 => Ok(self.stat()?.kind()),
+            kind => Ok(kind),
+        }
+    }
+
+    /// Whether calls may wait for longer than a disk takes.
+    fn wait(&self, file: &OpenFile) -> Result<Wait, Errno> {
+        let at_once = matches!(self.kind()?, kind::REGULAR | kind::DIRECTORY | kind::BLOCK);
+        Ok(if at_once || file.nonblocking() { Wait::No } else { Wait::Maybe })
+    }
+}
+
+impl Object for HostFile {
+    fn host(&self) -> Option<&Arc<HostFd>> {
+        Some(&self.fd)
+    }
+
+    fn read(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+        let wait = self.wait(file)?;
+        let whole = matches!(self.kind()?, kind::REGULAR | kind::BLOCK);
+        read_host(&self.fd, io, wait, whole)
+    }
+
+    fn write(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+        write_host(&self.fd, io, self.wait(file)?)
+    }
+
+    fn seek(&self, offset: u64, whence: u64) -> Result<u64, Errno> {
+        let mut call = Call::new(nr::LSEEK, 0)?;
+        call.args([self.fd.number(), offset, whence]).run(Wait::No)
+    }
+
+    fn stat(&self) -> Result<Stat, Errno> {
+        let stat = self.fd.stat()?;
+        self.kind.store(stat.kind(), Ordering::Relaxed);
+        Ok(stat)
+    }
+
+    fn name(&self) -> Vec<u8> {
+        if self.path.is_empty() {
+            host_name(&self.fd).unwrap_or_default()
+        } else {
+            self.path.clone()
+        }
+    }
+}
+
+/// What the host's `/proc/self/fd` says about a descriptor.
+fn host_name(fd: &HostFd) -> Result<Vec<u8>, Errno> {
+    let link = alloc::format!("/proc/self/fd/{}", fd.number());
+    let mut call = Call::new(nr::READLINKAT, link.len() as u64 + 8 + PATH_MAX)?;
+    let link = call.cstr(link.as_bytes());
+    let buffer = call.room(PATH_MAX);
+    let len = call.args([AT_FDCWD, link, buffer.address(), PATH_MAX]).count(Wait::No, PATH_MAX)?;
+    let mut name = alloc::vec![0; to_usize(len)];
+    buffer.read_bytes(&mut name);
+    Ok(name)
+}

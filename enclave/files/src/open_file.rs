@@ -1,0 +1,107 @@
+//! An open file: what descriptors that were made by `dup` share.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{
+    fmt,
+    ops::Deref,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use enclave_core::Mutex;
+use enclave_hostcalls::Errno;
+
+use crate::{Io, Object, flag};
+
+/// An open file ("open file description" in POSIX): an object and status flags.
+pub struct OpenFile {
+    object: Box<dyn Object>,
+    status: AtomicU64,
+    /// For the owner that `F_SETOWN` or a similar call sets, as the program passed it.
+    pub owner: Mutex<Vec<u64>>,
+}
+
+impl OpenFile {
+    /// An open file with the flags of open(2); those that only say how to open are dropped.
+    #[must_use]
+    pub fn new(object: impl Object, flags: u64) -> Arc<Self> {
+        const ONLY_TO_OPEN: u64 = flag::CREAT | flag::EXCL | flag::TRUNC | flag::CLOEXEC | 0o400;
+        Arc::new(Self {
+            object: Box::new(object),
+            status: AtomicU64::new(flags & !ONLY_TO_OPEN),
+            owner: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn object(&self) -> &dyn Object {
+        &*self.object
+    }
+
+    /// The status flags ([`flag`]).
+    #[must_use]
+    pub fn status(&self) -> u64 {
+        self.status.load(Ordering::Relaxed)
+    }
+
+    /// Whether calls must not wait.
+    #[must_use]
+    pub fn nonblocking(&self) -> bool {
+        self.status() & flag::NONBLOCK != 0
+    }
+
+    /// Changes the flags in `mask` to those in `flags`.
+    ///
+    /// # Errors
+    ///
+    /// What the object says.
+    pub fn set_status(&self, mask: u64, flags: u64) -> Result<(), Errno> {
+        let new = self.status() & !mask | flags & mask;
+        self.object.set_status(new)?;
+        self.status.store(new, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Notes that the host or another call has changed the flags in `mask` to those in `flags`.
+    pub fn note_status(&self, mask: u64, flags: u64) {
+        self.status.store(self.status() & !mask | flags & mask, Ordering::Relaxed);
+    }
+
+    /// Reads, if it was opened for that.
+    ///
+    /// # Errors
+    ///
+    /// As preadv2(2).
+    pub fn read(&self, io: &Io<'_>) -> Result<u64, Errno> {
+        if self.status() & flag::ACCMODE == flag::WRONLY || self.status() & flag::PATH != 0 {
+            return Err(Errno::EBADF);
+        }
+        self.object.read(self, io)
+    }
+
+    /// Writes, if it was opened for that.
+    ///
+    /// # Errors
+    ///
+    /// As pwritev2(2).
+    pub fn write(&self, io: &Io<'_>) -> Result<u64, Errno> {
+        if self.status() & flag::ACCMODE == 0 || self.status() & flag::PATH != 0 {
+            return Err(Errno::EBADF);
+        }
+        self.object.write(self, io)
+    }
+}
+
+impl Deref for OpenFile {
+    type Target = dyn Object;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.object
+    }
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenFile").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

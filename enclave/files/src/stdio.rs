@@ -1,0 +1,32 @@
+//! The standard streams.
+
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use crate::{HostFd, HostFile, OpenFile, table};
+
+const FCNTL: u64 = 72;
+const F_GETFL: u64 = 3;
+
+/// Gives the program those of the standard streams that are open on the host, under the same
+/// numbers. Closed ones become `/dev/null` on the host, so that their numbers cannot become
+/// something else there.
+///
+/// # Errors
+///
+/// `EIO` if the host does not have `/dev/null`.
+pub fn init() -> Result<(), Errno> {
+    for number in 0..3 {
+        match status(number) {
+            Ok(flags) => {
+                let file = OpenFile::new(HostFile::new(HostFd::adopt(number), b""), flags);
+                table().replace(number.into(), file, false)?;
+            }
+            Err(_) => core::mem::forget(HostFd::open(b"/dev/null", 2, 0)?),
+        }
+    }
+    Ok(())
+}
+
+fn status(number: u32) -> Result<u64, Errno> {
+    Call::new(FCNTL, 0)?.args([u64::from(number), F_GETFL]).run(Wait::No)
+}

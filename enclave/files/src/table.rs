@@ -1,0 +1,234 @@
+//! Numbers of the program.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use enclave_core::RwLock;
+use enclave_hostcalls::Errno;
+
+use crate::OpenFile;
+
+/// A number of the program in use.
+struct Slot {
+    file: Arc<OpenFile>,
+    close_on_exec: bool,
+}
+
+struct Slots {
+    slots: Vec<Option<Slot>>,
+    /// No number below is free.
+    full_below: usize,
+}
+
+/// The descriptor table of the process. Its lock is held for look-ups only: files are dropped
+/// (closed) after it was released.
+pub struct Table {
+    slots: RwLock<Slots>,
+    limit: AtomicU64,
+}
+
+static TABLE: Table = Table {
+    slots: RwLock::new(Slots { slots: Vec::new(), full_below: 0 }),
+    limit: AtomicU64::new(1024),
+};
+
+/// The table of this process.
+pub fn table() -> &'static Table {
+    &TABLE
+}
+
+/// The index of a descriptor as a system call passes it.
+fn index(fd: u64) -> Result<usize, Errno> {
+    // The kernel looks at the low half only, as a signed number.
+    let low = u32::try_from(fd & 0xffff_ffff).map_err(|_| Errno::EBADF)?;
+    usize::try_from(low.cast_signed()).map_err(|_| Errno::EBADF)
+}
+
+impl Slots {
+    fn slot(&self, fd: u64) -> Result<&Slot, Errno> {
+        self.slots.get(index(fd)?).and_then(Option::as_ref).ok_or(Errno::EBADF)
+    }
+
+    /// The lowest free number that is at least `from`.
+    fn lowest_free(&mut self, from: usize) -> usize {
+        let start = from.max(self.full_below);
+        let free = (start..self.slots.len()).find(|&at| self.slots[at].is_none());
+        let free = free.unwrap_or(self.slots.len().max(start));
+        if from <= self.full_below {
+            self.full_below = free;
+        }
+        free
+    }
+
+    fn put(&mut self, at: usize, slot: Slot) -> Option<Slot> {
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
+        }
+        self.slots[at].replace(slot)
+    }
+
+    fn take(&mut self, at: usize) -> Option<Slot> {
+        let slot = self.slots.get_mut(at)?.take();
+        self.full_below = self.full_below.min(at);
+        slot
+    }
+}
+
+impl Table {
+    /// The file behind a descriptor of the program, as a system call passes it.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if there is none.
+    pub fn get(&self, fd: u64) -> Result<Arc<OpenFile>, Errno> {
+        Ok(Arc::clone(&self.slots.read().slot(fd)?.file))
+    }
+
+    /// Gives a file the lowest free number.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the limit is reached.
+    pub fn insert(&self, file: Arc<OpenFile>, close_on_exec: bool) -> Result<u64, Errno> {
+        self.insert_from(0, file, close_on_exec)
+    }
+
+    /// Gives a file the lowest free number that is at least `from` (`F_DUPFD`).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the limit is reached, `EINVAL` if `from` is not below it.
+    pub fn insert_from(
+        &self,
+        from: u64,
+        file: Arc<OpenFile>,
+        close_on_exec: bool,
+    ) -> Result<u64, Errno> {
+        let limit = self.limit();
+        let from = usize::try_from(from).map_err(|_| Errno::EINVAL)?;
+        if from > 0 && from as u64 >= limit {
+            return Err(Errno::EINVAL);
+        }
+        let mut slots = self.slots.write();
+        let at = slots.lowest_free(from);
+        if at as u64 >= limit {
+            return Err(Errno::EMFILE);
+        }
+        slots.put(at, Slot { file, close_on_exec });
+        Ok(at as u64)
+    }
+
+    /// Gives two files the lowest free numbers: both or none.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the limit is reached.
+    pub fn insert_pair(
+        &self,
+        files: [Arc<OpenFile>; 2],
+        close_on_exec: bool,
+    ) -> Result<[u64; 2], Errno> {
+        let [first, second] = files;
+        let first = self.insert(first, close_on_exec)?;
+        match self.insert(second, close_on_exec) {
+            Ok(second) => Ok([first, second]),
+            Err(errno) => {
+                self.remove(first)?;
+                Err(errno)
+            }
+        }
+    }
+
+    /// Gives a file this number, and returns the file that had it before (`dup2`).
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if the number is negative or not below the limit.
+    pub fn replace(
+        &self,
+        fd: u64,
+        file: Arc<OpenFile>,
+        close_on_exec: bool,
+    ) -> Result<Option<Arc<OpenFile>>, Errno> {
+        let at = index(fd)?;
+        if at as u64 >= self.limit() {
+            return Err(Errno::EBADF);
+        }
+        let old = self.slots.write().put(at, Slot { file, close_on_exec });
+        Ok(old.map(|slot| slot.file))
+    }
+
+    /// Frees a number; the file is closed when the last user drops it.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if it is not in use.
+    pub fn remove(&self, fd: u64) -> Result<Arc<OpenFile>, Errno> {
+        let slot = self.slots.write().take(index(fd)?);
+        slot.map(|slot| slot.file).ok_or(Errno::EBADF)
+    }
+
+    /// Frees all numbers in `first..=last` that are in use, and returns their files.
+    #[must_use]
+    pub fn remove_range(&self, first: u64, last: u64) -> Vec<Arc<OpenFile>> {
+        let mut slots = self.slots.write();
+        let end = slots.slots.len();
+        let (Ok(first), last) = (usize::try_from(first), usize::try_from(last).unwrap_or(end))
+        else {
+            return Vec::new();
+        };
+        let range = first..end.min(last.saturating_add(1));
+        range.filter_map(|at| slots.take(at)).map(|slot| slot.file).collect()
+    }
+
+    /// Frees all numbers that are to be closed at exec, and returns their files.
+    #[must_use]
+    pub fn remove_close_on_exec(&self) -> Vec<Arc<OpenFile>> {
+        let mut slots = self.slots.write();
+        let marked = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.close_on_exec);
+        let numbers: Vec<usize> =
+            (0..slots.slots.len()).filter(|&at| marked(&slots.slots[at])).collect();
+        numbers.into_iter().filter_map(|at| slots.take(at)).map(|slot| slot.file).collect()
+    }
+
+    /// Whether a number is to be closed at exec.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if it is not in use.
+    pub fn close_on_exec(&self, fd: u64) -> Result<bool, Errno> {
+        Ok(self.slots.read().slot(fd)?.close_on_exec)
+    }
+
+    /// Says whether a number is to be closed at exec.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if it is not in use.
+    pub fn set_close_on_exec(&self, fd: u64, close: bool) -> Result<(), Errno> {
+        let at = index(fd)?;
+        let mut slots = self.slots.write();
+        let slot = slots.slots.get_mut(at).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        slot.close_on_exec = close;
+        Ok(())
+    }
+
+    /// The numbers in use, ascending.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u64> {
+        let slots = self.slots.read();
+        let used = slots.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
+        used.map(|(at, _)| at as u64).collect()
+    }
+
+    /// One more than the largest number that may be given out (`RLIMIT_NOFILE`).
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Self::limit`].
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,222 @@
+//! Reading and writing through a descriptor of the host.
+
+use alloc::{vec, vec::Vec};
+
+use enclave_core::{AppSlice, HostSlice};
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use crate::{HostFd, Io, host::PIECE};
+
+mod nr {
+    pub(super) const READ: u64 = 0;
+    pub(super) const WRITE: u64 = 1;
+    pub(super) const PREAD64: u64 = 17;
+    pub(super) const PWRITE64: u64 = 18;
+    pub(super) const READV: u64 = 19;
+    pub(super) const WRITEV: u64 = 20;
+    pub(super) const PREADV2: u64 = 327;
+    pub(super) const PWRITEV2: u64 = 328;
+}
+
+/// Most buffers of one call of the host (`UIO_MAXIOV`).
+const MAX_BUFFERS: usize = 1024;
+/// `struct iovec` in bytes.
+const IOVEC: u64 = 16;
+/// The offset of preadv2(2) that stands for the current position.
+const CURRENT: u64 = u64::MAX;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Read,
+    Write,
+}
+
+/// Reads from the host's descriptor. With `whole`, as for regular files, large requests are made
+/// in pieces until the file ends; without, one piece is what the program gets.
+///
+/// # Errors
+///
+/// As preadv2(2).
+pub fn read_host(fd: &HostFd, io: &Io<'_>, wait: Wait, whole: bool) -> Result<u64, Errno> {
+    transfer(Direction::Read, fd, io, wait, whole)
+}
+
+/// Writes to the host's descriptor, in pieces if it is much.
+///
+/// # Errors
+///
+/// As pwritev2(2); what was written before an error is reported as a short count.
+pub fn write_host(fd: &HostFd, io: &Io<'_>, wait: Wait) -> Result<u64, Errno> {
+    transfer(Direction::Write, fd, io, wait, true)
+}
+
+fn transfer(
+    direction: Direction,
+    fd: &HostFd,
+    io: &Io<'_>,
+    wait: Wait,
+    whole: bool,
+) -> Result<u64, Errno> {
+    let mut rest = Rest { buffers: io.buffers, skip: 0 };
+    let mut done = 0;
+    loop {
+        let piece = rest.next_piece();
+        let wanted: u64 = piece.iter().map(|buffer| buffer.len()).sum();
+        let at = io.at.map(|at| at.wrapping_add(done));
+        match call(direction, fd, &piece, at, io.flags, wait) {
+            Ok(count) => {
+                done += count;
+                if count < wanted || !whole || rest.is_empty() {
+                    return Ok(done);
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => return Ok(done),
+        }
+    }
+}
+
+/// What remains of the program's buffers.
+struct Rest<'a> {
+    buffers: &'a [AppSlice],
+    /// Bytes of the first buffer that are done.
+    skip: u64,
+}
+
+/// Buffers of one call.
+enum Piece {
+    One([AppSlice; 1]),
+    Many(Vec<AppSlice>),
+}
+
+impl core::ops::Deref for Piece {
+    type Target = [AppSlice];
+
+    fn deref(&self) -> &[AppSlice] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl Rest<'_> {
+    fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
+    }
+
+    /// Takes up to [`PIECE`] bytes of the first buffer.
+    fn take(&mut self, limit: u64) -> Option<AppSlice> {
+        let (first, others) = self.buffers.split_first()?;
+        let len = (first.len() - self.skip).min(limit);
+        let part = first.part(self.skip, len);
+        self.skip += len;
+        if self.skip == first.len() {
+            (self.buffers, self.skip) = (others, 0);
+        }
+        Some(part)
+    }
+
+    fn next_piece(&mut self) -> Piece {
+        if let [_] = self.buffers
+            && let Some(one) = self.take(PIECE)
+        {
+            return Piece::One([one]);
+        }
+        let mut many = Vec::new();
+        let mut room = PIECE;
+        while many.len() < MAX_BUFFERS && room > 0 {
+            let Some(part) = self.take(room) else { break };
+            room -= part.len();
+            many.push(part);
+        }
+        Piece::Many(many)
+    }
+}
+
+fn call(
+    direction: Direction,
+    fd: &HostFd,
+    piece: &[AppSlice],
+    at: Option<u64>,
+    flags: u64,
+    wait: Wait,
+) -> Result<u64, Errno> {
+    match *piece {
+        [one] if flags == 0 => call_one(direction, fd, one, at, wait),
+        _ => call_many(direction, fd, piece, at, flags, wait),
+    }
+}
+
+fn call_one(
+    direction: Direction,
+    fd: &HostFd,
+    bytes: AppSlice,
+    at: Option<u64>,
+    wait: Wait,
+) -> Result<u64, Errno> {
+    let number = match (direction, at) {
+        (Direction::Read, None) => nr::READ,
+        (Direction::Read, Some(_)) => nr::PREAD64,
+        (Direction::Write, None) => nr::WRITE,
+        (Direction::Write, Some(_)) => nr::PWRITE64,
+    };
+    let mut call = Call::new(number, bytes.len())?;
+    let buffer = call.room(bytes.len());
+    if direction == Direction::Write {
+        buffer.write_app(bytes)?;
+    }
+    call.args([fd.number(), buffer.address(), bytes.len(), at.unwrap_or(0)]);
+    let count = call.count(wait, bytes.len())?;
+    if direction == Direction::Read {
+        buffer.part(0, count).read_app(bytes.first(count))?;
+    }
+    Ok(count)
+}
+
+fn call_many(
+    direction: Direction,
+    fd: &HostFd,
+    piece: &[AppSlice],
+    at: Option<u64>,
+    flags: u64,
+    wait: Wait,
+) -> Result<u64, Errno> {
+    let number = match (direction, at, flags) {
+        (Direction::Read, None, 0) => nr::READV,
+        (Direction::Read, ..) => nr::PREADV2,
+        (Direction::Write, None, 0) => nr::WRITEV,
+        (Direction::Write, ..) => nr::PWRITEV2,
+    };
+    let len: u64 = piece.iter().map(|part| part.len()).sum();
+    let count = piece.len() as u64;
+    let padded: u64 = piece.iter().map(|part| part.len().next_multiple_of(8)).sum();
+    let mut call = Call::new(number, padded + count * IOVEC)?;
+    let vector = call.room(count * IOVEC);
+    let mut buffers = vec![];
+    for (index, part) in (0..).zip(piece) {
+        let buffer = call.room(part.len());
+        vector.word(2 * index).write(buffer.address());
+        vector.word(2 * index + 1).write(part.len());
+        if direction == Direction::Write {
+            buffer.write_app(*part)?;
+        }
+        buffers.push(buffer);
+    }
+    call.args([fd.number(), vector.address(), count, at.unwrap_or(CURRENT), 0, flags]);
+    let done = call.count(wait, len)?;
+    if direction == Direction::Read {
+        scatter(&buffers, piece, done)?;
+    }
+    Ok(done)
+}
+
+/// Copies the first `count` bytes of the host's buffers to the program's.
+fn scatter(buffers: &[HostSlice], parts: &[AppSlice], mut count: u64) -> Result<(), Errno> {
+    for (buffer, part) in buffers.iter().zip(parts) {
+        let len = part.len().min(count);
+        buffer.part(0, len).read_app(part.first(len))?;
+        count -= len;
+    }
+    Ok(())
+}
