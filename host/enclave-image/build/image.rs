@@ -37,7 +37,9 @@ pub(crate) fn build(root: &Path, out: &Path) -> Result<PathBuf, String> {
         .args(["build", "--release", "--locked", "--package", PACKAGE, "--target", TARGET])
         .arg("--target-dir")
         .arg(&target)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(root)?))?;
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(root)?)
+        .env("RUSTC_WRAPPER", concat!(env!("CARGO_MANIFEST_DIR"), "/build/rustc.sh"))
+        .env("SCONE_ROOT", root))?;
     Ok(target.join(TARGET).join("release").join(BINARY))
 }
 
