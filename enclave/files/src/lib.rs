@@ -24,6 +24,7 @@ mod stdio;
 mod table;
 mod text;
 mod transfer;
+mod wait_queue;
 
 pub use device::Device;
 pub use host::HostFd;
@@ -35,6 +36,7 @@ pub use stdio::init;
 pub use table::{Table, table};
 pub use text::{Directory, Text};
 pub use transfer::{read_host, write_host};
+pub use wait_queue::{WaitQueue, Watcher};
 
 /// Status flags of an open file (`open(2)`) that matter here.
 pub mod flag {

@@ -6,7 +6,7 @@ use core::any::Any;
 use enclave_core::AppSlice;
 use enclave_hostcalls::Errno;
 
-use crate::{HostFd, OpenFile, Stat};
+use crate::{HostFd, OpenFile, Stat, WaitQueue};
 
 /// Bits of poll(2): what an object is ready for.
 pub mod ready {
@@ -120,6 +120,11 @@ pub trait Object: Any + Send + Sync {
     /// What an object without a descriptor of the host is ready for ([`ready`]).
     fn ready(&self) -> u32 {
         ready::IN | ready::OUT
+    }
+
+    /// Where to wait until [`Self::ready`] changes; `None` if it never does, or if the host knows.
+    fn queue(&self) -> Option<&WaitQueue> {
+        None
     }
 
     /// Executes a request of ioctl(2) that is special to this object; `None` if it has none such.

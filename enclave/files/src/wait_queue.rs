@@ -1,0 +1,86 @@
+//! Who waits for an object that has no descriptor of the host.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use enclave_core::Mutex;
+use enclave_threads::{Thread, current, park};
+
+/// Wants to know when an object may have become ready.
+pub trait Watcher: Send + Sync {
+    /// The object may have become ready for some of `events` ([`crate::ready`]). Called without a
+    /// lock held; must be short and must not wait.
+    fn wake(&self, events: u32);
+}
+
+/// A thread that waits in [`WaitQueue::wait`].
+struct Sleeper(Arc<Thread>);
+
+impl Watcher for Sleeper {
+    fn wake(&self, _events: u32) {
+        self.0.unpark();
+    }
+}
+
+/// The watchers of an object, which calls [`Self::wake`] after each change of its state.
+#[derive(Default)]
+pub struct WaitQueue {
+    watchers: Mutex<Vec<Arc<dyn Watcher>>>,
+}
+
+impl WaitQueue {
+    /// A queue in which nobody waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { watchers: Mutex::new(Vec::new()) }
+    }
+
+    /// Adds a watcher. It must look at the object afterwards: earlier changes are not told.
+    pub fn add(&self, watcher: Arc<dyn Watcher>) {
+        self.watchers.lock().push(watcher);
+    }
+
+    /// Removes a watcher, if it is there.
+    pub fn remove(&self, watcher: &Arc<dyn Watcher>) {
+        let mut watchers = self.watchers.lock();
+        let at = watchers.iter().position(|other| Arc::ptr_eq(other, watcher));
+        let removed = at.map(|at| watchers.swap_remove(at));
+        drop(watchers);
+        drop(removed);
+    }
+
+    /// Tells all watchers that the object may be ready for `events`. No lock may be held.
+    pub fn wake(&self, events: u32) {
+        let watchers = self.watchers.lock();
+        match watchers.as_slice() {
+            [] => {}
+            [one] => {
+                let one = Arc::clone(one);
+                drop(watchers);
+                one.wake(events);
+            }
+            many => {
+                let many = many.to_vec();
+                drop(watchers);
+                many.iter().for_each(|watcher| watcher.wake(events));
+            }
+        }
+    }
+
+    /// Lets the current thread wait unless `ready` says otherwise; returns when the object or the
+    /// thread (a signal) was woken. The caller then returns `EINTR`: its call is made again unless
+    /// a signal is to be delivered.
+    pub fn wait(&self, ready: impl FnOnce() -> bool) {
+        let sleeper: Arc<dyn Watcher> = Arc::new(Sleeper(current()));
+        self.add(Arc::clone(&sleeper));
+        if !ready() {
+            park();
+        }
+        self.remove(&sleeper);
+    }
+}
+
+impl core::fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaitQueue").finish_non_exhaustive()
+    }
+}
