@@ -5,6 +5,7 @@ mod asm;
 mod context;
 mod cost;
 mod create;
+mod driver;
 mod edmm;
 mod enclave;
 mod enter;
@@ -106,18 +107,18 @@ impl Enclave for EmuEnclave {
 
     fn restrict_permissions(
         &self,
-        _range: Range<u64>,
-        _permissions: SecInfoFlags,
+        range: Range<u64>,
+        permissions: SecInfoFlags,
     ) -> Result<(), Refused> {
-        Err(Refused::new(Operation::RestrictPermissions, Errno::ENODEV, "soon"))
+        driver::restrict_permissions(&self.0, range, permissions)
     }
 
-    fn modify_types(&self, _range: Range<u64>, _page_type: PageType) -> Result<(), Refused> {
-        Err(Refused::new(Operation::ModifyTypes, Errno::ENODEV, "soon"))
+    fn modify_types(&self, range: Range<u64>, page_type: PageType) -> Result<(), Refused> {
+        driver::modify_types(&self.0, range, page_type)
     }
 
-    fn remove_pages(&self, _range: Range<u64>) -> Result<(), Refused> {
-        Err(Refused::new(Operation::RemovePages, Errno::ENODEV, "soon"))
+    fn remove_pages(&self, range: Range<u64>) -> Result<(), Refused> {
+        driver::remove_pages(&self.0, range)
     }
 
     fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {

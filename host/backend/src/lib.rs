@@ -88,7 +88,7 @@ pub trait Enclave: Send + Sync {
     /// EREMOVE (`SGX_IOC_ENCLAVE_REMOVE_PAGES`) of pages that are trimmed and accepted.
     ///
     /// # Errors
-    /// EPERM: a page is not of type TRIM. EBUSY: not yet accepted. EFAULT: no such page. EINVAL:
+    /// EPERM: a page is not of type TRIM, or that was not accepted. EFAULT: no such page. EINVAL:
     /// misaligned, empty, outside, not initialised.
     fn remove_pages(&self, range: Range<u64>) -> Result<(), Refused>;
 

@@ -5,10 +5,15 @@
 //! a process at a time, so the tests take turns.
 
 pub mod assembler;
+mod building;
 mod entering;
+mod pages;
+pub mod server;
 pub mod specimen;
 
+pub use building::*;
 pub use entering::*;
+pub use pages::*;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +30,9 @@ macro_rules! suite_tests {
         $crate::suite_tests!(@each $make;
             round_trip, bare_round_trip, divide_error, invalid_opcode, system_call, page_fault,
             page_fault_outside, resume_restores_registers, ssa_exhausted, busy_tcs, bad_tcs,
+            bad_secs, bad_pages, bad_tcs_pages, wrong_mrenclave, bad_signature, wrong_attributes,
+            initialised_once, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,
+            trim_and_remove, dynamic_tcs, accept_copy, driver_refusals,
         );
     };
     (@each $make:expr; $($name:ident),* $(,)?) => {

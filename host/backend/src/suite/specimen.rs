@@ -21,7 +21,7 @@ pub const DATA: u32 = 0x2_0000;
 /// Per-thread blocks start here.
 const THREADS: u64 = 0x3_0000;
 /// Bytes of a per-thread block: TCS, SSA frames, thread page, one more writable page as stack.
-const BLOCK: u64 = 0x2_0000;
+const BLOCK: u64 = 0x4_0000;
 /// Pages of one SSA frame.
 pub const FRAME_PAGES: u64 = 4;
 /// Where nothing was added: pages come with EAUG.
@@ -61,7 +61,7 @@ pub fn stack(thread: u64) -> u64 {
 pub struct Specimen {
     /// What EENTER at CSSA 0 executes. R13 holds the exit address, RSP a stack.
     pub main: Code,
-    /// What EENTER at a higher CSSA executes. R13 as above; RSP is not set.
+    /// What EENTER at a higher CSSA executes, likewise.
     pub handler: Code,
     /// Threads.
     pub threads: u64,
@@ -132,13 +132,14 @@ impl Specimen {
         pages
     }
 
-    /// `mov r13, rcx; cmp rax, 0; if equal { mov rsp, gs:[0]; main } handler`.
+    /// `mov r13, rcx; mov rsp, gs:[0]; cmp rax, 0; if equal { main } handler`.
     fn code(&self) -> Code {
-        let main = Code::new().raw(&[0x65]).load(Reg::Rsp, 0).then(&self.main);
         Code::new()
             .copy(Reg::R13, Reg::Rcx)
+            .raw(&[0x65])
+            .load(Reg::Rsp, 0)
             .compare(Reg::Rax, 0)
-            .if_equal(&main)
+            .if_equal(&self.main)
             .then(&self.handler)
     }
 
