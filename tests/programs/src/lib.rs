@@ -14,9 +14,11 @@
 //! sync, async or auto, `PROGRAMS_DIR` is where things are built and run.
 
 pub mod case;
+pub mod cli;
 pub mod client;
 mod compare;
 pub mod fixture;
+pub mod harness;
 pub mod install;
 pub mod places;
 mod prepare;

@@ -36,10 +36,11 @@ pub(crate) fn build(build: &Build) -> Result<()> {
 
 fn is_fresh(source: &Path, out: &Path) -> bool {
     let modified = |p: PathBuf| fs::metadata(p).and_then(|m| m.modified());
-    let newest = [source.to_path_buf(), source.with_file_name("tap.h")]
-        .into_iter()
-        .filter_map(|p| modified(p).ok())
-        .max();
+    let newest =
+        [source.to_path_buf(), source.with_file_name("tap.h"), source.with_file_name("hammer.h")]
+            .into_iter()
+            .filter_map(|p| modified(p).ok())
+            .max();
     match (newest, modified(out.to_path_buf())) {
         (Some(source), Ok(out)) => out >= source,
         _ => false,

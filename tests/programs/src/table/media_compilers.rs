@@ -36,7 +36,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("cc1-unoptimised", &[CC1, "-quiet", "-O0", "{fix}/big.c", "-o", "out.s"])
             .package("gcc")
             .limit(120),
-        case("cpp", &[CC1, "-E", "-quiet", "{src}/c/mixed.c"]).package("gcc"),
+        case("cpp", &[CC1, "-E", "-quiet", "-imultiarch", "x86_64-linux-gnu", "{src}/c/mixed.c"])
+            .package("gcc"),
         case("as", &["/usr/bin/as", "{src}/c/small.s", "-o", "out.o"]).package("binutils"),
         case(
             "ld",

@@ -273,7 +273,7 @@ fn apache(bench: &mut Bench, requests: usize) -> Result<String> {
         "server.conf",
         format!(
             "{modules}ServerRoot \"{dir}\"\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {dir}/server.pid\n\
-             ErrorLog {dir}/server-error.log\nDefaultRuntimeDir {dir}\nTypesConfig /etc/mime.types\nUser root\nGroup root\n\
+             ErrorLog {dir}/server-error.log\nDefaultRuntimeDir {dir}\nTypesConfig /etc/mime.types\nUser www-data\nGroup www-data\n\
              DocumentRoot \"{}\"\n<Directory \"/\">\n  Require all granted\n</Directory>\nMaxKeepAliveRequests 0\nThreadsPerChild 16\n\
              MaxRequestWorkers 16\n",
             fix.display()
@@ -320,7 +320,7 @@ fn java(bench: &mut Bench) -> Result<String> {
     let mut server =
         bench.start(&["/usr/bin/java", "-Xmx256m", "-cp", "{bin}/Server.classes", "Server", &p])?;
     server.wait_port(port)?;
-    let load = client::get_many(port, "/x", b"path /x\n", 4_000, 16, bench.left())?;
+    let load = client::get_many(port, "/x", b"path /x\n", 640, 16, bench.left())?;
     bench.note("requests/s", load.rate);
     Ok(format!("{} ended {}", load.answered, server.stop(Signal::TERM)?))
 }

@@ -1,0 +1,361 @@
+// mmap, munmap, mprotect, mremap, madvise, msync, mincore, brk, memfd mappings.
+#include "tap.h"
+#include <setjmp.h>
+#include <sys/mman.h>
+
+enum { P = 4096 };
+static sigjmp_buf back_;
+static void fault_(int n) { siglongjmp(back_, n); }
+// The signal that an access raises, or 0.
+#define SIGNAL_OF(access) ({ struct sigaction s_ = {.sa_handler = fault_}, o1_, o2_; int n_; \
+    sigaction(SIGSEGV, &s_, &o1_); sigaction(SIGBUS, &s_, &o2_); \
+    n_ = sigsetjmp(back_, 1); if (n_ == 0) { access; } \
+    sigaction(SIGSEGV, &o1_, NULL); sigaction(SIGBUS, &o2_, NULL); n_; })
+#define READS(p) SIGNAL_OF((void)*(volatile char *)(p))
+#define WRITES(p) SIGNAL_OF(*(volatile char *)(p) = 1)
+static char *map_(size_t n) { return mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+
+GROUP(anonymous)
+{
+    char *p = map_(10 * P);
+    OK(p != MAP_FAILED);
+    EQ((uintptr_t)p % P, 0);
+    int sum = 0;
+    for (int i = 0; i < 10 * P; i++) sum |= p[i];
+    EQ(sum, 0);
+    memset(p, 7, 10 * P);
+    EQ(p[10 * P - 1], 7);
+    EQ(munmap(p + 3 * P, 2 * P), 0);
+    EQ(p[3 * P - 1], 7);
+    EQ(READS(p + 3 * P), SIGSEGV);
+    EQ(READS(p + 5 * P - 1), SIGSEGV);
+    EQ(p[5 * P], 7);
+    EQ(munmap(p, 10 * P), 0);
+    EQ(munmap(p, 10 * P), 0);
+    EQ(READS(p), SIGSEGV);
+    OK(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EINVAL);
+    OK(mmap(NULL, P, PROT_READ, MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EINVAL);
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE | MAP_SHARED | MAP_FIXED, -1, 0) == MAP_FAILED);
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE, -1, 0) == MAP_FAILED && errno == EBADF);
+    OK(mmap(NULL, (size_t)1 << 60, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == ENOMEM);
+    OK(mmap((void *)1, P, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED && errno == EINVAL);
+    FAILS(syscall(SYS_munmap, (char *)0x10001, P), EINVAL);
+    FAILS(syscall(SYS_munmap, (char *)0x10000, 0), EINVAL);
+    p = mmap(NULL, 5, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OK(p != MAP_FAILED);
+    p[P - 1] = 1;
+    EQ(munmap(p, 5), 0);
+    p = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    OK(p != MAP_FAILED && p[0] == 0);
+    p[0] = 1;
+    EQ(munmap(p, P), 0);
+}
+
+GROUP(placement)
+{
+    char *p = map_(20 * P);
+    p[4 * P] = 9;
+    OK(mmap(p + 4 * P, P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + 4 * P);
+    EQ(p[4 * P], 0);
+    munmap(p + 8 * P, 2 * P);
+    char *q = mmap(p + 8 * P, 2 * P, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OK(q == p + 8 * P);
+    q = mmap(p + 8 * P, 2 * P, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OK(q != MAP_FAILED && q != p + 8 * P);
+    OK(mmap(p, P, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED && errno == EEXIST);
+    munmap(p + 12 * P, P);
+    OK(mmap(p + 12 * P, P, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == p + 12 * P);
+    q = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    OK(q != MAP_FAILED && (uintptr_t)q < 1ull << 31);
+    q = mmap(NULL, 1ul << 36, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    OK(q != MAP_FAILED);
+    EQ(mprotect(q + (1ul << 35), P, PROT_READ | PROT_WRITE), 0);
+    q[1ul << 35] = 1;
+    EQ(munmap(q, 1ul << 36), 0);
+    q = mmap(NULL, 3 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    OK(q != MAP_FAILED && q[(3 << 20) - 1] == 0);
+    q = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_GROWSDOWN, -1, 0);
+    OK(q != MAP_FAILED);
+    q[(1 << 20) - 1] = 1;
+}
+
+GROUP(protection)
+{
+    char *p = map_(4 * P);
+    memset(p, 5, 4 * P);
+    EQ(mprotect(p + P, P, PROT_READ), 0);
+    EQ(p[P], 5);
+    EQ(WRITES(p + P), SIGSEGV);
+    EQ(WRITES(p), 0);
+    EQ(WRITES(p + 2 * P), 0);
+    EQ(mprotect(p + P, P, PROT_NONE), 0);
+    EQ(READS(p + P), SIGSEGV);
+    EQ(mprotect(p, 4 * P, PROT_READ | PROT_WRITE), 0);
+    EQ(p[P], 5);
+    EQ(WRITES(p + P), 0);
+    FAILS(syscall(SYS_mprotect, p + 1, P, PROT_READ), EINVAL);
+    FAILS(mprotect(p, P, 0x100), EINVAL);
+    EQ(mprotect(p, 0, PROT_READ), 0);
+    munmap(p + 2 * P, P);
+    FAILS(mprotect(p, 4 * P, PROT_READ), ENOMEM);
+    char *code = map_(P);
+    memcpy(code, "\xb8\x2a\0\0\0\xc3", 6); // mov $42, %eax; ret
+    EQ(SIGNAL_OF(((int (*)(void))code)()), SIGSEGV);
+    EQ(mprotect(code, P, PROT_READ | PROT_EXEC), 0);
+    EQ(((int (*)(void))code)(), 42);
+    EQ(WRITES(code), SIGSEGV);
+    EQ(mprotect(code, P, PROT_READ | PROT_WRITE), 0);
+    code[1] = 43;
+    EQ(mprotect(code, P, PROT_READ | PROT_EXEC), 0);
+    EQ(((int (*)(void))code)(), 43);
+    char *w = mmap(NULL, P, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OK(w != MAP_FAILED);
+    for (int i = 0; i < 5; i++) {
+        memcpy(w, "\xb8\x2a\0\0\0\xc3", 6);
+        w[1] = i;
+        EQ(((int (*)(void))w)(), i);
+    }
+    // A system call made by code that appears at run time: mov $39, %eax; syscall; ret.
+    memcpy(w, "\xb8\x27\0\0\0\x0f\x05\xc3", 8);
+    EQ(((int (*)(void))w)() == getpid(), 1);
+    char *m = map_(P);
+    memcpy(m, "\xb8\x27\0\0\0\x0f\x05\xc3", 8);
+    EQ(mprotect(m, P, PROT_READ | PROT_EXEC), 0);
+    EQ(((int (*)(void))m)() == getpid(), 1);
+    EQ(((int (*)(void))m)() == getpid(), 1);
+}
+
+GROUP(remap)
+{
+    char *p = map_(4 * P);
+    for (int i = 0; i < 4; i++) p[i * P] = i + 1;
+    EQ(mremap(p, 4 * P, 2 * P, 0) == p, 1);
+    EQ(READS(p + 2 * P), SIGSEGV);
+    char *q = mremap(p, 2 * P, 100 * P, MREMAP_MAYMOVE);
+    OK(q != MAP_FAILED);
+    EQ(q[0], 1);
+    EQ(q[P], 2);
+    EQ(q[2 * P], 0);
+    EQ(q[100 * P - 1], 0);
+    char *r = map_(10 * P);
+    EQ(mremap(q, 3 * P, 3 * P, MREMAP_MAYMOVE | MREMAP_FIXED, r + 2 * P) == r + 2 * P, 1);
+    EQ(r[2 * P], 1);
+    EQ(r[3 * P], 2);
+    EQ(r[0], 0);
+    EQ(READS(q), SIGSEGV);
+    OK(mremap(r, P, 0, 0) == MAP_FAILED && errno == EINVAL);
+    OK(mremap(r + 1, P, P, 0) == MAP_FAILED && errno == EINVAL);
+    OK(mremap(r, P, P, 99) == MAP_FAILED && errno == EINVAL);
+    char *hole = map_(P);
+    munmap(hole, P);
+    OK(mremap(hole, P, 2 * P, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+    char *a = map_(3 * P);
+    EQ(mremap(a, P, 3 * P, 0) == MAP_FAILED && errno == ENOMEM, 1);
+    a[0] = 77;
+    char *d = mremap(a, P, P, MREMAP_MAYMOVE | 4);
+    OK(d != MAP_FAILED && d[0] == 77 && a[0] == 0);
+    char *big = map_(1 << 20);
+    memset(big, 3, 1 << 20);
+    big = mremap(big, 1 << 20, 64 << 20, MREMAP_MAYMOVE);
+    OK(big != MAP_FAILED && big[(1 << 20) - 1] == 3 && big[(64 << 20) - 1] == 0);
+}
+
+GROUP(files)
+{
+    char page[P], *p, *q;
+    int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    for (int i = 0; i < 3; i++) {
+        memset(page, 'a' + i, P);
+        write(fd, page, i < 2 ? P : 100);
+    }
+    p = mmap(NULL, 3 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    OK(p != MAP_FAILED);
+    EQ(p[0], 'a');
+    EQ(p[P], 'b');
+    EQ(p[2 * P + 99], 'c');
+    EQ(p[2 * P + 100], 0);
+    p[0] = 'X';
+    pread(fd, page, 1, 0);
+    EQ(page[0], 'a');
+    q = mmap(NULL, P, PROT_READ, MAP_PRIVATE, fd, P);
+    OK(q != MAP_FAILED && q[0] == 'b');
+    EQ(WRITES(q), SIGSEGV);
+    munmap(q, P);
+    q = mmap(NULL, 6 * P, PROT_READ, MAP_PRIVATE, fd, 0);
+    EQ(q[2 * P + 3000], 0);
+    EQ(READS(q + 4 * P), SIGBUS);
+    munmap(q, 6 * P);
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE, fd, 100) == MAP_FAILED && errno == EINVAL);
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE, 99, 0) == MAP_FAILED && errno == EBADF);
+    int ro = open("f", O_RDONLY), wo = open("f", O_WRONLY);
+    OK(mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0) == MAP_FAILED && errno == EACCES);
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE, wo, 0) == MAP_FAILED && errno == EACCES);
+    OK(mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE, ro, 0) != MAP_FAILED);
+    int dir = open(".", O_RDONLY), pp[2];
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE, dir, 0) == MAP_FAILED && errno == ENODEV);
+    pipe(pp);
+    OK(mmap(NULL, P, PROT_READ, MAP_PRIVATE, pp[0], 0) == MAP_FAILED && errno == ENODEV);
+    close(fd);
+    EQ(p[P], 'b');
+    int zero = open("/dev/zero", O_RDWR);
+    q = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
+    OK(q != MAP_FAILED && q[0] == 0);
+    q[0] = 1;
+    EQ(madvise(p, P, MADV_DONTNEED), 0);
+    EQ(p[0], 'a');
+}
+
+GROUP(shared_files)
+{
+    char b[10] = "";
+    int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    ftruncate(fd, 3 * P);
+    char *p = mmap(NULL, 3 * P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    OK(p != MAP_FAILED);
+    memcpy(p + 10, "shared", 6);
+    EQ(msync(p, P, MS_SYNC), 0);
+    pread(fd, b, 6, 10);
+    TEXT(b, "shared");
+    memcpy(p + P, "second", 6);
+    EQ(msync(p, 3 * P, MS_SYNC), 0);
+    pread(fd, b, 6, P);
+    TEXT(b, "second");
+    memcpy(p + 2 * P, "at end", 6);
+    EQ(munmap(p, 3 * P), 0);
+    pread(fd, b, 6, 2 * P);
+    TEXT(b, "at end");
+    struct stat st;
+    fstat(fd, &st);
+    EQ(st.st_size, 3 * P);
+    FAILS(msync(p, P, MS_SYNC), ENOMEM);
+    p = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    FAILS(msync(p + 1, P, MS_SYNC), EINVAL);
+    FAILS(msync(p, P, MS_SYNC | MS_ASYNC), EINVAL);
+    EQ(msync(p, P, MS_ASYNC), 0);
+    memcpy(p + 100, "exit", 4);
+    EQ(fsync(fd), 0);
+}
+
+// What is written to a shared mapping is in the file once the process has ended: the file is compared afterwards.
+GROUP(shared_at_exit)
+{
+    int fd = open("kept", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    ftruncate(fd, 2 * P);
+    char *p = mmap(NULL, 2 * P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    OK(p != MAP_FAILED);
+    strcpy(p + P - 3, "over the edge");
+    EQ(p[P], 'r');
+}
+
+GROUP(coherence)
+{
+    int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    ftruncate(fd, P);
+    char *a = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), *b = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), c[10] = "";
+    strcpy(a, "through");
+    TEXT(b, "through");
+    pwrite(fd, "written", 7, 0);
+    TEXT(a, "written");
+    strcpy(b, "visible");
+    pread(fd, c, 7, 0);
+    TEXT(c, "visible");
+}
+
+GROUP(memfd)
+{
+    int fd = GOOD(syscall(SYS_memfd_create, "name", 1 | 2));
+    EQ(ftruncate(fd, 2 * P), 0);
+    char *a = mmap(NULL, 2 * P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), *b = mmap(NULL, P, PROT_READ, MAP_SHARED, fd, P);
+    OK(a != MAP_FAILED && b != MAP_FAILED);
+    strcpy(a + P, "seen");
+    TEXT(b, "seen");
+    EQ(munmap(a, 2 * P), 0);
+    EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK), 0);
+    EQ(fcntl(fd, F_GET_SEALS), F_SEAL_GROW | F_SEAL_SHRINK);
+    FAILS(ftruncate(fd, P), EPERM);
+    FAILS(syscall(SYS_memfd_create, BAD, 0), EFAULT);
+    FAILS(syscall(SYS_memfd_create, "n", 0x80000000u), EINVAL);
+}
+
+GROUP(advice)
+{
+    char *p = map_(16 * P);
+    memset(p, 9, 16 * P);
+    EQ(madvise(p + P, 2 * P, MADV_DONTNEED), 0);
+    EQ(p[0], 9);
+    EQ(p[P], 0);
+    EQ(p[3 * P - 1], 0);
+    EQ(p[3 * P], 9);
+    EQ(madvise(p, 16 * P, MADV_WILLNEED), 0);
+    EQ(madvise(p, 16 * P, MADV_SEQUENTIAL), 0);
+    EQ(madvise(p, 16 * P, MADV_NORMAL), 0);
+    EQ(madvise(p, 16 * P, MADV_HUGEPAGE), 0);
+    EQ(madvise(p, 16 * P, MADV_NOHUGEPAGE), 0);
+    EQ(madvise(p, 16 * P, MADV_DONTDUMP), 0);
+    EQ(madvise(p, 16 * P, MADV_DONTFORK), 0);
+    EQ(madvise(p + 8 * P, P, MADV_FREE), 0);
+    p[8 * P] = 4;
+    EQ(p[8 * P], 4);
+    FAILS(madvise(p + 1, P, MADV_DONTNEED), EINVAL);
+    FAILS(madvise(p, P, 9999), EINVAL);
+    munmap(p + 4 * P, P);
+    FAILS(madvise(p, 16 * P, MADV_DONTNEED), ENOMEM);
+    EQ(p[8 * P], 0);
+    EQ(madvise(p, 0, MADV_DONTNEED), 0);
+    EQ(mlock(p, P), 0);
+    EQ(munlock(p, P), 0);
+    char *q = map_(4 * P);
+    unsigned char in[4] = {0};
+    q[0] = 1;
+    EQ(mincore(q, P, in), 0);
+    EQ(in[0] & 1, 1);
+    FAILS(mincore(q + 1, P, in), EINVAL);
+    munmap(q, 4 * P);
+    FAILS(mincore(q, P, in), ENOMEM);
+    FAILS(mincore(p, P, BAD), EFAULT);
+}
+
+GROUP(brk)
+{
+    char *start = (char *)syscall(SYS_brk, 0);
+    OK((uintptr_t)start > 0x10000);
+    EQ(syscall(SYS_brk, start + 10 * P) == (long)(start + 10 * P), 1);
+    int sum = 0;
+    for (int i = P; i < 10 * P; i++) sum |= start[i];
+    EQ(sum, 0);
+    memset(start + P, 1, 9 * P);
+    EQ(syscall(SYS_brk, start + P) == (long)(start + P), 1);
+    EQ(READS(start + 3 * P), SIGSEGV);
+    EQ(syscall(SYS_brk, start + 10 * P) == (long)(start + 10 * P), 1);
+    EQ(start[5 * P], 0);
+    EQ(syscall(SYS_brk, 1) == (long)(start + 10 * P), 1);
+    EQ(syscall(SYS_brk, start + (1ul << 45)) == (long)(start + 10 * P), 1);
+    EQ(syscall(SYS_brk, start + 123) == (long)(start + 123), 1);
+}
+
+GROUP(system_calls_on_bad_memory)
+{
+    char *p = map_(3 * P);
+    int fd = open("/dev/zero", O_RDWR), out = open("out", O_RDWR | O_CREAT, 0600);
+    mprotect(p + P, P, PROT_READ);
+    FAILS(read(fd, p + P, 10), EFAULT);
+    EQ(write(out, p + P, 10), 10);
+    mprotect(p + P, P, PROT_NONE);
+    FAILS(write(out, p + P, 10), EFAULT);
+    munmap(p + P, P);
+    FAILS(write(out, p + P, 10), EFAULT);
+    memset(p, 'x', P);
+    EQ(write(out, p + P - 10, 10), 10);
+    strcpy(p + P - 5, "none");
+    FAILS(open(p + P - 5, O_RDONLY), ENOENT);
+    memcpy(p + P - 4, "none", 4);
+    FAILS(open(p + P - 4, O_RDONLY), EFAULT);
+    EQ(read(fd, p, P), P);
+    EQ(p[P - 1], 0);
+    char *lazy = map_(64 * P);
+    EQ(read(fd, lazy + 3 * P, 20 * P), 20 * P);
+    EQ(read(open("/proc/self/cmdline", O_RDONLY), lazy + 40 * P, 5) > 0, 1);
+    FAILS(read(fd, (void *)0xffff800000000000, 10), EFAULT);
+    FAILS(write(out, (void *)0x8000000000000000, 10), EFAULT);
+}

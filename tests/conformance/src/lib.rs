@@ -1,0 +1,82 @@
+//! Conformance of system calls, one C file per family in `c/`.
+//!
+//! Each `GROUP(name)` of a file is a case of its own: a program that prints a line per check
+//! (`ok 3 - ...` or `not ok 3 - ...`) and nothing that differs from run to run. It must be all ok
+//! on bare Linux, and print the same inside the enclave, linked against glibc and against musl.
+
+use std::fs;
+use std::path::PathBuf;
+
+use programs::{Case, Tool, case};
+
+/// How each file is linked.
+const LINKS: [(&str, Tool); 2] = [("glibc", Tool::Gcc), ("musl-static", Tool::MuslStatic)];
+
+/// Groups that are known to fail inside the enclave: `file::group`, reason.
+const KNOWN: &[(&str, &str)] = &[];
+
+fn sources() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("c")
+}
+
+/// All cases, `file::group::link`.
+///
+/// # Errors
+/// When the sources cannot be read.
+pub fn cases() -> anyhow::Result<Vec<Case>> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(sources())?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|e| e == "c"));
+    files.sort();
+    let mut all = Vec::new();
+    for path in files {
+        let family = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let source = path.to_string_lossy().into_owned();
+        for group in groups(&fs::read_to_string(&path)?) {
+            for (link, tool) in LINKS {
+                let out = format!("conformance-{family}-{link}");
+                let mut entry = case(
+                    &format!("{family}::{group}::{link}"),
+                    &[&format!("{{bin}}/{out}"), &group],
+                )
+                .build(tool, &source, &out)
+                .limit(30);
+                let name = format!("{family}::{group}");
+                if let Some((_, reason)) = KNOWN.iter().find(|(known, _)| *known == name) {
+                    entry = entry.fails(reason);
+                }
+                all.push(entry);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The names in `GROUP(name)` at the beginning of a line.
+fn groups(source: &str) -> Vec<String> {
+    source
+        .lines()
+        .filter_map(|line| line.strip_prefix("GROUP(")?.split_once(')'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_groups_in_order() {
+        let source = "GROUP(one)\n{\n}\n // GROUP(no)\nGROUP(two)\n{\n}\n";
+        assert_eq!(groups(source), ["one", "two"]);
+    }
+
+    #[test]
+    fn known_failures_name_groups_that_exist() {
+        let all = cases().unwrap();
+        for (known, _) in KNOWN {
+            let prefix = format!("{known}::");
+            assert!(all.iter().any(|c| c.name.starts_with(&prefix)), "{known} is no group");
+        }
+    }
+}
