@@ -9,6 +9,9 @@ use crate::Code;
 /// Longest instruction in bytes.
 pub(crate) const INSN_MAX: usize = 15;
 
+/// Runs that must meet an offset before it is taken for a boundary.
+const AGREED: u32 = 20;
+
 /// A decoded instruction and its place.
 #[derive(Clone, Copy)]
 pub(crate) struct Insn {
@@ -128,6 +131,18 @@ impl Backward {
             }
         }
         Self { first, lens, weights, skipped }
+    }
+
+    /// Nearly all runs meet `offset` as a boundary.
+    pub(crate) fn agrees(&self, offset: usize) -> bool {
+        let weight = |offset: usize| self.weights.get(offset - self.first).copied().unwrap_or(0);
+        let low = offset.saturating_sub(INSN_MAX).max(self.first);
+        let passes_over = |&other: &usize| {
+            let len = self.lens.get(other - self.first).copied().unwrap_or(0);
+            other + usize::from(len) > offset
+        };
+        let over: u32 = (low..offset).filter(passes_over).map(weight).sum();
+        offset >= self.first && weight(offset) >= AGREED && weight(offset) >= 4 * over
     }
 
     /// Runs that meet the end as a boundary, and runs that pass over it.

@@ -36,9 +36,8 @@ mod map;
 mod place;
 mod relocate;
 mod sites;
+mod surroundings;
 mod targets;
-#[cfg(test)]
-mod tests;
 mod trampoline;
 
 use alloc::vec::Vec;

@@ -1,29 +1,28 @@
 //! Decides how each site gets its jump.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use iced_x86::Mnemonic;
-
-use crate::decode::{Backward, INSN_MAX, Insn, Reader};
+use crate::decode::{Insn, Reader};
 use crate::map::Piece;
-use crate::relocate::{Flow, flow, jump};
+use crate::relocate::jump;
 use crate::sites::{SYSCALL, Sites};
+use crate::surroundings::{
+    Behind, JUMP, behind, inner, inner_before, number_before, short_displacement, surroundings,
+};
 use crate::targets::{Queries, Targets};
 use crate::trampoline::{Displaced, Trampolines};
 use crate::{AddressMap, Area, Code, Kind, Left, Patch, Rewritten};
 
-/// Bytes of `jmp rel32`.
-const JUMP: usize = 5;
-/// Bytes before a site that are searched for padding; a short jump reaches 126.
-const CAVE_WINDOW: usize = 160;
 /// Code of `mov eax/rax, 15` and `syscall`: returns from a signal.
 const SIGNAL_RETURN: [&[u8]; 2] =
     [&[0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05], &[0xb8, 15, 0, 0, 0, 0x0f, 0x05]];
 
-/// Rewrites all `sites` of `code`, with trampolines at the begin of `area`.
+/// Rewrites all `sites` of `code`, with trampolines at the begin of `area`. `map` has all that was
+/// moved so far.
 #[must_use]
-pub fn rewrite(code: &Code<'_>, sites: &Sites, area: Area) -> Rewritten {
-    let mut out = place_all(code, &sites.offsets, area, &AddressMap::new());
+pub fn rewrite(code: &Code<'_>, sites: &Sites, area: Area, map: &AddressMap) -> Rewritten {
+    let mut out = place_all(code, &sites.offsets, area, map);
     out.stats.unconfirmed = sites.unconfirmed;
     out
 }
@@ -66,11 +65,11 @@ fn place_all(code: &Code<'_>, sites: &[usize], area: Area, map: &AddressMap) -> 
         }
         let behind = behind(&mut placer.reader, site);
         let before = number_before(&mut placer.reader, site);
-        inner(site, &behind).chain(inner_before(site, &before)).for_each(|o| queries.ask(o));
-        waiting.push(Candidate { site, before, behind });
+        inner(&behind).chain(inner_before(site, &before)).for_each(|o| queries.ask(o));
+        waiting.push(Candidate { site, before, behind, left: Left::NoPlace });
     }
     let targets = queries.answer(code, map.branches());
-    waiting.retain(|candidate| !placer.try_direct(candidate, &targets));
+    waiting.retain_mut(|candidate| !placer.try_direct(candidate, &targets));
 
     // The few that are left may cost more.
     let mut queries = Queries::default();
@@ -78,13 +77,13 @@ fn place_all(code: &Code<'_>, sites: &[usize], area: Area, map: &AddressMap) -> 
     for candidate in waiting {
         let (before, caves) = surroundings(&mut placer.reader, candidate.site);
         inner_before(candidate.site, &before).for_each(|o| queries.ask(o));
-        caves.iter().flat_map(|&cave| cave..cave + JUMP).for_each(|o| queries.ask(o));
-        hard.push((Candidate { before, behind: Vec::new(), ..candidate }, caves));
+        caves.iter().cloned().flatten().for_each(|o| queries.ask(o));
+        hard.push((Candidate { before, behind: Behind::default(), ..candidate }, caves));
     }
     let targets = queries.answer(code, map.branches());
-    for (candidate, caves) in hard {
-        if !placer.try_direct(&candidate, &targets) {
-            placer.try_caves(candidate.site, &caves, &targets);
+    for (mut candidate, caves) in hard {
+        if !placer.try_direct(&mut candidate, &targets) {
+            placer.try_caves(&candidate, &caves, &targets);
         }
     }
     placer.finish()
@@ -94,141 +93,9 @@ fn place_all(code: &Code<'_>, sites: &[usize], area: Area, map: &AddressMap) -> 
 struct Candidate {
     site: usize,
     before: Vec<Insn>,
-    behind: Vec<Insn>,
-}
-
-/// Offsets behind the site's own at which displaced instructions begin.
-fn inner(site: usize, behind: &[Insn]) -> impl Iterator<Item = usize> + '_ {
-    behind.iter().flat_map(boundaries).filter(move |&offset| offset != site)
-}
-
-/// The same for instructions before the site: all but the first, and the site.
-fn inner_before(site: usize, before: &[Insn]) -> impl Iterator<Item = usize> + '_ {
-    let first = before.first().map(|insn| insn.offset);
-    let own = first.map(|_| site);
-    before.iter().flat_map(boundaries).filter(move |&o| Some(o) != first).chain(own)
-}
-
-/// Where an instruction may be entered: at its begin, and behind a `lock` prefix (glibc jumps over
-/// those when there is one thread).
-fn boundaries(insn: &Insn) -> impl Iterator<Item = usize> + use<> {
-    let locked = insn.insn.has_lock_prefix().then_some(insn.offset + 1);
-    core::iter::once(insn.offset).chain(locked)
-}
-
-/// Instructions behind the site that make room for a jump.
-fn behind(reader: &mut Reader<'_>, site: usize) -> Vec<Insn> {
-    let mut found = Vec::new();
-    let mut offset = site + SYSCALL.len();
-    while offset < site + JUMP {
-        let Some(insn) = reader.decode(offset) else { return Vec::new() };
-        if starts_function(reader, &insn) {
-            return Vec::new();
-        }
-        let Ok(flow) = flow(&insn) else { return Vec::new() };
-        offset = insn.end();
-        found.push(insn);
-        if flow == Flow::Ends && offset < site + JUMP {
-            let padding = padding(reader, offset).min(site + JUMP);
-            return if padding == site + JUMP { found } else { Vec::new() };
-        }
-    }
-    found
-}
-
-/// The instruction may be the first of another function, when the system call never returns.
-fn starts_function(reader: &Reader<'_>, insn: &Insn) -> bool {
-    reader.code.at(insn.offset).is_multiple_of(16) && !insn.names_rax()
-}
-
-/// End of the padding that begins at `offset`: breakpoints and instructions without effect.
-fn padding(reader: &mut Reader<'_>, offset: usize) -> usize {
-    let mut end = offset;
-    while let Some(insn) = reader.decode(end) {
-        if !matches!(insn.insn.mnemonic(), Mnemonic::Nop | Mnemonic::Int3) {
-            break;
-        }
-        end = insn.end();
-    }
-    end
-}
-
-/// `mov eax, NUMBER` before the site, the usual case, without a look at more.
-fn number_before(reader: &mut Reader<'_>, site: usize) -> Vec<Insn> {
-    let Some(start) = site.checked_sub(JUMP) else { return Vec::new() };
-    let bytes = reader.code.from(start);
-    let plain = matches!(bytes, [0xb8, _, 0 | 1, 0, 0, ..]);
-    let wide = start >= 2 && matches!(reader.code.from(start - 2), [0x48, 0xc7, 0xc0, ..]);
-    let wide_immediate =
-        start >= 1 && reader.code.from(start - 1).first().is_some_and(|b| b & 0xf8 == 0x48);
-    let from = match (plain && !wide_immediate, wide) {
-        (true, _) => start,
-        (_, true) => start - 2,
-        _ => return Vec::new(),
-    };
-    reader.decode(from).filter(|insn| insn.end() == site).into_iter().collect()
-}
-
-/// Instructions before the site by consensus, enough for a jump, and padding that a short jump from
-/// the site reaches.
-fn surroundings(reader: &mut Reader<'_>, site: usize) -> (Vec<Insn>, Vec<usize>) {
-    let backward = Backward::new(reader, site, CAVE_WINDOW);
-    let (reached, skipped) = backward.votes();
-    if reached < 8 || reached < 4 * skipped {
-        return (Vec::new(), caves_behind(reader, site));
-    }
-    let mut before = Vec::new();
-    for offset in backward.chain(site) {
-        match reader.decode(offset) {
-            Some(insn) if flow(&insn) == Ok(Flow::On) => before.insert(0, insn),
-            _ => break,
-        }
-        if site - offset >= JUMP - SYSCALL.len() {
-            break;
-        }
-    }
-    let enough = before.first().is_some_and(|insn| site - insn.offset >= JUMP - SYSCALL.len());
-    if !enough || before.iter().skip(1).any(|insn| starts_function(reader, insn)) {
-        before.clear();
-    }
-    let mut caves = caves_behind(reader, site);
-    let ends: Vec<usize> = backward.chain(site).collect();
-    for offset in ends {
-        if let Some(insn) = reader.decode(offset)
-            && flow(&insn) == Ok(Flow::Ends)
-        {
-            push_caves(reader, site, insn.end(), &mut caves);
-        }
-    }
-    (before, caves)
-}
-
-/// Padding behind the site: instructions there are certain as far as execution falls through.
-fn caves_behind(reader: &mut Reader<'_>, site: usize) -> Vec<usize> {
-    let mut caves = Vec::new();
-    let mut offset = site + SYSCALL.len();
-    while offset < site + SYSCALL.len() + 127 {
-        let Some(insn) = reader.decode(offset) else { break };
-        offset = insn.end();
-        if flow(&insn) == Ok(Flow::Ends) {
-            push_caves(reader, site, offset, &mut caves);
-            offset = padding(reader, offset);
-        }
-    }
-    caves
-}
-
-/// Room for jumps in the padding at `offset`.
-fn push_caves(reader: &mut Reader<'_>, site: usize, offset: usize, caves: &mut Vec<usize>) {
-    let end = padding(reader, offset).min(offset + 3 * INSN_MAX);
-    let starts = (offset..end).step_by(JUMP).filter(|&cave| cave + JUMP <= end);
-    caves.extend(starts.filter(|&cave| short_displacement(site, cave).is_some()));
-}
-
-/// Displacement of a short jump from the site to `cave`.
-fn short_displacement(site: usize, cave: usize) -> Option<u8> {
-    let distance = isize::try_from(cave).ok()? - isize::try_from(site + SYSCALL.len()).ok()?;
-    i8::try_from(distance).ok().map(i8::cast_unsigned)
+    behind: Behind,
+    /// Why it couldn't be placed so far.
+    left: Left,
 }
 
 struct Placer<'a> {
@@ -258,14 +125,20 @@ impl<'a> Placer<'a> {
         self.out.sites.push((self.code.at(site), result));
     }
 
-    /// Places the jump at the site, or else before it. False when neither can be.
-    fn try_direct(&mut self, candidate: &Candidate, targets: &Targets) -> bool {
-        let Candidate { site, before, behind } = candidate;
-        let behind_free = !behind.is_empty() && !inner(*site, behind).any(|o| targets.contains(o));
+    /// Places the jump at the site, or else before it. False when neither can be, with the reason in
+    /// `candidate`.
+    fn try_direct(&mut self, candidate: &mut Candidate, targets: &Targets) -> bool {
+        let Candidate { site, before, behind, left } = candidate;
+        let mut attempt = |kind, before: &[Insn], behind: &Behind| {
+            let result = self.place(kind, *site, before, behind);
+            *left = result.err().filter(|&left| left != Left::NoPlace).unwrap_or(*left);
+            result.is_ok()
+        };
+        let behind_free = !behind.insns.is_empty() && !inner(behind).any(|o| targets.contains(o));
         let before_free =
             !before.is_empty() && !inner_before(*site, before).any(|o| targets.contains(o));
-        (behind_free && self.place(Kind::Following, *site, &[], behind).is_ok())
-            || (before_free && self.place(Kind::Preceding, *site, before, &[]).is_ok())
+        (behind_free && attempt(Kind::Following, &[], behind))
+            || (before_free && attempt(Kind::Preceding, before, &Behind::default()))
     }
 
     fn place(
@@ -273,16 +146,15 @@ impl<'a> Placer<'a> {
         kind: Kind,
         site: usize,
         before: &[Insn],
-        behind: &[Insn],
+        behind: &Behind,
     ) -> Result<(), Left> {
         let start = before.first().map_or(site, |insn| insn.offset);
-        let last = behind.last().map_or(site + SYSCALL.len(), Insn::end);
-        let end = last.max(start + JUMP);
+        let end = behind.end.max(site + SYSCALL.len());
         if end > self.code.bytes.len() || !self.is_free(start, end) {
             return Err(Left::NoPlace);
         }
         let from = self.trampolines.moved.pieces.len();
-        let entry = self.trampolines.push(&Displaced { site, before, behind })?;
+        let entry = self.trampolines.push(&Displaced { site, before, behind: &behind.insns })?;
         let mut bytes = Vec::with_capacity(JUMP);
         jump(entry, self.code.at(start), &mut bytes)?;
         let patch = Patch::new(self.code.at(start), &bytes, end - start).ok_or(Left::NoPlace)?;
@@ -300,28 +172,28 @@ impl<'a> Placer<'a> {
         moved.inside.extend(inside.map(|piece| (piece.original, piece.start)));
     }
 
-    fn try_caves(&mut self, site: usize, caves: &[usize], targets: &Targets) {
-        let fits = |cave: &usize| !(*cave..cave + JUMP).any(|offset| targets.contains(offset));
+    fn try_caves(&mut self, candidate: &Candidate, caves: &[Range<usize>], targets: &Targets) {
+        let fits = |cave: &Range<usize>| !cave.clone().any(|offset| targets.contains(offset));
         let result = caves
             .iter()
             .filter(|cave| fits(cave))
-            .find_map(|&cave| match self.place_cave(site, cave) {
+            .find_map(|cave| match self.place_cave(candidate.site, cave) {
                 Err(Left::NoPlace) => None,
                 other => Some(other),
             })
-            .unwrap_or(Err(Left::NoPlace));
-        self.settle(site, result);
+            .unwrap_or(Err(candidate.left));
+        self.settle(candidate.site, result);
     }
 
-    fn place_cave(&mut self, site: usize, cave: usize) -> Result<Kind, Left> {
-        let displacement = short_displacement(site, cave).ok_or(Left::NoPlace)?;
-        if !self.is_free(site, site + 2) || !self.is_free(cave, cave + JUMP) {
+    fn place_cave(&mut self, site: usize, cave: &Range<usize>) -> Result<Kind, Left> {
+        let displacement = short_displacement(site, cave.start).ok_or(Left::NoPlace)?;
+        if !self.is_free(site, site + 2) || !self.is_free(cave.start, cave.end) {
             return Err(Left::NoPlace);
         }
         let entry = self.trampolines.push(&Displaced { site, before: &[], behind: &[] })?;
         let mut bytes = Vec::with_capacity(JUMP);
-        jump(entry, self.code.at(cave), &mut bytes)?;
-        let long = Patch::new(self.code.at(cave), &bytes, JUMP).ok_or(Left::NoPlace)?;
+        jump(entry, self.code.at(cave.start), &mut bytes)?;
+        let long = Patch::new(self.code.at(cave.start), &bytes, cave.len()).ok_or(Left::NoPlace)?;
         let short =
             Patch::new(self.code.at(site), &[0xeb, displacement], 2).ok_or(Left::NoPlace)?;
         let piece = Piece { start: long.addr, end: long.end(), original: short.addr };

@@ -103,8 +103,8 @@ fn displacement(next: u64, target: u64) -> Result<[u8; 4], Left> {
     i32::try_from(distance).map(i32::to_le_bytes).map_err(|_| Left::OutOfReach)
 }
 
-/// Second byte of the long form of a conditional jump.
-const fn condition(code: Opcode) -> Option<u8> {
+/// Second byte of the long form of a conditional jump; `None` for other instructions.
+pub(crate) const fn condition(code: Opcode) -> Option<u8> {
     use Opcode as O;
     Some(match code {
         O::Jo_rel8_64 | O::Jo_rel32_64 => 0x80,

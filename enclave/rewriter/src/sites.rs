@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use iced_x86::{Mnemonic, OpKind};
+use iced_x86::{Code as Opcode, Mnemonic, OpKind, Register};
 use memchr::memmem::Finder;
 
-use crate::decode::{Backward, Reader, is_rax};
+use crate::decode::{Backward, Insn, Reader, is_rax};
+use crate::relocate::condition;
 use crate::{Code, Origin, TRAMPOLINE_MAX};
 
 /// The instruction.
@@ -79,12 +80,13 @@ fn is_site<'a>(code: &Code<'a>, offset: usize, reader: &mut Option<Reader<'a>>) 
     let backward = Backward::new(reader, offset, CONTEXT);
     let (reached, skipped) = backward.votes();
     if numbered || checked {
-        return reached >= 1 && reached >= 2 * skipped;
+        return reached > skipped;
     }
-    reached >= 8
-        && reached >= 4 * skipped
-        && loads_number(reader, &backward, offset)
-        && goes_on(reader, offset + 2)
+    if !backward.agrees(offset) {
+        return false;
+    }
+    has_number(reader, &backward, offset)
+        || (fits_before(reader, &backward, offset) && fits_behind(reader, offset + SYSCALL.len()))
 }
 
 /// `mov eax, NUMBER` or `mov rax, NUMBER` ends here.
@@ -107,42 +109,87 @@ fn checks_result(after: &[u8]) -> bool {
     )
 }
 
-/// One of the last instructions before `offset` puts something into `rax` that could be a number.
-fn loads_number(reader: &mut Reader<'_>, backward: &Backward, offset: usize) -> bool {
-    backward.chain(offset).take(8).any(|offset| {
-        let Some(found) = reader.decode(offset) else { return false };
+/// One of the last instructions before `offset` is `mov eax, NUMBER`.
+fn has_number(reader: &mut Reader<'_>, backward: &Backward, offset: usize) -> bool {
+    backward.chain(offset).take(6).filter_map(|offset| reader.decode(offset)).any(|found| {
         let insn = &found.insn;
-        let into_rax = insn.op_count() == 2
-            && insn.op0_kind() == OpKind::Register
-            && is_rax(insn.op0_register());
-        let number = match insn.op1_kind() {
-            OpKind::Immediate32 | OpKind::Immediate8 => insn.immediate32() < NUMBER_MAX,
-            OpKind::Immediate32to64 => insn.immediate64() < NUMBER_MAX.into(),
-            OpKind::Register | OpKind::Memory => true,
-            _ => false,
-        };
-        let zeroed =
-            insn.op1_kind() == OpKind::Register && insn.op1_register() == insn.op0_register();
-        match insn.mnemonic() {
-            Mnemonic::Mov | Mnemonic::Movsxd => into_rax && number,
-            Mnemonic::Xor => into_rax && zeroed,
-            _ => false,
-        }
+        let mov = insn.code() == Opcode::Mov_r32_imm32 && is_rax(insn.op0_register());
+        mov && insn.immediate32() < NUMBER_MAX
     })
 }
 
-/// The instructions behind a candidate make sense after a system call.
-fn goes_on(reader: &mut Reader<'_>, mut offset: usize) -> bool {
+/// The last instructions before `offset` are common, and one of them puts something into `rax` that
+/// could be a number.
+fn fits_before(reader: &mut Reader<'_>, backward: &Backward, offset: usize) -> bool {
+    let mut loads = false;
+    let mut seen = 0;
+    for offset in backward.chain(offset).take(6) {
+        let Some(found) = reader.decode(offset).filter(is_common) else { break };
+        seen += 1;
+        loads |= may_load_number(&found);
+    }
+    loads && seen >= 4
+}
+
+fn may_load_number(found: &Insn) -> bool {
+    let insn = &found.insn;
+    if insn.op0_kind() != OpKind::Register || !is_rax(insn.op0_register()) {
+        return false;
+    }
+    let zeroes = insn.op1_kind() == OpKind::Register && insn.op1_register() == insn.op0_register();
+    match (insn.mnemonic(), insn.op1_kind()) {
+        (Mnemonic::Xor, _) => zeroes,
+        (Mnemonic::Mov, OpKind::Immediate32to64) => insn.immediate64() < NUMBER_MAX.into(),
+        (Mnemonic::Mov | Mnemonic::Movsxd, OpKind::Register) => true,
+        (Mnemonic::Mov, OpKind::Memory) => insn.memory_index() == Register::None,
+        _ => false,
+    }
+}
+
+/// The next instructions are common.
+fn fits_behind(reader: &mut Reader<'_>, mut offset: usize) -> bool {
     for _ in 0..3 {
-        let Some(found) = reader.decode(offset) else { return false };
-        let ends = matches!(
-            found.insn.mnemonic(),
-            Mnemonic::Ret | Mnemonic::Jmp | Mnemonic::Hlt | Mnemonic::Ud2 | Mnemonic::Int3
-        );
-        if found.names_rax() || ends {
+        let Some(found) = reader.decode(offset).filter(is_common) else { return false };
+        if matches!(found.insn.mnemonic(), Mnemonic::Ret | Mnemonic::Jmp) {
             return true;
         }
         offset = found.end();
     }
     true
+}
+
+/// Instructions around nearly all system calls. Data rarely decodes to a row of them.
+fn is_common(found: &Insn) -> bool {
+    use Mnemonic as M;
+    let named = matches!(
+        found.insn.mnemonic(),
+        M::Mov
+            | M::Movsxd
+            | M::Movzx
+            | M::Lea
+            | M::Xor
+            | M::And
+            | M::Or
+            | M::Add
+            | M::Sub
+            | M::Cmp
+            | M::Test
+            | M::Push
+            | M::Pop
+            | M::Call
+            | M::Jmp
+            | M::Ret
+            | M::Nop
+            | M::Endbr64
+    );
+    // Bytes are rarely moved there, but often in data.
+    let byte = found.insn.op_count() == 2
+        && found.insn.op0_kind() == OpKind::Memory
+        && is_byte(found.insn.op1_register());
+    (named || condition(found.insn.code()).is_some()) && !byte
+}
+
+/// A register of one byte.
+fn is_byte(register: Register) -> bool {
+    (Register::AL..=Register::R15L).contains(&register)
 }

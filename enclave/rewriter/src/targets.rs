@@ -4,14 +4,14 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use memchr::memchr3_iter;
-
 use crate::Code;
 
 /// How far away branches with a long displacement are looked for.
 const REACH: usize = 32 << 10;
 /// How far away branches with a short displacement can be.
 const SHORT_REACH: usize = 130;
+/// Bytes that are looked at together.
+const LANES: usize = 32;
 /// Bits of the filter, a power of two.
 const FILTER_BITS: usize = 1 << 15;
 
@@ -103,31 +103,76 @@ fn has_short_branch(code: &Code<'_>, target: usize) -> bool {
     let start = target.saturating_sub(SHORT_REACH);
     let end = (target + SHORT_REACH).min(code.bytes.len());
     let bytes = code.bytes.get(start..end).unwrap_or_default();
-    bytes.windows(2).enumerate().any(|(index, pair)| {
-        let &[opcode, displacement] = pair else { return false };
-        let next =
-            (start + index + 2).wrapping_add_signed(i8::from_le_bytes([displacement]).into());
-        next == target && matches!(opcode, 0x70..=0x7f | 0xe0..=0xe3 | 0xeb)
-    })
+    // The displacement that leads to the target, modulo 256: bytes farther away than it can reach
+    // may be counted too.
+    let [mut wanted, ..] = target.wrapping_sub(start + 2).to_le_bytes();
+    let displacements = bytes.get(1..).unwrap_or_default();
+    // No early exit, so that this becomes vector code.
+    let mut found = false;
+    for (&opcode, &displacement) in bytes.iter().zip(displacements) {
+        let branch = (opcode & 0xf0 == 0x70) | (opcode & 0xfc == 0xe0) | (opcode == 0xeb);
+        found |= branch & (displacement == wanted);
+        wanted = wanted.wrapping_sub(1);
+    }
+    found
 }
 
 /// Calls `found` with the target of all that could be a `call`, `jmp` or `jcc` with a long
-/// displacement in `window`.
+/// displacement of less than 64 KiB in `window`.
 fn long_branches(code: &Code<'_>, window: Range<usize>, mut found: impl FnMut(usize)) {
-    let Some(bytes) = code.bytes.get(window.clone()) else { return };
-    for index in memchr3_iter(0xe8, 0xe9, 0x0f, bytes) {
-        let at = match bytes.get(index..index + 2) {
-            Some(&[0x0f, second]) if second & 0xf0 == 0x80 => index + 2,
-            Some(&[0xe8 | 0xe9, _]) => index + 1,
-            _ => continue,
+    let mut offset = window.start;
+    while offset < window.end {
+        let mut lanes = [0x90; LANES + 5];
+        let lanes = match code.bytes.get(offset.wrapping_sub(1)..offset + LANES + 4) {
+            Some(bytes) => bytes,
+            None => copy_lanes(code, offset, &mut lanes),
         };
-        let Some(&[a, b, c, d]) = code.bytes.get(window.start + at..window.start + at + 4) else {
-            continue;
-        };
-        if let Ok(displacement) = isize::try_from(i32::from_le_bytes([a, b, c, d])) {
-            found((window.start + at + 4).wrapping_add_signed(displacement));
+        let opcodes = long_opcodes(lanes);
+        for (word, flags) in opcodes.chunks_exact(8).enumerate() {
+            let mut flags = flags.try_into().map_or(0, u64::from_le_bytes);
+            while flags != 0 {
+                let lane = word * 8 + flags.trailing_zeros() as usize / 8;
+                flags &= flags - 1;
+                found(long_target(lanes, offset, lane));
+            }
         }
+        offset += LANES;
     }
+}
+
+/// Fills `lanes` with the bytes from `offset - 1` on, at the begin and end of the code.
+fn copy_lanes<'a>(code: &Code<'_>, offset: usize, lanes: &'a mut [u8; LANES + 5]) -> &'a [u8] {
+    let before = offset.checked_sub(1).and_then(|offset| code.bytes.get(offset));
+    for (lane, &byte) in lanes.iter_mut().skip(1).zip(code.from(offset)) {
+        *lane = byte;
+    }
+    if let (Some(first), Some(&byte)) = (lanes.first_mut(), before) {
+        *first = byte;
+    }
+    lanes
+}
+
+/// One byte per lane: 1 when the last byte of an opcode stands there, with a displacement behind it
+/// whose upper half is all zeroes or all ones. `bytes` begin one before the first lane.
+fn long_opcodes(bytes: &[u8]) -> [u8; LANES] {
+    let mut flags = [0; LANES];
+    let lanes = bytes.iter().zip(bytes.iter().skip(1));
+    let halves = bytes.iter().skip(4).zip(bytes.iter().skip(5));
+    for ((flag, (&before, &opcode)), (&third, &fourth)) in flags.iter_mut().zip(lanes).zip(halves) {
+        let jump = (opcode & 0xfe == 0xe8) | ((before == 0x0f) & (opcode & 0xf0 == 0x80));
+        let near = (third == fourth) & (fourth.wrapping_add(1) < 2);
+        *flag = u8::from(jump & near);
+    }
+    flags
+}
+
+/// Offset that the branch leads to whose opcode ends at `lane`.
+fn long_target(lanes: &[u8], offset: usize, lane: usize) -> usize {
+    let low = match lanes.get(lane + 2..lane + 6) {
+        Some(&[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    };
+    (offset + lane + 5).wrapping_add_signed(isize::try_from(low).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -1,0 +1,226 @@
+//! Each way to rewrite a site, and each reason not to.
+
+mod invariants;
+
+use enclave_rewriter::{
+    AddressMap, Area, Code, Kind, Left, Origin, Rewritten, rewrite, rewrite_confirmed, scan,
+};
+
+const ADDR: u64 = 0x40_0000;
+const AREA: Area = Area { addr: 0x50_0000, size: 4096 };
+const MOV_EAX: &[u8] = &[0xb8, 1, 0, 0, 0];
+const SYSCALL: &[u8] = &[0x0f, 0x05];
+const CMP_RAX: &[u8] = &[0x48, 0x3d, 1, 0xf0, 0xff, 0xff];
+const NOP5: &[u8] = &[0x0f, 0x1f, 0x44, 0, 0];
+const RET: &[u8] = &[0xc3];
+
+fn code(bytes: &[u8]) -> Code<'_> {
+    Code { bytes, addr: ADDR, origin: Origin::File }
+}
+
+/// Rewrites and checks a program put together from pieces.
+fn run(pieces: &[&[u8]]) -> (Rewritten, AddressMap) {
+    let bytes = pieces.concat();
+    let code = code(&bytes);
+    let sites = scan(&code);
+    let out = rewrite(&code, &sites, AREA, &AddressMap::new());
+    invariants::check(&code, AREA, &out);
+    let mut map = AddressMap::new();
+    map.add(out.moved.clone());
+    (out, map)
+}
+
+fn outcome(pieces: &[&[u8]]) -> Vec<(u64, Result<Kind, Left>)> {
+    run(pieces).0.sites.into_iter().map(|(addr, result)| (addr - ADDR, result)).collect()
+}
+
+fn confirmed(pieces: &[&[u8]], offset: u64) -> Result<Kind, Left> {
+    let bytes = pieces.concat();
+    let code = code(&bytes);
+    let out = rewrite_confirmed(&code, ADDR + offset, AREA, &AddressMap::new())?;
+    invariants::check(&code, AREA, &out);
+    out.sites[0].1
+}
+
+#[test]
+fn following_instructions_are_displaced() {
+    let (out, map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, RET]);
+    assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Following))]);
+    assert_eq!(out.patches[0].bytes(), [0xe9, 0xf6, 0xff, 0x0f, 0, 0xcc, 0xcc, 0xcc]);
+    assert_eq!(map.relocated(ADDR + 7), Some(AREA.addr + 15));
+    assert_eq!(map.relocated(ADDR + 5), None, "the jump itself can be executed");
+    assert_eq!(map.original(AREA.addr + 15), Some(ADDR + 7));
+    assert_eq!(map.original(AREA.addr + 3), Some(ADDR + 5));
+    assert_eq!(map.original(AREA.addr - 1), None);
+    assert_eq!(map.original(AREA.addr + out.trampolines.len() as u64), None);
+}
+
+#[test]
+fn operands_and_branches_are_relocated() {
+    let load = [0x48, 0x8b, 0x15, 0x10, 0, 0, 0]; // mov rdx, [rip + 0x10]
+    assert_eq!(outcome(&[MOV_EAX, SYSCALL, &load, RET]), [(5, Ok(Kind::Following))]);
+    let test = [0x85, 0xc0, 0x78, 0x20]; // test eax, eax; js
+    assert_eq!(outcome(&[MOV_EAX, SYSCALL, &test, RET]), [(5, Ok(Kind::Following))]);
+    let (out, _) = run(&[MOV_EAX, SYSCALL, &[0xeb, 0x20], &[0x90; 8]]); // jmp, padding
+    assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Following))]);
+}
+
+#[test]
+fn preceding_instructions_are_displaced_when_the_following_must_stay() {
+    let call = [0xe8, 0, 1, 0, 0];
+    assert_eq!(outcome(&[MOV_EAX, SYSCALL, &call, RET]), [(5, Ok(Kind::Preceding))]);
+    let wide = [0x48, 0xc7, 0xc0, 1, 0, 0, 0];
+    assert_eq!(outcome(&[&wide, SYSCALL, &call, RET]), [(7, Ok(Kind::Preceding))]);
+    let back = [0x75, 0xf8]; // jne to the instruction behind the syscall
+    let (out, map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &back, RET]);
+    assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Preceding))]);
+    assert_eq!(map.relocated(ADDR + 5), Some(AREA.addr + 5), "a trapped thread may wait here");
+}
+
+#[test]
+fn registers_set_before_a_site_are_displaced_by_consensus() {
+    let pushes = [0x50; 40];
+    let mov_r10 = [0x49, 0x89, 0xca];
+    let call = [0xe8, 0, 1, 0, 0];
+    let code = [MOV_EAX, &mov_r10, SYSCALL, &call, RET];
+    assert_eq!(outcome(&[&[&pushes[..]], &code[..]].concat()), [(48, Ok(Kind::Preceding))]);
+}
+
+#[test]
+fn a_short_jump_reaches_padding() {
+    let back = [0x75, 0xf6]; // jne to the syscall
+    let pieces = [MOV_EAX, SYSCALL, CMP_RAX, &back, RET, NOP5];
+    assert_eq!(outcome(&pieces), [(5, Ok(Kind::Following))], "it may be a target itself");
+    let call = [0xe8, 0, 1, 0, 0];
+    let back = [0x75, 0xf7];
+    let (out, map) = run(&[MOV_EAX, SYSCALL, &call, &back, RET, NOP5, NOP5]);
+    assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Cave))]);
+    assert_eq!(out.patches.len(), 2);
+    assert_eq!(map.original(ADDR + 15), Some(ADDR + 5));
+    let before = [&[0x50; 40][..], RET, &[0xcc; 5], &[0x90; 32]].concat();
+    let pieces = [&before, MOV_EAX, SYSCALL, &call, &back, RET, RET, RET, RET, RET, RET, RET];
+    assert_eq!(outcome(&pieces), [(83, Ok(Kind::Cave))]);
+}
+
+#[test]
+fn two_sites_never_share_padding() {
+    let call = [0xe8, 0, 1, 0, 0];
+    let site = [MOV_EAX, SYSCALL, &call, &[0x75, 0xf7]].concat();
+    let two = outcome(&[&site, &site, RET, NOP5]);
+    assert_eq!(two, [(5, Ok(Kind::Cave)), (19, Err(Left::NoPlace))]);
+    let both = outcome(&[&site, &site, RET, NOP5, NOP5]);
+    assert_eq!(both, [(5, Ok(Kind::Cave)), (19, Ok(Kind::Cave))]);
+}
+
+#[test]
+fn without_any_place_it_goes_on_trapping() {
+    let call = [0xe8, 0, 1, 0, 0];
+    let back = [0x75, 0xf7];
+    assert_eq!(outcome(&[MOV_EAX, SYSCALL, &call, &back, RET]), [(5, Err(Left::NoPlace))]);
+}
+
+#[test]
+fn the_next_function_is_not_displaced() {
+    // A call that never returns, at the end of its function.
+    let exit = [&[0x90; 9], MOV_EAX, SYSCALL, &[0x55, 0x48, 0x89, 0xe5], RET];
+    assert_eq!(outcome(&exit), [(14, Ok(Kind::Preceding))]);
+    let marked = [MOV_EAX, SYSCALL, &[0xf3, 0x0f, 0x1e, 0xfa], RET];
+    assert_eq!(outcome(&marked), [(5, Ok(Kind::Preceding))]);
+    let padded = [MOV_EAX, SYSCALL, RET, &[0xcc; 8]];
+    assert_eq!(outcome(&padded), [(5, Ok(Kind::Following))]);
+    let unpadded = [MOV_EAX, SYSCALL, RET, &[0x55], &[0x55], RET];
+    assert_eq!(outcome(&unpadded), [(5, Ok(Kind::Preceding))]);
+}
+
+#[test]
+fn a_lock_prefix_may_be_jumped_over() {
+    let add = [0xf0, 0xff, 0x07]; // lock inc dword ptr [rdi]
+    let jump = [0xeb, 0xfc]; // to behind the prefix
+    let code = [MOV_EAX, SYSCALL, &add, &jump, RET];
+    assert_eq!(outcome(&code), [(5, Ok(Kind::Preceding))]);
+}
+
+#[test]
+fn returns_from_signals_stay_as_they_are() {
+    let wide = [0x48, 0xc7, 0xc0, 15, 0, 0, 0];
+    assert_eq!(outcome(&[&wide, SYSCALL, CMP_RAX]), [(7, Err(Left::SignalReturn))]);
+    assert_eq!(confirmed(&[&[0xb8, 15, 0, 0, 0], SYSCALL, CMP_RAX], 5), Err(Left::SignalReturn));
+}
+
+#[test]
+fn data_and_other_instructions_are_no_sites() {
+    let others: [&[u8]; 6] = [
+        &[0x48, 0xb8, 1, 0, 0, 0, 0x0f, 0x05, 0x0f, 0x05], // movabs rax, imm64
+        &[0xb8, 0x0f, 0x05, 0, 0],                         // mov eax, 0x50f
+        &[0x48, 0x8d, 0x05, 0, 0, 0x0f, 0x05],             // lea rax, [rip + ...]
+        &[0xff, 0xff, 0x0f, 0x05, 0xff, 0xff],
+        b"some text and 0x0f\x0f\x05 more of it",
+        &[0, 0, 0, 0, 0x0f, 0x05],
+    ];
+    for bytes in others {
+        assert_eq!(outcome(&[&[0x90; 48], bytes, &[0; 16]]), [], "{bytes:x?}");
+    }
+    let random =
+        (0u32..200_000).map(|i| i.wrapping_mul(0x9e37_79b1).rotate_left(i % 32).to_le_bytes());
+    let mut random: Vec<u8> = random.flatten().collect();
+    for at in (0..random.len()).step_by(997) {
+        random[at..].iter_mut().zip(SYSCALL).for_each(|(byte, &new)| *byte = new);
+    }
+    assert_eq!(outcome(&[&random]), []);
+}
+
+#[test]
+fn code_that_a_program_wrote_needs_more_evidence() {
+    let bytes = [&[0x50; 40][..], &[0x89, 0xf8], SYSCALL, &[0x89, 0xc3], RET].concat();
+    assert_eq!(scan(&code(&bytes)).len(), 1);
+    assert_eq!(scan(&Code { origin: Origin::Anonymous, ..code(&bytes) }).len(), 0);
+    let bytes = [MOV_EAX, SYSCALL, CMP_RAX].concat();
+    assert_eq!(scan(&Code { origin: Origin::Anonymous, ..code(&bytes) }).len(), 1);
+}
+
+#[test]
+fn a_site_that_trapped_needs_no_evidence() {
+    let bytes: [&[u8]; 3] = [&[0x55], SYSCALL, &[0x48, 0x89, 0xc3]];
+    assert_eq!(outcome(&bytes), []);
+    assert_eq!(confirmed(&bytes, 1), Ok(Kind::Following));
+    assert_eq!(confirmed(&bytes, 2), Err(Left::NotSyscall));
+    assert_eq!(confirmed(&bytes, 100), Err(Left::NotSyscall));
+}
+
+#[test]
+fn later_rewritings_respect_earlier_ones() {
+    let call = [0xe8, 0, 1, 0, 0];
+    // The first site's displaced branch leads behind the second one.
+    let js = [0x85, 0xc0, 0x78, 0x0c];
+    let bytes =
+        [MOV_EAX, SYSCALL, &js, &call, MOV_EAX, SYSCALL, &[0x48, 0x89, 0xc3], &call].concat();
+    let first =
+        rewrite_confirmed(&code(&bytes), ADDR + 5, AREA, &AddressMap::new()).expect("first");
+    assert_eq!(first.stats.following, 1);
+    let mut now = bytes.clone();
+    for patch in &first.patches {
+        let at = usize::try_from(patch.addr - ADDR).expect("offset");
+        now[at..at + patch.bytes().len()].copy_from_slice(patch.bytes());
+    }
+    let mut map = AddressMap::new();
+    map.add(first.moved);
+    let rest = Area { addr: AREA.addr + first.trampolines.len() as u64, size: 1000 };
+    let second = rewrite_confirmed(&code(&now), ADDR + 21, rest, &map).expect("second");
+    assert_eq!(second.sites, [(ADDR + 21, Ok(Kind::Preceding))]);
+    map.add(second.moved);
+    assert!(map.relocated(ADDR + 7).is_some() && map.relocated(ADDR + 21).is_some());
+    map.remove(ADDR..ADDR + 12);
+    assert!(map.relocated(ADDR + 7).is_none() && map.relocated(ADDR + 21).is_some());
+    assert!(map.original(AREA.addr).is_none() && map.original(rest.addr).is_some());
+}
+
+#[test]
+fn an_area_out_of_reach_or_full_is_refused() {
+    let bytes = [MOV_EAX, SYSCALL, CMP_RAX].concat();
+    let far = Area { addr: ADDR + (1 << 32), size: 4096 };
+    let result =
+        |area| rewrite_confirmed(&code(&bytes), ADDR + 5, area, &AddressMap::new()).map(|_| ());
+    assert_eq!(result(far), Err(Left::OutOfReach));
+    assert_eq!(result(Area { size: 79, ..AREA }), Err(Left::NoRoom));
+    assert_eq!(result(Area { size: 80, ..AREA }), Ok(()));
+}

@@ -1,0 +1,162 @@
+//! Rewrites the code of real programs.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod invariants;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use enclave_rewriter::{AddressMap, Area, Code, Kind, Origin, Rewritten, Stats, rewrite, scan};
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic};
+use object::read::elf::{ElfFile64, ProgramHeader};
+use object::{LittleEndian as LE, Object, ObjectSymbol};
+
+const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
+/// The version that the snapshots were made with, as the library itself says.
+const LIBC_VERSION: &str =
+    "GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.";
+
+/// The executable segments of a program: address and bytes.
+fn code_of(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let elf = ElfFile64::<LE>::parse(file).expect("an elf file");
+    let code = elf.elf_program_headers().iter().filter(|ph| {
+        ph.p_type(LE) == object::elf::PT_LOAD && ph.p_flags(LE).contains(object::elf::PF_X)
+    });
+    code.map(|ph| (ph.p_vaddr(LE), ph.data(LE, file).expect("a segment").to_vec())).collect()
+}
+
+/// Rewrites one segment, with the trampolines right behind it.
+fn rewritten<'a>(addr: u64, bytes: &'a [u8]) -> (Code<'a>, Area, Rewritten) {
+    let code = Code { bytes, addr, origin: Origin::File };
+    let sites = scan(&code);
+    let area = Area { addr: addr + bytes.len() as u64, size: sites.area_size() };
+    let mut out = rewrite(&code, &sites, area, &AddressMap::new());
+    out.sites.sort_unstable_by_key(|&(addr, _)| addr);
+    (code, area, out)
+}
+
+#[test]
+fn nearly_all_sites_of_programs_are_rewritten() {
+    let programs = [
+        (LIBC, 400),
+        ("/lib64/ld-linux-x86-64.so.2", 40),
+        ("/usr/bin/busybox", 200),
+        ("/usr/bin/go", 40),
+    ];
+    for (path, least) in programs.into_iter().filter(|(path, _)| Path::new(path).exists()) {
+        let mut stats = Stats::default();
+        for (addr, bytes) in code_of(&std::fs::read(path).expect("readable")) {
+            let (code, area, out) = rewritten(addr, &bytes);
+            invariants::check(&code, area, &out);
+            stats.add(&out.stats);
+        }
+        println!("{path}: {stats:?}");
+        assert!(stats.rewritten() >= least, "{path}: {stats:?}");
+        assert!(stats.left() * 20 < stats.rewritten(), "{path}: {stats:?}");
+    }
+}
+
+#[test]
+fn code_without_system_calls_is_left_alone() {
+    for path in ["/usr/bin/python3", "/lib/x86_64-linux-gnu/libcrypto.so.3", "/usr/bin/gcc"] {
+        let Ok(file) = std::fs::read(path) else { continue };
+        for (addr, bytes) in code_of(&file) {
+            let (_, _, out) = rewritten(addr, &bytes);
+            assert_eq!(out.sites, [], "{path}");
+        }
+    }
+}
+
+/// Instructions from `addr` on, one per line, up to `end`.
+fn listing(bytes: &[u8], addr: u64, end: u64) -> String {
+    let mut text = String::new();
+    let mut formatter = IntelFormatter::new();
+    let mut decoder = Decoder::with_ip(64, bytes, addr, DecoderOptions::NONE);
+    while decoder.ip() < end {
+        let insn = decoder.decode();
+        let mut line = String::new();
+        formatter.format(&insn, &mut line);
+        writeln!(text, "  {:6x}  {line}", insn.ip()).expect("strings don't fail");
+    }
+    text
+}
+
+/// A site of a function of libc before and after.
+fn site_of(
+    symbol: &str,
+    elf: &ElfFile64<'_, LE>,
+    code: &Code<'_>,
+    area: Area,
+    out: &Rewritten,
+) -> String {
+    let found = elf.dynamic_symbols().find(|found| found.name() == Ok(symbol)).expect("a symbol");
+    let range = found.address()..found.address() + found.size();
+    let &(site, result) = out.sites.iter().find(|(site, _)| range.contains(site)).expect("a site");
+    let patch = out
+        .patches
+        .iter()
+        .find(|patch| (patch.addr..patch.end()).contains(&site))
+        .expect("a patch");
+    let at = |addr: u64| usize::try_from(addr - code.addr).expect("inside");
+    let decoded = Decoder::with_ip(64, patch.bytes(), patch.addr, DecoderOptions::NONE).decode();
+    let entry = decoded.near_branch_target();
+    let trampoline = &out.trampolines[usize::try_from(entry - area.addr).expect("inside")..];
+    // It ends with the second jump, or with a return.
+    let mut decoder = Decoder::with_ip(64, trampoline, entry, DecoderOptions::NONE);
+    let mut jumps = 0;
+    while jumps < 2 {
+        jumps += match decoder.decode().mnemonic() {
+            Mnemonic::Jmp => 1,
+            Mnemonic::Ret => 2,
+            _ => 0,
+        };
+    }
+    let end = patch.end().max(site + 2);
+    format!(
+        "{symbol}: {result:?}\n original\n{} patch\n{} trampoline\n{}",
+        listing(&code.bytes[at(patch.addr)..], patch.addr, end),
+        listing(patch.bytes(), patch.addr, patch.addr + decoded.len() as u64),
+        listing(trampoline, entry, decoder.ip()),
+    )
+}
+
+#[test]
+fn sites_of_libc_look_as_they_did() {
+    let Ok(file) = std::fs::read(LIBC) else {
+        println!("skipped: {LIBC} isn't there");
+        return;
+    };
+    if memchr::memmem::find(&file, LIBC_VERSION.as_bytes()).is_none() {
+        println!(
+            "skipped: {LIBC} isn't {LIBC_VERSION:?}; review the snapshots, then name the new version"
+        );
+        return;
+    }
+    let elf = ElfFile64::<LE>::parse(&file[..]).expect("an elf file");
+    let segments = code_of(&file);
+    let (addr, bytes) = &segments[0];
+    let (code, area, out) = rewritten(*addr, bytes);
+    let kinds = [Kind::Following, Kind::Preceding, Kind::Cave];
+    let mut text = format!("{:?}\n", out.stats);
+    for kind in kinds {
+        let count = out.sites.iter().filter(|(_, result)| *result == Ok(kind)).count();
+        writeln!(text, "{kind:?}: {count}").expect("strings don't fail");
+    }
+    for symbol in [
+        "write",
+        "getppid",
+        "clone",
+        "mmap",
+        "_exit",
+        "clock_nanosleep",
+        "sched_yield",
+        "syscall",
+        "abort",
+        "pthread_create",
+    ] {
+        text += "\n";
+        text += &site_of(symbol, &elf, &code, area, &out);
+    }
+    insta::assert_snapshot!(text);
+}
