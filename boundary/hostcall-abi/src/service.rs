@@ -16,7 +16,9 @@ pub const RESTRICT: u64 = 0x1003;
 pub const TRIM: u64 = 0x1004;
 /// Removes trimmed and accepted pages (EREMOVE): `args` = start, length.
 pub const REMOVE: u64 = 0x1005;
-/// Sets what the host does with a signal: `args` = number, disposition ([`disposition`]).
+/// Sets what the host does with signals: `args` = those that are recorded in
+/// [`crate::control::PENDING`] and told to the enclave, those that are ignored (sets, bit n-1 for
+/// signal n). The rest have their default action.
 pub const SIGNAL: u64 = 0x1006;
 /// Reads the clocks at one instant: `args[0]` = host address of three words for the time stamp
 /// counter, CLOCK_MONOTONIC and CLOCK_REALTIME, in nanoseconds.
@@ -30,13 +32,9 @@ pub const REPORT: u64 = 0x100a;
 /// Sleeps while the word at host address `args[0]` is 1, at most `args[1]` nanoseconds
 /// (`u64::MAX` for no limit), or until a signal arrives.
 pub const IDLE: u64 = 0x100b;
-
-/// Dispositions of a signal on the host.
-pub mod disposition {
-    /// The host's default action.
-    pub const DEFAULT: u64 = 0;
-    /// Ignored by the host.
-    pub const IGNORE: u64 = 1;
-    /// Recorded in [`crate::control::PENDING`] and told to the enclave by an exception entry.
-    pub const CATCH: u64 = 2;
-}
+/// Gives up the request at host address `args[0]` that was handed over ([`SUBMIT`]): it completes
+/// with `EINTR` unless it is done already. Of requests that are not outside nothing is said.
+pub const CANCEL: u64 = 0x100c;
+/// Executes CPUID: `args[0]` = host address of four words, whose first two hold EAX (leaf) and ECX
+/// (subleaf); they become EAX, EBX, ECX and EDX. All of it is a claim.
+pub const CPUID: u64 = 0x100d;

@@ -32,7 +32,8 @@ const PIECE: u64 = 64 * 1024;
 
 /// A 64-bit number as the index type of this 64-bit machine.
 #[expect(clippy::cast_possible_truncation, reason = "the enclave is 64-bit only, see the assert")]
-pub(crate) const fn to_usize(value: u64) -> usize {
+#[must_use]
+pub const fn to_usize(value: u64) -> usize {
     const { assert!(size_of::<usize>() == size_of::<u64>()) }
     value as usize
 }

@@ -1,9 +1,11 @@
 //! Dynamic pages (EDMM): EACCEPT, EACCEPTCOPY and EMODPE (SDM 37, "SGX2").
 
+use alloc::vec::Vec;
+
 use hostcall_abi::layout::{HEAP_BASE, HEAP_END, PAGE, USER_BASE, USER_END};
 use sgx_types::{Enclu, SecInfo, SecInfoFlags};
 
-use crate::asm::scone_enclu;
+use crate::{app::to_usize, asm::scone_enclu};
 
 /// EACCEPT or EMODPE refused a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,5 +77,60 @@ pub fn extend(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), Pag
         // SAFETY: EMODPE adds permissions to a page of the program or the heap.
         unsafe { scone_enclu(Enclu::Emodpe as u64, &raw const info as u64, address, 0) };
         Ok(())
+    })
+}
+
+/// One page of bytes.
+#[derive(Clone)]
+#[repr(C, align(4096))]
+struct Page([u8; to_usize(PAGE)]);
+
+/// Whole pages of the runtime's heap, as the source of [`accept_copy`].
+pub struct PageBuffer(Vec<Page>);
+
+impl PageBuffer {
+    /// Zeroed pages for `len` bytes, rounded up.
+    #[must_use]
+    pub fn new(len: u64) -> Self {
+        Self(alloc::vec![Page([0; to_usize(PAGE)]); to_usize(len.div_ceil(PAGE))])
+    }
+
+    /// The bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        let len = size_of_val(self.0.as_slice());
+        // SAFETY: a page is an array of bytes with no padding; the slice borrows `self`.
+        unsafe { core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
+    }
+}
+
+/// Accepts new pages with the contents of `source` and `permissions`: no thread can see them
+/// before they are complete.
+///
+/// # Errors
+///
+/// The first page that the processor refused.
+///
+/// # Panics
+///
+/// If `source` has fewer pages than `len` bytes.
+pub fn accept_copy(
+    start: u64,
+    len: u64,
+    source: &PageBuffer,
+    permissions: SecInfoFlags,
+) -> Result<(), PageError> {
+    let info = SecInfo::new(SecInfoFlags::PT_REG | permissions);
+    for_each_page(start, len, |address| {
+        let page = &source.0[to_usize((address - start) / PAGE)];
+        // SAFETY: EACCEPTCOPY fills a page that waits for it from one of our own.
+        let code = unsafe {
+            scone_enclu(
+                Enclu::Eacceptcopy as u64,
+                &raw const info as u64,
+                address,
+                &raw const *page as u64,
+            )
+        };
+        if code == 0 { Ok(()) } else { Err(PageError { address, code }) }
     })
 }

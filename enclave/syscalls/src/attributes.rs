@@ -1,0 +1,191 @@
+//! Attributes of files: permissions, owners, times, sizes, access.
+
+use enclave_core::AppSlice;
+use enclave_hostcalls::{Errno, Wait};
+
+use crate::{
+    Sys,
+    args::{
+        self,
+        Arg::{Int, MaybeIn, Str},
+        forward, forward_zero, optional, uint, zero,
+    },
+    coherence, nr,
+    path::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, At, Place, at, at_or_file, place},
+};
+
+const AT_EACCESS: u64 = 0x200;
+
+fn change_mode(at: &At, mode: u64) -> Result<u64, Errno> {
+    forward_zero(nr::FCHMODAT, [Int(at.directory), Str(&at.path), Int(mode)])
+}
+
+pub(crate) fn chmod(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    change_mode(&at(AT_FDCWD, sys.args[0], true)?, sys.args[1])
+}
+
+pub(crate) fn fchmodat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    change_mode(&at(sys.args[0], sys.args[1], true)?, sys.args[2])
+}
+
+pub(crate) fn fchmodat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [directory, path, mode, flags, ..] = sys.args;
+    let at = at_or_file(directory, path, flags)?;
+    let number = sys.regs.orig_rax;
+    forward_zero(number, [Int(at.directory), Str(&at.path), Int(mode), Int(flags)])
+}
+
+pub(crate) fn fchmod(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let host = args::host(sys.args[0])?;
+    forward_zero(nr::FCHMOD, [Int(host.number()), Int(sys.args[1])])
+}
+
+fn change_owner(at: &At, user: u64, group: u64, flags: u64) -> Result<u64, Errno> {
+    let args = [Int(at.directory), Str(&at.path), Int(user), Int(group), Int(flags)];
+    forward_zero(nr::FCHOWNAT, args)
+}
+
+pub(crate) fn chown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    change_owner(&at(AT_FDCWD, sys.args[0], true)?, sys.args[1], sys.args[2], 0)
+}
+
+pub(crate) fn lchown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let at = at(AT_FDCWD, sys.args[0], false)?;
+    change_owner(&at, sys.args[1], sys.args[2], AT_SYMLINK_NOFOLLOW)
+}
+
+pub(crate) fn fchownat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [directory, path, user, group, flags, _] = sys.args;
+    change_owner(&at_or_file(directory, path, flags)?, user, group, flags)
+}
+
+pub(crate) fn fchown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let host = args::host(sys.args[0])?;
+    forward_zero(nr::FCHOWN, [Int(host.number()), Int(sys.args[1]), Int(sys.args[2])])
+}
+
+/// utime and utimes: a path and times of `size` bytes, or none.
+fn set_times(sys: &Sys<'_>, size: u64) -> Result<u64, Errno> {
+    let at = at(AT_FDCWD, sys.args[0], true)?;
+    let times = optional(sys.args[1], size)?;
+    forward_zero(sys.regs.orig_rax, [Str(&at.path), MaybeIn(times)])
+}
+
+pub(crate) fn utime(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    set_times(sys, 16)
+}
+
+pub(crate) fn utimes(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    set_times(sys, 32)
+}
+
+pub(crate) fn futimesat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [directory, path, times, ..] = sys.args;
+    let times = optional(times, 32)?;
+    let number = sys.regs.orig_rax;
+    if path == 0 {
+        let host = args::host(directory)?;
+        return forward_zero(number, [Int(host.number()), Int(0), MaybeIn(times)]);
+    }
+    let at = at(directory, path, true)?;
+    forward_zero(number, [Int(at.directory), Str(&at.path), MaybeIn(times)])
+}
+
+pub(crate) fn utimensat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [directory, path, times, flags, ..] = sys.args;
+    let times = optional(times, 32)?;
+    if path == 0 {
+        let file = args::file(directory)?;
+        let Some(host) = file.host() else { return Ok(0) };
+        let args = [Int(host.number()), Int(0), MaybeIn(times), Int(flags)];
+        return forward_zero(nr::UTIMENSAT, args);
+    }
+    let at = at_or_file(directory, path, flags)?;
+    forward_zero(nr::UTIMENSAT, [Int(at.directory), Str(&at.path), MaybeIn(times), Int(flags)])
+}
+
+pub(crate) fn truncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let at = at(AT_FDCWD, sys.args[0], true)?;
+    coherence::drop_everything()?;
+    forward_zero(nr::TRUNCATE, [Str(&at.path), Int(sys.args[1])])
+}
+
+pub(crate) fn ftruncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let file = args::file(sys.args[0])?;
+    let host = file.host().ok_or(Errno::EINVAL)?;
+    coherence::before_write(&file, None)?;
+    forward_zero(nr::FTRUNCATE, [Int(host.number()), Int(sys.args[1])])
+}
+
+pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, mode, offset, len, ..] = sys.args;
+    let file = args::file(fd)?;
+    let host = file.host().ok_or(Errno::ENODEV)?;
+    coherence::before_write(&file, None)?;
+    let args = [Int(host.number()), Int(mode), Int(offset), Int(len)];
+    zero(forward(nr::FALLOCATE, Wait::Maybe, args)?)
+}
+
+/// What access(2) says of something that exists inside: nothing of it can be executed except by
+/// searching a directory.
+fn access_inside(permissions: u32, wanted: u64) -> Result<u64, Errno> {
+    let granted = u64::from(permissions & 7);
+    if wanted & 7 & !granted == 0 { Ok(0) } else { Err(Errno::EACCES) }
+}
+
+fn check_access(directory: u64, path: u64, mode: u64, flags: u64) -> Result<u64, Errno> {
+    let nofollow = flags & AT_SYMLINK_NOFOLLOW != 0;
+    let known = flags & !(AT_SYMLINK_NOFOLLOW | AT_EACCESS | AT_EMPTY_PATH) == 0;
+    if !known || uint(mode) & !7 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let at = if flags & AT_EMPTY_PATH != 0 {
+        at_or_file(directory, path, flags)?
+    } else {
+        match place(directory, path, !nofollow)? {
+            Place::Host(at) => at,
+            Place::Inside(node) => return access_inside(node.stat()?.mode, mode),
+        }
+    };
+    let (directory, path) = (Int(at.directory), Str(&at.path));
+    match flags {
+        0 => forward_zero(nr::FACCESSAT, [directory, path, Int(mode)]),
+        _ => forward_zero(nr::FACCESSAT2, [directory, path, Int(mode), Int(flags)]),
+    }
+}
+
+pub(crate) fn access(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    check_access(AT_FDCWD, sys.args[0], sys.args[1], 0)
+}
+
+pub(crate) fn faccessat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    check_access(sys.args[0], sys.args[1], sys.args[2], 0)
+}
+
+pub(crate) fn faccessat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    check_access(sys.args[0], sys.args[1], sys.args[2], uint(sys.args[3]))
+}
+
+pub(crate) fn umask(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    args::at_most(forward(nr::UMASK, Wait::No, [Int(sys.args[0])])?, 0o777)
+}
+
+/// `struct statfs` in bytes.
+const STATFS_SIZE: u64 = 120;
+
+pub(crate) fn statfs(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let out = args::Arg::Out(AppSlice::new(sys.args[1], STATFS_SIZE)?);
+    match place(AT_FDCWD, sys.args[0], true)? {
+        Place::Host(at) => forward_zero(nr::STATFS, [Str(&at.path), out]),
+        Place::Inside(node) => forward_zero(nr::STATFS, [Str(node.file_system()), out]),
+    }
+}
+
+pub(crate) fn fstatfs(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let file = args::file(sys.args[0])?;
+    let out = args::Arg::Out(AppSlice::new(sys.args[1], STATFS_SIZE)?);
+    match file.host() {
+        Some(host) => forward_zero(nr::FSTATFS, [Int(host.number()), out]),
+        None => forward_zero(nr::STATFS, [Str(b"/proc"), out]),
+    }
+}

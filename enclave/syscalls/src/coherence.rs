@@ -1,0 +1,62 @@
+//! Mappings of files that are shared and writable: what a program wrote to one must be seen by
+//! read(2), and what it writes by write(2) must be seen through the mapping.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use enclave_files::{HostFile, OpenFile, kind};
+use enclave_hostcalls::Errno;
+use enclave_mm::{Vma, VmaKind};
+
+use crate::{
+    memory::errno,
+    process::{Backing, process},
+};
+
+/// More than any file is long.
+const WHOLE: u64 = i64::MAX.cast_unsigned() & !0xfff;
+
+/// The file for look-ups, if there are any mappings that it may have to agree with.
+fn mapped(file: &OpenFile) -> Option<Backing> {
+    if !process().space().has_shared_files() {
+        return None;
+    }
+    let host = file.object().downcast_ref::<HostFile>()?;
+    if host.kind().ok()? != kind::REGULAR {
+        return None;
+    }
+    Backing::new(Arc::clone(host.fd()), b"").ok()
+}
+
+/// Call before contents of a file are read from the host: `range` is offset and length, `None`
+/// where that is not known.
+pub(crate) fn before_read(file: &OpenFile, range: Option<(u64, u64)>) -> Result<(), Errno> {
+    let Some(backing) = mapped(file) else { return Ok(()) };
+    let (offset, len) = range.unwrap_or((0, WHOLE));
+    process().space().flush_file(&backing, offset, len).map_err(errno)
+}
+
+/// Call before contents or the size of a file are changed on the host.
+pub(crate) fn before_write(file: &OpenFile, range: Option<(u64, u64)>) -> Result<(), Errno> {
+    let Some(backing) = mapped(file) else { return Ok(()) };
+    let (offset, len) = range.unwrap_or((0, WHOLE));
+    process().space().drop_file(&backing, offset, len).map_err(errno)
+}
+
+/// Call before a file that is known by its path only is changed.
+pub(crate) fn drop_everything() -> Result<(), Errno> {
+    if !process().space().has_shared_files() {
+        return Ok(());
+    }
+    let files: Vec<_> = {
+        let space = process().space();
+        let shared = |vma: &Vma<Backing>| match vma.kind() {
+            VmaKind::FileShared(place) => Some(place.file.clone()),
+            _ => None,
+        };
+        space.vmas().filter_map(shared).collect()
+    };
+    for file in files {
+        process().space().drop_file(&file, 0, WHOLE).map_err(errno)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Descriptors: duplicating them, and fcntl(2).
+
+use enclave_core::AppSlice;
+use enclave_files::{OpenFile, flag, table};
+use enclave_hostcalls::{Errno, Wait};
+
+use crate::{
+    Sys,
+    args::{
+        self,
+        Arg::{In, InOut, Int, Out},
+        forward, int, uint, zero,
+    },
+    nr,
+};
+
+pub(crate) fn dup(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    table().insert(args::file(sys.args[0])?, false)
+}
+
+pub(crate) fn dup2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [old, new, ..] = sys.args;
+    let file = args::file(old)?;
+    if uint(old) != uint(new) {
+        drop(table().replace(new, file, false)?);
+    }
+    Ok(uint(new))
+}
+
+pub(crate) fn dup3(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [old, new, flags, ..] = sys.args;
+    let flags = uint(flags);
+    if flags & !flag::CLOEXEC != 0 || uint(old) == uint(new) {
+        return Err(Errno::EINVAL);
+    }
+    drop(table().replace(new, args::file(old)?, flags & flag::CLOEXEC != 0)?);
+    Ok(uint(new))
+}
+
+/// Commands of fcntl(2).
+mod command {
+    pub(super) const DUPFD: u64 = 0;
+    pub(super) const GETFD: u64 = 1;
+    pub(super) const SETFD: u64 = 2;
+    pub(super) const GETFL: u64 = 3;
+    pub(super) const SETFL: u64 = 4;
+    pub(super) const GETLK: u64 = 5;
+    pub(super) const SETLK: u64 = 6;
+    pub(super) const SETLKW: u64 = 7;
+    pub(super) const SETOWN: u64 = 8;
+    pub(super) const GETSIG: u64 = 11;
+    pub(super) const SETOWN_EX: u64 = 15;
+    pub(super) const GETOWN_EX: u64 = 16;
+    pub(super) const OFD_GETLK: u64 = 36;
+    pub(super) const OFD_SETLK: u64 = 37;
+    pub(super) const OFD_SETLKW: u64 = 38;
+    pub(super) const SETLEASE: u64 = 1024;
+    pub(super) const NOTIFY: u64 = 1026;
+    pub(super) const DUPFD_CLOEXEC: u64 = 1030;
+    pub(super) const SETPIPE_SZ: u64 = 1031;
+    pub(super) const GET_SEALS: u64 = 1034;
+    pub(super) const GET_RW_HINT: u64 = 1035;
+    pub(super) const SET_RW_HINT: u64 = 1036;
+    pub(super) const GET_FILE_RW_HINT: u64 = 1037;
+    pub(super) const SET_FILE_RW_HINT: u64 = 1038;
+}
+
+/// `struct flock` in bytes.
+const FLOCK: u64 = 32;
+/// `struct f_owner_ex` in bytes.
+const OWNER: u64 = 8;
+/// Flags that `F_SETFL` changes.
+const CHANGEABLE: u64 = flag::APPEND | flag::NONBLOCK | 0o20_000 | flag::DIRECT | 0o1_000_000;
+
+pub(crate) fn fcntl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, command, arg, ..] = sys.args;
+    let file = args::file(fd)?;
+    match uint(command) {
+        command::DUPFD => table().insert_from(uint(arg), file, false),
+        command::DUPFD_CLOEXEC => table().insert_from(uint(arg), file, true),
+        command::GETFD => Ok(table().close_on_exec(fd)?.into()),
+        command::SETFD => {
+            table().set_close_on_exec(fd, arg & 1 != 0)?;
+            Ok(0)
+        }
+        command::GETFL => status(&file),
+        command::SETFL => set_status(&file, arg),
+        command => on_host(&file, command, arg),
+    }
+}
+
+fn status(file: &OpenFile) -> Result<u64, Errno> {
+    const O_LARGEFILE: u64 = 0o100_000;
+    let Some(host) = file.host() else { return Ok(file.status() | O_LARGEFILE) };
+    let flags = forward(nr::FCNTL, Wait::No, [Int(host.number()), Int(command::GETFL)])?;
+    let flags = args::at_most(flags, 0x7fff_ffff)?;
+    Ok(flags | file.status() & flag::DIRECT)
+}
+
+fn set_status(file: &OpenFile, flags: u64) -> Result<u64, Errno> {
+    if let Some(host) = file.host() {
+        // Direct transfers need an alignment that staging memory does not have.
+        let args = [Int(host.number()), Int(command::SETFL), Int(flags & !flag::DIRECT)];
+        zero(forward(nr::FCNTL, Wait::No, args)?)?;
+    }
+    file.set_status(CHANGEABLE, flags)?;
+    Ok(0)
+}
+
+fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
+    let host = file.host().ok_or(Errno::EINVAL)?;
+    let call = |wait, arg| forward(nr::FCNTL, wait, [Int(host.number()), Int(number), arg]);
+    let memory = |len| AppSlice::new(arg, len);
+    match number {
+        command::GETLK | command::OFD_GETLK => zero(call(Wait::No, InOut(memory(FLOCK)?))?),
+        command::SETLK | command::OFD_SETLK => zero(call(Wait::No, In(memory(FLOCK)?))?),
+        command::SETLKW | command::OFD_SETLKW => zero(call(Wait::Maybe, In(memory(FLOCK)?))?),
+        command::SETOWN_EX => zero(call(Wait::No, In(memory(OWNER)?))?),
+        command::GETOWN_EX => zero(call(Wait::No, Out(memory(OWNER)?))?),
+        command::GET_RW_HINT | command::GET_FILE_RW_HINT => {
+            zero(call(Wait::No, Out(memory(8)?))?)
+        }
+        command::SET_RW_HINT | command::SET_FILE_RW_HINT => zero(call(Wait::No, In(memory(8)?))?),
+        command::SETOWN..=command::GETSIG
+        | command::SETLEASE..=command::NOTIFY
+        | command::SETPIPE_SZ..=command::GET_SEALS => narrow(call(Wait::No, Int(arg))?),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// A result that is an `int`; `F_GETOWN` returns a process group as a negative one.
+fn narrow(result: u64) -> Result<u64, Errno> {
+    if i64::from(int(result)).cast_unsigned() == result || result <= 0xffff_ffff {
+        Ok(result)
+    } else {
+        args::at_most(result, 0xffff_ffff)
+    }
+}

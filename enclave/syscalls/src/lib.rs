@@ -1,0 +1,47 @@
+//! The system calls of the program.
+//!
+//! Design principles:
+//!
+//! * **A table, not a match.** `table.rs` maps numbers to handlers; what a call is (name, class,
+//!   note) is plain data in `hostcall_abi::syscalls`, from which the documentation is made.
+//! * **A handler returns; it does not unwind the thread.** `Err(EINTR)` from a host call is
+//!   restarted here if there is no signal to deliver.
+//! * **No lock is held across a call outside that may wait, or across a copy from or to the
+//!   program** (which may fault and needs the address space).
+
+#![no_std]
+
+extern crate alloc;
+
+mod boot;
+mod dispatch;
+mod exception;
+mod exec;
+mod identity;
+mod memory;
+mod pages;
+mod process;
+mod rewrite;
+mod stats;
+mod table;
+mod task;
+mod thread;
+
+pub use boot::start;
+pub use dispatch::{before_return, syscall};
+pub use exception::{exception, fault};
+
+use enclave_core::UserRegs;
+
+/// A system call that is being executed.
+pub(crate) struct Sys<'a> {
+    /// Its six arguments.
+    pub(crate) args: [u64; 6],
+    /// The registers of the program.
+    pub(crate) regs: &'a mut UserRegs,
+}
+
+/// First code of the other enclave threads.
+pub fn thread_start() -> ! {
+    enclave_threads::run()
+}

@@ -1,0 +1,143 @@
+//! Opening and closing files.
+
+use alloc::vec::Vec;
+
+use enclave_core::{AppSlice, to_usize};
+use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use crate::{
+    Sys,
+    args::{self, uint},
+    coherence, nr,
+    path::{AT_FDCWD, Place, place},
+    procfs,
+};
+
+/// Whether the path is followed at its end.
+fn follows(flags: u64) -> bool {
+    const NEVER: u64 = flag::CREAT | flag::EXCL;
+    flags & flag::NOFOLLOW == 0 && flags & NEVER != NEVER
+}
+
+fn open_path(directory: u64, path: u64, flags: u64, mode: u64) -> Result<u64, Errno> {
+    let flags = uint(flags);
+    let close_on_exec = flags & flag::CLOEXEC != 0;
+    let file = match place(directory, path, follows(flags))? {
+        Place::Inside(node) => node.open(flags)?,
+        Place::Host(at) => {
+            if flags & flag::TRUNC != 0 {
+                coherence::drop_everything()?;
+            }
+            // Staging memory is not aligned as direct transfers need it.
+            let fd = HostFd::open_at(at.directory, &at.path, flags & !flag::DIRECT, mode)?;
+            OpenFile::new(host_file(fd, &at.path, flags), flags)
+        }
+    };
+    table().insert(file, close_on_exec)
+}
+
+/// Remembers the path only where it may matter.
+fn host_file(fd: HostFd, path: &[u8], flags: u64) -> HostFile {
+    let path = if procfs::may_be_special(path) { path } else { b"" };
+    if flags & flag::TMPFILE != flag::TMPFILE && flags & flag::DIRECTORY != 0 && path.is_empty() {
+        return HostFile::of_kind(fd, kind::DIRECTORY);
+    }
+    HostFile::new(fd, path)
+}
+
+pub(crate) fn open(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [path, flags, mode, ..] = sys.args;
+    open_path(AT_FDCWD, path, flags, mode)
+}
+
+pub(crate) fn openat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [directory, path, flags, mode, ..] = sys.args;
+    open_path(directory, path, flags, mode)
+}
+
+pub(crate) fn creat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let flags = flag::CREAT | flag::WRONLY | flag::TRUNC;
+    open_path(AT_FDCWD, sys.args[0], flags, sys.args[1])
+}
+
+/// `struct open_how`: flags, mode, resolve.
+const OPEN_HOW: u64 = 24;
+
+pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [directory, path, how, size, ..] = sys.args;
+    if size < OPEN_HOW {
+        return Err(Errno::EINVAL);
+    }
+    if size > 4096 {
+        return Err(Errno::E2BIG);
+    }
+    let bytes = AppSlice::new(how, size)?.to_vec()?;
+    let (words, rest) = bytes.split_at(to_usize(OPEN_HOW));
+    if rest.iter().any(|&byte| byte != 0) {
+        return Err(Errno::E2BIG);
+    }
+    let word = |index: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&words[index * 8..index * 8 + 8]);
+        u64::from_le_bytes(word)
+    };
+    let (flags, mode, resolve) = (word(0), word(1), word(2));
+    if resolve == 0 {
+        return open_path(directory, path, flags, mode);
+    }
+    let Place::Host(at) = place(directory, path, follows(flags))? else {
+        return Err(Errno::EXDEV);
+    };
+    let mut call = Call::new(nr::OPENAT2, at.path.len() as u64 + 8 + OPEN_HOW)?;
+    let staged = call.cstr(&at.path);
+    let how = call.room(OPEN_HOW);
+    how.word(0).write(flags & !flag::DIRECT | flag::CLOEXEC);
+    how.word(1).write(mode);
+    how.word(2).write(resolve);
+    call.args([at.directory, staged, how.address(), OPEN_HOW]);
+    let fd = HostFd::adopt(call.descriptor(Wait::Maybe)?);
+    let file = OpenFile::new(host_file(fd, &at.path, flags), flags);
+    table().insert(file, flags & flag::CLOEXEC != 0)
+}
+
+pub(crate) fn close(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    drop(table().remove(sys.args[0])?);
+    Ok(0)
+}
+
+pub(crate) fn close_range(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    const UNSHARE: u64 = 2;
+    const CLOEXEC: u64 = 4;
+    let [first, last, flags, ..] = sys.args;
+    let (first, last) = (uint(first), uint(last));
+    if uint(flags) & !(UNSHARE | CLOEXEC) != 0 || first > last {
+        return Err(Errno::EINVAL);
+    }
+    if flags & CLOEXEC == 0 {
+        drop(table().remove_range(first, last));
+        return Ok(0);
+    }
+    let numbers: Vec<u64> = table().numbers();
+    for fd in numbers.into_iter().filter(|fd| (first..=last).contains(fd)) {
+        // One that another thread closed meanwhile needs no mark.
+        let _ = table().set_close_on_exec(fd, true);
+    }
+    Ok(0)
+}
+
+pub(crate) fn memfd_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    const CLOEXEC: u64 = 1;
+    const NAME_LIMIT: usize = 249;
+    let [name, flags, ..] = sys.args;
+    let name = args::path(name)?;
+    if name.len() > NAME_LIMIT {
+        return Err(Errno::EINVAL);
+    }
+    let mut call = Call::new(nr::MEMFD_CREATE, name.len() as u64 + 8)?;
+    let staged = call.cstr(&name);
+    call.args([staged, uint(flags) | CLOEXEC]);
+    let fd = HostFd::adopt(call.descriptor(Wait::No)?);
+    let file = OpenFile::new(HostFile::of_kind(fd, kind::REGULAR), flag::RDWR);
+    table().insert(file, flags & CLOEXEC != 0)
+}

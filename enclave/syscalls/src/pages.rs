@@ -1,0 +1,154 @@
+//! The pages of the program: what `enclave_mm` asks of SGX2 and of the host.
+
+use enclave_core::{
+    AppSlice,
+    pages::{self, PageBuffer, PageError},
+};
+use enclave_files::HostFd;
+use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
+use enclave_mm::{MmError, PageRange, Pages, Prot};
+use sgx_types::SecInfoFlags;
+
+use crate::process::Backing;
+
+mod nr {
+    pub(super) const FSTAT: u64 = 5;
+    pub(super) const PWRITE64: u64 = 18;
+    pub(super) const FDATASYNC: u64 = 75;
+}
+
+/// Offsets in `struct stat`, all of 64-bit words.
+const ST_DEV: u64 = 0;
+const ST_INO: u64 = 8;
+const ST_SIZE: u64 = 48;
+const STAT_SIZE: u64 = 144;
+
+/// Largest piece written back by one call.
+const PIECE: u64 = 1 << 20;
+
+/// The pages of the enclave.
+#[derive(Debug)]
+pub(crate) struct EnclavePages;
+
+fn flags(prot: Prot) -> SecInfoFlags {
+    let mut flags = SecInfoFlags::empty();
+    flags.set(SecInfoFlags::R, prot.contains(Prot::READ));
+    flags.set(SecInfoFlags::W, prot.contains(Prot::WRITE));
+    flags.set(SecInfoFlags::X, prot.contains(Prot::EXEC));
+    flags
+}
+
+/// The processor refused a page although the bookkeeping says that it may not: the host changed
+/// pages behind our back.
+fn refused(_: PageError) -> MmError {
+    MmError::Lost
+}
+
+fn no_memory(_: PageError) -> MmError {
+    MmError::NoMemory
+}
+
+fn app(range: PageRange) -> Result<AppSlice, MmError> {
+    AppSlice::new(range.start(), range.len()).map_err(|_| MmError::Fault)
+}
+
+impl Pages<Backing> for EnclavePages {
+    fn commit(&mut self, range: PageRange, prot: Prot) -> Result<(), MmError> {
+        pages::accept_new(range.start(), range.len()).map_err(no_memory)?;
+        self.protect(range, Prot::RW, prot)
+    }
+
+    fn commit_file(
+        &mut self,
+        range: PageRange,
+        prot: Prot,
+        file: &Backing,
+        offset: u64,
+    ) -> Result<(), MmError> {
+        let mut buffer = PageBuffer::new(range.len());
+        file.fd.read_at(offset, buffer.bytes()).map_err(|_| MmError::Io)?;
+        pages::accept_copy(range.start(), range.len(), &buffer, flags(prot)).map_err(no_memory)
+    }
+
+    fn protect(&mut self, range: PageRange, from: Prot, to: Prot) -> Result<(), MmError> {
+        if !(to - from).is_empty() {
+            pages::extend(range.start(), range.len(), flags(to | from)).map_err(refused)?;
+        }
+        if !(from - to).is_empty() {
+            restrict(range.start(), range.len(), flags(to).bits()).map_err(|_| MmError::Lost)?;
+            pages::accept_restricted(range.start(), range.len(), flags(to)).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn decommit(&mut self, range: PageRange) -> Result<(), MmError> {
+        trim(range.start(), range.len()).map_err(|_| MmError::Lost)?;
+        pages::accept_trimmed(range.start(), range.len()).map_err(refused)?;
+        remove(range.start(), range.len()).map_err(|_| MmError::Lost)
+    }
+
+    fn copy_within(&mut self, src: PageRange, dst: u64, prot: Prot) -> Result<(), MmError> {
+        let target = PageRange::from_len(dst, src.len()).ok_or(MmError::Invalid)?;
+        pages::accept_new(dst, src.len()).map_err(no_memory)?;
+        app(target)?.copy_from(app(src)?).map_err(|_| MmError::Lost)?;
+        self.protect(target, Prot::RW, prot)
+    }
+
+    fn zero(&mut self, range: PageRange) -> Result<(), MmError> {
+        app(range)?.zero().map_err(|_| MmError::Lost)
+    }
+
+    fn backing_len(&mut self, file: &Backing) -> Result<u64, MmError> {
+        file_size(file).map_err(|_| MmError::Io)
+    }
+
+    fn write_backing(
+        &mut self,
+        file: &Backing,
+        offset: u64,
+        range: PageRange,
+    ) -> Result<(), MmError> {
+        let end = file_size(file).map_err(|_| MmError::Io)?;
+        let len = range.len().min(end.saturating_sub(offset));
+        let bytes = app(range)?.first(len);
+        let mut done = 0;
+        while done < len {
+            let piece = bytes.part(done, (len - done).min(PIECE));
+            let count = write_piece(file, offset + done, piece).map_err(|_| MmError::Io)?;
+            done += count.max(1);
+        }
+        Ok(())
+    }
+
+    fn sync_backing(&mut self, file: &Backing) -> Result<(), MmError> {
+        let sync = || {
+            let mut call = Call::new(nr::FDATASYNC, 0)?;
+            call.args([file.fd.number()]).zero(Wait::No)
+        };
+        sync().map_err(|_: Errno| MmError::Io)
+    }
+}
+
+fn write_piece(file: &Backing, offset: u64, piece: AppSlice) -> Result<u64, Errno> {
+    let mut call = Call::new(nr::PWRITE64, piece.len())?;
+    let buffer = call.app(piece)?;
+    call.args([file.fd.number(), buffer, piece.len(), offset]);
+    call.count(Wait::No, piece.len())
+}
+
+/// Length of a file in bytes.
+pub(crate) fn file_size(file: &Backing) -> Result<u64, Errno> {
+    stat_words(&file.fd, [ST_SIZE]).map(|[size]| size)
+}
+
+/// Device and inode of a file.
+pub(crate) fn identity(fd: &HostFd) -> Result<(u64, u64), Errno> {
+    stat_words(fd, [ST_DEV, ST_INO]).map(|[device, inode]| (device, inode))
+}
+
+fn stat_words<const N: usize>(fd: &HostFd, offsets: [u64; N]) -> Result<[u64; N], Errno> {
+    let mut call = Call::new(nr::FSTAT, STAT_SIZE)?;
+    let stat = call.room(STAT_SIZE);
+    call.args([fd.number(), stat.address()]).zero(Wait::No)?;
+    Ok(offsets.map(|offset| stat.word(offset / 8).read()))
+}

@@ -1,0 +1,93 @@
+//! The process: its address space and identity.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use enclave_core::{Mutex, MutexGuard, Once};
+use enclave_files::HostFd;
+use enclave_mm::{AddressSpace, BackingFile};
+use enclave_rewriter::AddressMap;
+
+use crate::pages::EnclavePages;
+
+/// The file behind a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Backing {
+    pub(crate) fd: Arc<HostFd>,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) path: Arc<[u8]>,
+}
+
+impl PartialEq for Backing {
+    fn eq(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+impl BackingFile for Backing {
+    fn device(&self) -> (u32, u32) {
+        let low = |value: u64| u32::try_from(value).unwrap_or(0);
+        let device = self.device;
+        let major = device >> 8 & 0xfff | device >> 32 & 0xffff_f000;
+        let minor = device & 0xff | device >> 12 & 0xf_ff00;
+        (low(major), low(minor))
+    }
+
+    fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    fn write_path(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.path);
+    }
+}
+
+/// The address space of the program.
+pub(crate) type Space = AddressSpace<EnclavePages, Backing>;
+
+/// What there is once in a process.
+pub(crate) struct Process {
+    space: Mutex<Space>,
+    /// Where rewritten code came from.
+    pub(crate) rewritten: Mutex<AddressMap>,
+    /// Process id, as the host claims.
+    pub(crate) pid: u32,
+    /// Parent's process id, as the host claims.
+    pub(crate) ppid: u32,
+    next_tid: AtomicU32,
+    /// Path of the program.
+    pub(crate) executable: Mutex<Vec<u8>>,
+}
+
+static PROCESS: Once<Process> = Once::new();
+
+/// Creates the process.
+pub(crate) fn init(space: Space, pid: u32, ppid: u32) {
+    PROCESS.set(Process {
+        space: Mutex::new(space),
+        rewritten: Mutex::new(AddressMap::default()),
+        pid,
+        ppid,
+        next_tid: AtomicU32::new(pid + 1),
+        executable: Mutex::new(Vec::new()),
+    });
+}
+
+/// The process.
+pub(crate) fn process() -> &'static Process {
+    &PROCESS
+}
+
+impl Process {
+    /// Locks the address space. Whoever holds it must not touch the program's memory except
+    /// through [`EnclavePages`].
+    pub(crate) fn space(&self) -> MutexGuard<'_, Space> {
+        self.space.lock()
+    }
+
+    /// A thread id that was not used before.
+    pub(crate) fn new_tid(&self) -> u32 {
+        self.next_tid.fetch_add(1, Ordering::Relaxed)
+    }
+}

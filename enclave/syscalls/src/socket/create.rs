@@ -1,0 +1,138 @@
+//! Sockets come to be, get names, and are connected.
+
+use enclave_core::AppPtr;
+use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+
+use super::{Socket, address};
+use crate::{
+    Sys,
+    args::{Arg, forward_zero, uint},
+};
+
+mod nr {
+    pub(super) const SOCKET: u64 = 41;
+    pub(super) const CONNECT: u64 = 42;
+    pub(super) const SHUTDOWN: u64 = 48;
+    pub(super) const BIND: u64 = 49;
+    pub(super) const LISTEN: u64 = 50;
+    pub(super) const GETSOCKNAME: u64 = 51;
+    pub(super) const GETPEERNAME: u64 = 52;
+    pub(super) const SOCKETPAIR: u64 = 53;
+    pub(super) const ACCEPT4: u64 = 288;
+}
+
+/// `SOCK_CLOEXEC`: descriptors of the host never survive an exec there.
+const CLOEXEC: u64 = flag::CLOEXEC;
+/// `SOCK_NONBLOCK`.
+const NONBLOCK: u64 = flag::NONBLOCK;
+/// Address family whose sockets work through memory shared with the kernel.
+const AF_XDP: u64 = 44;
+
+/// An open file for a socket that the host just made.
+fn adopt(fd: u32, flags: u64) -> alloc::sync::Arc<OpenFile> {
+    let file = HostFile::of_kind(HostFd::adopt(fd), kind::SOCKET);
+    OpenFile::new(file, flag::RDWR | flags & NONBLOCK)
+}
+
+pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [domain, kind, protocol] = [0, 1, 2].map(|index: usize| uint(sys.args[index]));
+    if domain == AF_XDP {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    let mut call = Call::new(nr::SOCKET, 0)?;
+    let fd = call.args([domain, kind | CLOEXEC, protocol]).descriptor(Wait::No)?;
+    table().insert(adopt(fd, kind), kind & CLOEXEC != 0)
+}
+
+pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [domain, kind, protocol] = [0, 1, 2].map(|index: usize| uint(sys.args[index]));
+    let target = AppPtr::<[u32; 2]>::new(sys.args[3]);
+    let mut call = Call::new(nr::SOCKETPAIR, 8)?;
+    let pair = call.room(8);
+    call.args([domain, kind | CLOEXEC, protocol, pair.address()]).zero(Wait::No)?;
+    let word = pair.word(0).read();
+    let files = [word & 0xffff_ffff, word >> 32].map(|fd| match u32::try_from(fd) {
+        Ok(fd) if fd <= i32::MAX.unsigned_abs() => adopt(fd, kind),
+        _ => misbehaved("the host misbehaved: a descriptor that cannot exist"),
+    });
+    let fds = table().insert_pair(files, kind & CLOEXEC != 0)?;
+    let written = target.write(&fds.map(|fd| u32::try_from(fd).unwrap_or(0)));
+    if written.is_err() {
+        fds.map(|fd| table().remove(fd).is_ok());
+    }
+    written?;
+    Ok(0)
+}
+
+pub(crate) fn accept(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    accept_with(sys, 0)
+}
+
+pub(crate) fn accept4(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    accept_with(sys, uint(sys.args[3]))
+}
+
+fn accept_with(sys: &mut Sys<'_>, flags: u64) -> Result<u64, Errno> {
+    let [fd, pointer, len, ..] = sys.args;
+    let socket = Socket::get(fd)?;
+    let (wait, _) = socket.wait(0);
+    let mut call = Call::new(nr::ACCEPT4, address::Reply::ROOM)?;
+    let reply = address::optional(&mut call, pointer, len)?;
+    let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
+    let fd = call.args([socket.fd, pointer, len, flags | CLOEXEC]).descriptor(wait)?;
+    // Adopted first: on an error the connection is closed, as Linux does.
+    let file = adopt(fd, flags);
+    if let Some(reply) = reply {
+        reply.collect()?;
+    }
+    table().insert(file, flags & CLOEXEC != 0)
+}
+
+pub(crate) fn bind(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    named(nr::BIND, sys, Some(Wait::No))
+}
+
+pub(crate) fn connect(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    named(nr::CONNECT, sys, None)
+}
+
+/// A call with a socket and an address.
+fn named(number: u64, sys: &mut Sys<'_>, wait: Option<Wait>) -> Result<u64, Errno> {
+    let [fd, pointer, len, ..] = sys.args;
+    let socket = Socket::get(fd)?;
+    let mut call = Call::new(number, address::LONGEST)?;
+    let [pointer, len] = address::stage(&mut call, pointer, len)?;
+    let wait = wait.unwrap_or_else(|| socket.wait(0).0);
+    call.args([socket.fd, pointer, len]).zero(wait)?;
+    Ok(0)
+}
+
+pub(crate) fn listen(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let socket = Socket::get(sys.args[0])?;
+    forward_zero(nr::LISTEN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
+}
+
+pub(crate) fn shutdown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let socket = Socket::get(sys.args[0])?;
+    forward_zero(nr::SHUTDOWN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
+}
+
+pub(crate) fn getsockname(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    name(nr::GETSOCKNAME, sys)
+}
+
+pub(crate) fn getpeername(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    name(nr::GETPEERNAME, sys)
+}
+
+fn name(number: u64, sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, pointer, len, ..] = sys.args;
+    let socket = Socket::get(fd)?;
+    let mut call = Call::new(number, address::Reply::ROOM)?;
+    let reply = address::Reply::stage(&mut call, pointer, len)?;
+    let [pointer, len] = reply.args();
+    call.args([socket.fd, pointer, len]).zero(Wait::No)?;
+    reply.collect()?;
+    Ok(0)
+}

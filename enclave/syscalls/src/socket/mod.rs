@@ -1,0 +1,107 @@
+//! Sockets of every family: made by the host, each reply checked.
+//!
+//! Data is copied once, between the program's memory and the staging buffer. Structures with
+//! pointers (`msghdr`, `iovec`, filters) are built anew with the addresses of staged copies, and
+//! descriptors in control data are translated in both directions.
+
+mod address;
+mod control;
+mod create;
+mod message;
+mod messages;
+mod options;
+mod transfer;
+
+pub(crate) use create::{
+    accept, accept4, bind, connect, getpeername, getsockname, listen, shutdown, socket, socketpair,
+};
+pub(crate) use message::{recvmsg, sendmsg};
+pub(crate) use messages::{recvmmsg, sendmmsg};
+pub(crate) use options::{getsockopt, setsockopt};
+pub(crate) use transfer::{recvfrom, sendto};
+
+use alloc::sync::Arc;
+
+use enclave_files::OpenFile;
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use crate::args;
+
+/// Flags of the send and receive calls.
+mod msg {
+    pub(super) const PEEK: u64 = 0x2;
+    pub(super) const TRUNC: u64 = 0x20;
+    pub(super) const DONTWAIT: u64 = 0x40;
+    pub(super) const WAITALL: u64 = 0x100;
+    pub(super) const NOSIGNAL: u64 = 0x4000;
+    pub(super) const WAITFORONE: u64 = 0x1_0000;
+    /// Never set for the host: it would read the staging buffer after the call has returned.
+    pub(super) const ZEROCOPY: u64 = 0x400_0000;
+    pub(super) const CMSG_CLOEXEC: u64 = 0x4000_0000;
+    /// Set by the kernel: control data did not fit.
+    pub(super) const CTRUNC: u64 = 0x8;
+}
+
+/// Largest piece of data that one call moves, in bytes: with the request it fits into 1 MiB.
+const PIECE: u64 = (1 << 20) - (16 << 10);
+/// What Linux moves in one call at most.
+const LONGEST_TRANSFER: u64 = 0x7fff_f000;
+
+const SOL_SOCKET: u64 = 1;
+
+/// A socket of the program, as far as we know: the host says `ENOTSOCK` if it is none.
+struct Socket {
+    file: Arc<OpenFile>,
+    /// Number on the host.
+    fd: u64,
+}
+
+impl Socket {
+    fn get(fd: u64) -> Result<Self, Errno> {
+        let file = args::file(fd)?;
+        let fd = file.host().ok_or(Errno::ENOTSOCK)?.number();
+        Ok(Self { file, fd })
+    }
+
+    /// Whether a call may wait; with the flags for the host that make sure of it.
+    fn wait(&self, flags: u64) -> (Wait, u64) {
+        if flags & msg::DONTWAIT != 0 || self.file.nonblocking() {
+            (Wait::No, flags | msg::DONTWAIT)
+        } else {
+            (Wait::Maybe, flags)
+        }
+    }
+
+    /// An option of level `SOL_SOCKET` that is an `int`.
+    fn option(&self, name: u64) -> Result<u64, Errno> {
+        const GETSOCKOPT: u64 = 55;
+        let mut call = Call::new(GETSOCKOPT, 16)?;
+        let (value, len) = (call.room(8), call.room(8));
+        value.word(0).write(0);
+        len.word(0).write(4);
+        call.args([self.fd, SOL_SOCKET, name, value.address(), len.address()]).zero(Wait::No)?;
+        Ok(value.word(0).read() & 0xffff_ffff)
+    }
+
+    /// Whether it is a stream: data without borders, so that it may be moved in pieces.
+    fn is_stream(&self) -> Result<bool, Errno> {
+        const SO_TYPE: u64 = 3;
+        const SOCK_STREAM: u64 = 1;
+        Ok(self.option(SO_TYPE)? == SOCK_STREAM)
+    }
+
+    /// Whether it is TCP, which drops data that is received with `MSG_TRUNC`.
+    fn is_tcp(&self) -> Result<bool, Errno> {
+        const SO_PROTOCOL: u64 = 38;
+        const IPPROTO_TCP: u64 = 6;
+        Ok(self.option(SO_PROTOCOL)? == IPPROTO_TCP)
+    }
+}
+
+/// What a send call returns; a closed connection is also told by a signal.
+fn sent(result: Result<u64, Errno>, flags: u64) -> Result<u64, Errno> {
+    if result == Err(Errno::EPIPE) && flags & msg::NOSIGNAL == 0 {
+        crate::wait::broken_pipe();
+    }
+    result
+}

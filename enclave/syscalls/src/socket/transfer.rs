@@ -1,0 +1,126 @@
+//! sendto(2) and recvfrom(2): the hot path of servers.
+
+use enclave_core::AppSlice;
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use super::{LONGEST_TRANSFER, PIECE, Socket, address, msg, sent};
+use crate::{Sys, args::uint, wait::interrupted};
+
+const SENDTO: u64 = 44;
+const RECVFROM: u64 = 45;
+
+pub(crate) fn sendto(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, buffer, len, flags, pointer, address_len] = sys.args;
+    let flags = uint(flags) & !msg::ZEROCOPY;
+    let socket = Socket::get(fd)?;
+    let data = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
+    let name = (pointer != 0).then_some([pointer, address_len]);
+    let result = if data.len() <= PIECE {
+        match send(&socket, data, flags, name) {
+            Ok(count) if count < data.len() => send_rest(&socket, data, count, flags),
+            result => result,
+        }
+    } else if socket.is_stream()? {
+        let first = send(&socket, data.first(PIECE), flags, name);
+        first.and_then(|count| send_rest(&socket, data, count, flags))
+    } else {
+        Err(Errno::EMSGSIZE)
+    };
+    sent(result, flags)
+}
+
+fn send(
+    socket: &Socket,
+    data: AppSlice,
+    flags: u64,
+    name: Option<[u64; 2]>,
+) -> Result<u64, Errno> {
+    let (wait, flags) = socket.wait(flags);
+    let name_room = if name.is_some() { address::LONGEST } else { 0 };
+    let mut call = Call::new(SENDTO, data.len().next_multiple_of(8) + name_room)?;
+    let buffer = call.app(data)?;
+    let [pointer, len] = match name {
+        Some([pointer, len]) => address::stage(&mut call, pointer, len)?,
+        None => [0; 2],
+    };
+    call.args([socket.fd, buffer, data.len(), flags | msg::NOSIGNAL, pointer, len]);
+    call.count(wait, data.len())
+}
+
+/// Sends what follows the first `done` bytes of a stream, as Linux would have in one call.
+fn send_rest(socket: &Socket, data: AppSlice, mut done: u64, flags: u64) -> Result<u64, Errno> {
+    while done < data.len() {
+        // A short count: the buffer is full, or the thread was wanted.
+        let short = !done.is_multiple_of(PIECE);
+        if short && (socket.wait(flags).0 == Wait::No || interrupted()) {
+            break;
+        }
+        let piece = data.part(done, (data.len() - done).min(PIECE));
+        match send(socket, piece, flags, None) {
+            Ok(count) if count > 0 => done += count,
+            Err(Errno::EINTR) if !interrupted() => enclave_threads::check_events(),
+            _ => break,
+        }
+    }
+    Ok(done)
+}
+
+pub(crate) fn recvfrom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, buffer, len, flags, pointer, len_pointer] = sys.args;
+    let flags = uint(flags);
+    let socket = Socket::get(fd)?;
+    let target = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
+    let (wait, flags) = socket.wait(flags);
+    let room = target.len().min(PIECE);
+    let name_room = if pointer == 0 { 0 } else { address::Reply::ROOM };
+    let mut call = Call::new(RECVFROM, room.next_multiple_of(8) + name_room)?;
+    let staged = call.room(room);
+    let reply = address::optional(&mut call, pointer, len_pointer)?;
+    let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
+    call.args([socket.fd, staged.address(), room, flags, pointer, len]);
+    let count = if flags & msg::TRUNC == 0 {
+        let count = call.count(wait, room)?;
+        staged.part(0, count).read_app(target.first(count))?;
+        count
+    } else {
+        let count = call.count(wait, LONGEST_TRANSFER)?;
+        if !socket.is_tcp()? {
+            let filled = count.min(room);
+            staged.part(0, filled).read_app(target.first(filled))?;
+        }
+        return finish(count, reply);
+    };
+    let all = flags & (msg::WAITALL | msg::DONTWAIT | msg::PEEK) == msg::WAITALL;
+    if all && count > 0 && count < target.len() && socket.is_stream()? {
+        return finish(receive_rest(&socket, target, count, flags), reply);
+    }
+    finish(count, reply)
+}
+
+fn finish(count: u64, reply: Option<address::Reply>) -> Result<u64, Errno> {
+    if let Some(reply) = reply {
+        reply.collect()?;
+    }
+    Ok(count)
+}
+
+/// Goes on with `MSG_WAITALL` on a stream after `done` bytes: until the buffer is full, the stream
+/// ends or a signal comes.
+fn receive_rest(socket: &Socket, target: AppSlice, mut done: u64, flags: u64) -> u64 {
+    while done < target.len() && !interrupted() {
+        let room = (target.len() - done).min(PIECE);
+        let Ok(mut call) = Call::new(RECVFROM, room) else { break };
+        let staged = call.room(room);
+        match call.args([socket.fd, staged.address(), room, flags]).count(Wait::Maybe, room) {
+            Ok(count) if count > 0 => {
+                if staged.part(0, count).read_app(target.part(done, count)).is_err() {
+                    break;
+                }
+                done += count;
+            }
+            Err(Errno::EINTR) => enclave_threads::check_events(),
+            _ => break,
+        }
+    }
+    done
+}

@@ -1,0 +1,347 @@
+//! Threads: clone, exit, futex.
+
+use alloc::boxed::Box;
+use core::sync::atomic::Ordering;
+
+use enclave_core::{AppPtr, UserRegs, exit_forever, fs_base, set_fs_base, xstate};
+use enclave_hostcalls::Errno;
+use enclave_threads::{
+    Thread, clock, current, exit_current, futex, live_threads, spawn, yield_now,
+};
+use hostcall_abi::{layout::USER_END, service};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::{Sys, process::process, task, task::Task};
+
+const CLONE_VM: u64 = 0x100;
+const CLONE_SIGHAND: u64 = 0x800;
+const CLONE_THREAD: u64 = 0x1_0000;
+const CLONE_SETTLS: u64 = 0x8_0000;
+const CLONE_PARENT_SETTID: u64 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
+const CLONE_CHILD_SETTID: u64 = 0x100_0000;
+
+pub(crate) fn clone(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [flags, stack, parent_tid, child_tid, tls, _] = sys.args;
+    new_thread(sys.regs, &CloneArgs { flags: flags & !0xff, stack, parent_tid, child_tid, tls })
+}
+
+/// The arguments of clone(2) that matter for a thread.
+struct CloneArgs {
+    flags: u64,
+    stack: u64,
+    parent_tid: u64,
+    child_tid: u64,
+    tls: u64,
+}
+
+/// `struct clone_args`, first version.
+#[derive(FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct RawCloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+pub(crate) fn clone3(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [pointer, size, ..] = sys.args;
+    if size < size_of::<RawCloneArgs>() as u64 {
+        return Err(Errno::EINVAL);
+    }
+    if size > 4096 {
+        return Err(Errno::E2BIG);
+    }
+    let raw = AppPtr::<RawCloneArgs>::new(pointer).read()?;
+    let stack = raw.stack.checked_add(raw.stack_size).ok_or(Errno::EINVAL)?;
+    let (flags, tls) = (raw.flags, raw.tls);
+    let (parent_tid, child_tid) = (raw.parent_tid, raw.child_tid);
+    new_thread(sys.regs, &CloneArgs { flags, stack, parent_tid, child_tid, tls })
+}
+
+fn new_thread(regs: &mut UserRegs, args: &CloneArgs) -> Result<u64, Errno> {
+    const THREAD: u64 = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
+    if args.flags & THREAD != THREAD {
+        // A process of its own: not in this milestone.
+        return Err(Errno::ENOSYS);
+    }
+    let has = |flag| args.flags & flag != 0;
+    if has(CLONE_SETTLS) && args.tls >= USER_END {
+        return Err(Errno::EPERM);
+    }
+    let tid = process().new_tid();
+    if has(CLONE_PARENT_SETTID) {
+        AppPtr::<u32>::new(args.parent_tid).write(&tid)?;
+    }
+    if has(CLONE_CHILD_SETTID) {
+        AppPtr::<u32>::new(args.child_tid).write(&tid)?;
+    }
+    let child_task = Task::default();
+    if has(CLONE_CHILD_CLEARTID) {
+        child_task.clear_tid.store(args.child_tid, Ordering::Relaxed);
+    }
+    // The child has the parent's vector state; its own registers differ in rax and rsp only.
+    xstate::capture(regs);
+    let mut child = *regs;
+    child.rax = 0;
+    if args.stack != 0 {
+        child.rsp = args.stack;
+    }
+    let tls = if has(CLONE_SETTLS) { args.tls } else { fs_base() };
+    let thread = Thread::new(tid, child_start, tls, &child, &xstate::image(), Box::new(child_task));
+    spawn(thread);
+    Ok(tid.into())
+}
+
+extern "sysv64" fn child_start(tls: u64) {
+    set_fs_base(tls);
+}
+
+pub(crate) fn exit(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    if live_threads() <= 1 {
+        exit_group(sys)?;
+    }
+    let thread = current();
+    let task = task::of(&thread);
+    release_robust_futexes(task.robust_head(), thread.tid());
+    let clear = task.clear_tid.load(Ordering::Relaxed);
+    if clear != 0 && AppPtr::<u32>::new(clear).store(0).is_ok() {
+        futex::wake(clear, 1, u32::MAX);
+    }
+    drop(thread);
+    exit_current()
+}
+
+/// Marks the futexes of a robust list as left by a dead owner (see Documentation/locking/
+/// robust-futex-ABI). The list is the program's: bounded, and faults end the walk.
+fn release_robust_futexes(head: u64, tid: u32) {
+    const LIMIT: usize = 2048;
+    if head == 0 {
+        return;
+    }
+    let word = |address| AppPtr::<u64>::new(address).read();
+    let walk = || {
+        let offset = word(head + 8)?;
+        let pending = word(head + 16)?;
+        let mut entry = word(head)?;
+        for _ in 0..LIMIT {
+            if entry & !1 == head {
+                break;
+            }
+            let next = word(entry & !1)?;
+            if entry & !1 != pending & !1 {
+                release_futex((entry & !1).wrapping_add(offset), tid);
+            }
+            entry = next;
+        }
+        if pending != 0 {
+            release_futex((pending & !1).wrapping_add(offset), tid);
+        }
+        Ok::<(), enclave_core::Fault>(())
+    };
+    // Nobody is left to tell about a fault.
+    let _ = walk();
+}
+
+fn release_futex(address: u64, tid: u32) {
+    const WAITERS: u32 = 0x8000_0000;
+    const OWNER_DIED: u32 = 0x4000_0000;
+    const TID_MASK: u32 = 0x3fff_ffff;
+    let word = AppPtr::<u32>::new(address);
+    while let Ok(value) = word.load() {
+        if value & TID_MASK != tid {
+            return;
+        }
+        if word.compare_exchange(value, value & WAITERS | OWNER_DIED) == Ok(value) {
+            if value & WAITERS != 0 {
+                futex::wake(address, 1, u32::MAX);
+            }
+            return;
+        }
+    }
+}
+
+pub(crate) fn exit_group(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    crate::stats::report();
+    exit_forever(service::EXIT, sys.args[0] & 0xff)
+}
+
+pub(crate) fn set_tid_address(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let thread = current();
+    task::of(&thread).clear_tid.store(sys.args[0], Ordering::Relaxed);
+    Ok(thread.tid().into())
+}
+
+pub(crate) fn set_robust_list(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [head, len, ..] = sys.args;
+    if len != 24 {
+        return Err(Errno::EINVAL);
+    }
+    let thread = current();
+    let task = task::of(&thread);
+    task.robust[0].store(head, Ordering::Relaxed);
+    task.robust[1].store(len, Ordering::Relaxed);
+    Ok(0)
+}
+
+pub(crate) fn get_robust_list(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [tid, head, len, ..] = sys.args;
+    let thread = current();
+    if tid != 0 && tid != u64::from(thread.tid()) {
+        return Err(Errno::EPERM);
+    }
+    let task = task::of(&thread);
+    AppPtr::<u64>::new(head).write(&task.robust_head())?;
+    AppPtr::<u64>::new(len).write(&24)?;
+    Ok(0)
+}
+
+pub(crate) fn arch_prctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    const SET_FS: u64 = 0x1002;
+    const GET_FS: u64 = 0x1003;
+    let [code, address, ..] = sys.args;
+    match code {
+        SET_FS if address >= USER_END => Err(Errno::EPERM),
+        SET_FS => {
+            set_fs_base(address);
+            Ok(0)
+        }
+        GET_FS => {
+            AppPtr::<u64>::new(address).write(&fs_base())?;
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub(crate) fn sched_yield(_: &mut Sys<'_>) -> Result<u64, Errno> {
+    yield_now();
+    Ok(0)
+}
+
+/// `struct timespec`.
+#[derive(FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Timespec {
+    fn nanoseconds(&self) -> Result<u64, Errno> {
+        let (Ok(seconds), Ok(nanoseconds @ 0..1_000_000_000)) =
+            (u64::try_from(self.seconds), u64::try_from(self.nanoseconds))
+        else {
+            return Err(Errno::EINVAL);
+        };
+        Ok(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+    }
+}
+
+pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    const CLOCK_REALTIME: u64 = 256;
+    const PRIVATE: u64 = 128;
+    let [address, operation, value, fourth, address2, value3] = sys.args;
+    let low = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
+    let (value, value3) = (low(value), low(value3));
+    let realtime = operation & CLOCK_REALTIME != 0;
+    let result = match operation & !(CLOCK_REALTIME | PRIVATE) & 0xffff_ffff {
+        0 => wait(address, value, u32::MAX, deadline(fourth, false, realtime)?),
+        9 if value3 == 0 => return Err(Errno::EINVAL),
+        9 => wait(address, value, value3, deadline(fourth, true, realtime)?),
+        1 => Ok(futex::wake(address, value, u32::MAX).into()),
+        10 if value3 == 0 => return Err(Errno::EINVAL),
+        10 => Ok(futex::wake(address, value, value3).into()),
+        3 => futex::requeue(address, address2, value, low(fourth), None)
+            .map(|(woken, _)| u64::from(woken)),
+        4 => futex::requeue(address, address2, value, low(fourth), Some(value3))
+            .map(|(woken, moved)| u64::from(woken) + u64::from(moved)),
+        5 => wake_op(address, address2, value, low(fourth), value3),
+        _ => return Err(Errno::ENOSYS),
+    };
+    result.map_err(futex_errno)
+}
+
+fn futex_errno(error: futex::FutexError) -> Errno {
+    match error {
+        futex::FutexError::Fault => Errno::EFAULT,
+        futex::FutexError::Again => Errno::EAGAIN,
+        futex::FutexError::TimedOut => Errno::ETIMEDOUT,
+        futex::FutexError::Interrupted => Errno::EINTR,
+    }
+}
+
+fn wait(
+    address: u64,
+    expected: u32,
+    bitset: u32,
+    deadline: Option<u64>,
+) -> Result<u64, futex::FutexError> {
+    futex::wait(address, expected, bitset, deadline, || false).map(|()| 0)
+}
+
+/// The deadline on the monotonic clock of a timeout that the program passed.
+fn deadline(pointer: u64, absolute: bool, realtime: bool) -> Result<Option<u64>, Errno> {
+    if pointer == 0 {
+        return Ok(None);
+    }
+    let time = AppPtr::<Timespec>::new(pointer).read()?.nanoseconds()?;
+    let now = clock::monotonic();
+    Ok(Some(match (absolute, realtime) {
+        (false, _) => now.saturating_add(time),
+        (true, false) => time,
+        (true, true) => now.saturating_add(time.saturating_sub(clock::realtime())),
+    }))
+}
+
+/// FUTEX_WAKE_OP: changes the word at `second`, wakes waiters of `first`, and those of `second` if
+/// the old value there compares as asked.
+fn wake_op(
+    first: u64,
+    second: u64,
+    count: u32,
+    second_count: u32,
+    encoded: u32,
+) -> Result<u64, futex::FutexError> {
+    let field = |shift: u32| {
+        let field = encoded >> shift & 0xfff;
+        if field & 0x800 == 0 { field } else { field | 0xffff_f000 }
+    };
+    let (operand, comparand) = (field(12), field(0));
+    let operand = if encoded >> 31 == 0 { operand } else { 1_u32.wrapping_shl(operand & 31) };
+    let word = AppPtr::<u32>::new(second);
+    let old = loop {
+        let old = word.load()?;
+        let new = match encoded >> 28 & 7 {
+            0 => operand,
+            1 => old.wrapping_add(operand),
+            2 => old | operand,
+            3 => old & !operand,
+            4 => old ^ operand,
+            _ => old,
+        };
+        if word.compare_exchange(old, new)? == old {
+            break old;
+        }
+    };
+    let (signed, comparand) = (old.cast_signed(), comparand.cast_signed());
+    let matches = match encoded >> 24 & 15 {
+        0 => signed == comparand,
+        1 => signed != comparand,
+        2 => signed < comparand,
+        3 => signed <= comparand,
+        4 => signed > comparand,
+        5 => signed >= comparand,
+        _ => false,
+    };
+    let mut woken = u64::from(futex::wake(first, count, u32::MAX));
+    if matches {
+        woken += u64::from(futex::wake(second, second_count, u32::MAX));
+    }
+    Ok(woken)
+}

@@ -1,0 +1,35 @@
+//! Why an enclave could not be started.
+
+use thiserror::Error;
+
+/// Why an enclave could not be started.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// The machine has no usable backend.
+    #[error("no enclave can run on this machine: {0}")]
+    NoBackend(String),
+    /// The image inside of this program is not one.
+    #[error("the enclave image is damaged: {0}")]
+    Image(String),
+    /// The image could not be signed.
+    #[error("the enclave cannot be signed: {0}")]
+    Sign(String),
+    /// The backend refused the enclave.
+    #[error("the enclave was refused: {0}")]
+    Refused(#[from] backend::Refused),
+    /// Memory for the exchange with the enclave could not be had.
+    #[error("no memory for the exchange with the enclave: {0}")]
+    Memory(#[from] std::io::Error),
+    /// An argument or environment string holds a NUL.
+    #[error("argument or environment string {0:?} holds a NUL byte")]
+    Nul(std::ffi::OsString),
+    /// The enclave refused to be entered.
+    #[error("the enclave refused to be entered (reason {0})")]
+    EntryRefused(u64),
+    /// Entering raised an exception that cannot be handled.
+    #[error("exception {vector} while entering the enclave")]
+    Entry {
+        /// Vector of the exception.
+        vector: u16,
+    },
+}

@@ -1,0 +1,36 @@
+//! Runs a program in an enclave: builds the enclave, gives it host threads, serves its requests.
+//!
+//! Design principles:
+//!
+//! * **The launcher cannot tell which backend it holds**; everything it does, it does through the
+//!   `backend` traits.
+//! * **Nothing it decides is trusted.** A wrong answer of the launcher is found by the runtime, or
+//!   harms availability only.
+//! * **One host thread belongs to one enclave thread (TCS)** for the life of the process; threads
+//!   of the pool never enter.
+
+mod boot;
+mod construct;
+mod error;
+mod options;
+mod pool;
+mod services;
+mod threads;
+
+pub use error::LaunchError;
+pub use options::{CostModel, Mode, Options};
+
+use std::convert::Infallible;
+
+/// Runs the program of `options`. On success it never returns: the process ends as the program
+/// does.
+///
+/// # Errors
+///
+/// [`LaunchError`] says why the enclave could not be started.
+pub fn run(options: &Options) -> Result<Infallible, LaunchError> {
+    let machine = construct::machine(options)?;
+    let enclave = construct::enclave(machine.as_ref(), options)?;
+    let boot = boot::prepare(&machine.capabilities(), options)?;
+    threads::run(enclave, boot)
+}

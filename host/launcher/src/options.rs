@@ -1,0 +1,44 @@
+//! What a run is asked to do.
+
+use std::ffi::OsString;
+
+pub use backend_emu::CostModel;
+
+/// How system calls leave the enclave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The runtime chooses.
+    #[default]
+    Auto,
+    /// Each call exits.
+    Sync,
+    /// Calls are handed to host threads.
+    Async,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path of the program.
+    pub program: OsString,
+    /// Its arguments, the name it is called by first.
+    pub args: Vec<OsString>,
+    /// Its environment, `NAME=VALUE`.
+    pub env: Vec<OsString>,
+    /// How system calls leave.
+    pub mode: Mode,
+    /// Enclave threads; zero for one per processor.
+    pub threads: u64,
+    /// Limit of committed program memory in bytes.
+    pub heap: u64,
+    /// A debug enclave.
+    pub debug: bool,
+    /// Report counters at the end.
+    pub stats: bool,
+    /// As JSON.
+    pub stats_json: bool,
+    /// Write a line for each system call to this descriptor.
+    pub trace: Option<u32>,
+    /// Costs that the emulator adds.
+    pub cost_model: CostModel,
+}

@@ -1,0 +1,68 @@
+//! The launcher's services, and where Linux system calls are made.
+
+use std::sync::atomic::Ordering;
+
+use hostcall_abi::service;
+use sgx_types::{PageType, SecInfoFlags};
+use worker::{Attention, Request, clocks, exit_now, kill_self, wait_word};
+
+use crate::threads::Running;
+
+const EINVAL: u64 = 22;
+const ENOSYS: u64 = 38;
+
+/// Executes a request and stores its result.
+pub(crate) fn serve(running: &'static Running, request: &Request, attention: &Attention) {
+    if request.number() < service::FIRST {
+        attention.execute(request);
+        return;
+    }
+    let result = match serve_own(running, request, attention) {
+        Ok(value) => value,
+        Err(errno) => errno.wrapping_neg(),
+    };
+    request.set_result(result);
+}
+
+fn serve_own(
+    running: &'static Running,
+    request: &Request,
+    attention: &Attention,
+) -> Result<u64, u64> {
+    let [first, second, third, ..] = request.args();
+    let number = |value: u64| i32::try_from(value).map_err(|_| EINVAL);
+    let range = || Ok(first..first.checked_add(second).ok_or(EINVAL)?);
+    let refused = |refused: backend::Refused| u64::from(refused.errno.0.unsigned_abs());
+    match request.number() {
+        service::EXIT => exit_now(number(first)?),
+        service::KILL => kill_self(number(first)?),
+        service::SUBMIT => {
+            let submitted = running.boot.arena.request(first).ok_or(EINVAL)?;
+            running.pool.submit(running, submitted);
+        }
+        service::RESTRICT => {
+            let permissions = SecInfoFlags::from_bits_truncate(third) & SecInfoFlags::RWX;
+            running.enclave.restrict_permissions(range()?, permissions).map_err(refused)?;
+        }
+        service::TRIM => {
+            running.enclave.modify_types(range()?, PageType::Trim).map_err(refused)?;
+        }
+        service::REMOVE => running.enclave.remove_pages(range()?).map_err(refused)?,
+        service::CLOCK => {
+            let words = running.boot.arena.words_at(first).ok_or(EINVAL)?;
+            for (word, value) in words.into_iter().zip(clocks()) {
+                word.store(value, Ordering::Relaxed);
+            }
+        }
+        service::SPAWN => running.spawn(first).map_err(|_| EINVAL)?,
+        service::KICK => running.kick(first),
+        service::IDLE => {
+            let index = first.checked_sub(running.boot.control.address()).ok_or(EINVAL)? / 8;
+            let word = running.boot.control.word(index);
+            wait_word(word, 1, second, attention);
+            attention.clear();
+        }
+        _ => return Err(ENOSYS),
+    }
+    Ok(0)
+}

@@ -1,0 +1,152 @@
+//! The host threads that own the enclave's threads.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI32, Ordering},
+    },
+};
+
+use backend::{Enclave, EnterLeaf, Kick, Outcome, Run};
+use hostcall_abi::{control, exit, layout};
+use worker::Attention;
+
+use crate::{LaunchError, boot::Boot, pool::Pool, services};
+
+/// The signal by which threads are called out of the enclave, or of a system call.
+pub(crate) const KICK: i32 = 64;
+/// The signal of the preemption tick. It interrupts no system call.
+const TICK: i32 = 63;
+/// Nanoseconds of processor time between ticks.
+const TICK_PERIOD: i64 = 10_000_000;
+
+/// What belongs to one enclave thread.
+#[derive(Debug, Default)]
+struct Slot {
+    attention: Attention,
+    thread: AtomicI32,
+}
+
+/// The running enclave.
+pub(crate) struct Running {
+    pub(crate) enclave: Arc<dyn Enclave>,
+    pub(crate) boot: Boot,
+    pub(crate) pool: Pool,
+    slots: [Slot; layout::TCS_COUNT as usize],
+}
+
+static RUNNING: OnceLock<Running> = OnceLock::new();
+
+/// Enters the enclave on this thread, for the rest of the process's life.
+pub(crate) fn run(enclave: Arc<dyn Enclave>, boot: Boot) -> Result<Infallible, LaunchError> {
+    enclave.install_kick(KICK, on_kick)?;
+    enclave.install_kick(TICK, on_kick)?;
+    let slots = Default::default();
+    let running = RUNNING.get_or_init(|| Running { enclave, boot, pool: Pool::new(), slots });
+    running.serve(0)
+}
+
+impl Running {
+    /// Starts enclave thread `index` on a thread of its own.
+    pub(crate) fn spawn(&'static self, index: u64) -> std::io::Result<()> {
+        std::thread::Builder::new().name(format!("tcs-{index}")).stack_size(1 << 20).spawn(
+            move || {
+                if let Err(error) = self.serve(index) {
+                    eprintln!("scone: {error}");
+                    worker::exit_now(134);
+                }
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Calls enclave thread `index` out of the enclave, or of its system call.
+    pub(crate) fn kick(&self, index: u64) {
+        let Some(slot) = usize::try_from(index).ok().and_then(|index| self.slots.get(index)) else {
+            return;
+        };
+        slot.attention.want();
+        let thread = slot.thread.load(Ordering::SeqCst);
+        if thread != 0 {
+            worker::kick_thread(thread, KICK);
+        }
+    }
+
+    fn slot(&self, index: u64) -> &Slot {
+        &self.slots[usize::try_from(index).unwrap_or(0)]
+    }
+
+    fn serve(&'static self, index: u64) -> Result<Infallible, LaunchError> {
+        let slot = self.slot(index);
+        slot.thread.store(worker::thread_id(), Ordering::SeqCst);
+        // Without ticks a thread that only computes keeps its enclave thread: worth going on.
+        let _ = worker::start_tick(TICK, TICK_PERIOD);
+        let mut run = Run {
+            tcs: layout::tcs_block(index).tcs,
+            rdi: if index == 0 { self.boot.parameters.address() } else { 0 },
+            ..Run::default()
+        };
+        loop {
+            match self.enclave.enter(&mut run) {
+                Outcome::Exited => self.answer(&mut run, &slot.attention)?,
+                Outcome::Exception(exception) if exception.leaf == EnterLeaf::Eresume => {
+                    self.handle(&mut run)?;
+                }
+                Outcome::Exception(exception) => {
+                    return Err(LaunchError::Entry { vector: exception.vector });
+                }
+            }
+        }
+    }
+
+    /// Lets the enclave handle an exception, so that it can be resumed.
+    fn handle(&self, run: &mut Run) -> Result<(), LaunchError> {
+        let mut handler = Run { tcs: run.tcs, ..Run::default() };
+        match self.enclave.enter(&mut handler) {
+            Outcome::Exited if handler.rdi == exit::RESUME => {
+                run.leaf = EnterLeaf::Eresume;
+                Ok(())
+            }
+            Outcome::Exited => Err(LaunchError::EntryRefused(handler.rsi)),
+            Outcome::Exception(exception) => Err(LaunchError::Entry { vector: exception.vector }),
+        }
+    }
+
+    fn answer(&'static self, run: &mut Run, attention: &Attention) -> Result<(), LaunchError> {
+        run.leaf = EnterLeaf::Eenter;
+        if run.rdi != exit::CALL {
+            return Err(LaunchError::EntryRefused(run.rsi));
+        }
+        let Some(request) = self.boot.arena.request(run.rsi) else {
+            return Err(LaunchError::EntryRefused(run.rsi));
+        };
+        services::serve(self, &request, attention);
+        Ok(())
+    }
+
+    /// Whether the enclave has a reason to be told about a tick.
+    fn wants_tick(&self) -> bool {
+        let word = |index| self.boot.control.word(index).load(Ordering::Relaxed);
+        word(control::TICK) != 0 || word(control::PENDING) != 0
+    }
+}
+
+/// A kick or a tick arrived on this thread.
+fn on_kick(kick: &Kick) {
+    let Some(running) = RUNNING.get() else { return };
+    match kick.tcs {
+        None => {
+            if kick.signal == KICK {
+                worker::interrupt(kick.context);
+            }
+        }
+        Some(tcs) => {
+            if kick.signal == KICK || running.wants_tick() {
+                let mut run = Run { tcs, ..Run::default() };
+                // The thread is resumed whatever the runtime says.
+                let _ = running.enclave.enter(&mut run);
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the host claims of its processor.
+
+use std::arch::x86_64::{__cpuid, __cpuid_count, _rdtsc};
+
+/// Claims about the processor for the boot parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// AT_HWCAP: CPUID.1:EDX.
+    pub hwcap: u64,
+    /// AT_HWCAP2 of this process.
+    pub hwcap2: u64,
+    /// Bytes of the XSAVE area for all components that the system has enabled.
+    pub xsave_size: u64,
+}
+
+/// Asks the processor.
+#[must_use]
+pub fn cpu() -> Cpu {
+    // SAFETY: getauxval reads this process's auxiliary vector.
+    let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
+    Cpu { hwcap: __cpuid(1).edx.into(), hwcap2, xsave_size: __cpuid_count(0xd, 0).ebx.into() }
+}
+
+/// Reads the time stamp counter, in ticks.
+#[must_use]
+pub fn timestamp() -> u64 {
+    // SAFETY: the instruction has no effect but its result.
+    unsafe { _rdtsc() }
+}
+
+/// The time stamp counter, CLOCK_MONOTONIC and CLOCK_REALTIME (nanoseconds) at one instant.
+#[must_use]
+pub fn clocks() -> [u64; 3] {
+    let read = |clock| {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the structure lives on the stack.
+        unsafe { libc::clock_gettime(clock, &mut time) };
+        let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+        seconds * 1_000_000_000 + rest
+    };
+    let realtime = read(libc::CLOCK_REALTIME);
+    let before = timestamp();
+    let monotonic = read(libc::CLOCK_MONOTONIC);
+    let after = timestamp();
+    [before + (after - before) / 2, monotonic, realtime]
+}

@@ -1,0 +1,106 @@
+//! Raw system calls that a kick can call off.
+
+use std::{
+    arch::global_asm,
+    ffi::c_void,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::Request;
+
+global_asm!(
+    // extern "sysv64" fn worker_syscall(number, args: *const [u64; 6], attention: *const u64)
+    ".global worker_syscall",
+    ".type worker_syscall, @function",
+    "worker_syscall:",
+    "mov rax, rdi",
+    "mov r11, rdx",
+    "mov rcx, rsi",
+    "mov rdi, [rcx]",
+    "mov rsi, [rcx + 8]",
+    "mov rdx, [rcx + 16]",
+    "mov r10, [rcx + 24]",
+    "mov r8, [rcx + 32]",
+    "mov r9, [rcx + 40]",
+    ".global worker_syscall_check",
+    "worker_syscall_check:",
+    "cmp qword ptr [r11], 0",
+    "jne worker_syscall_interrupted",
+    "syscall",
+    ".global worker_syscall_done",
+    "worker_syscall_done:",
+    "ret",
+    ".global worker_syscall_interrupted",
+    "worker_syscall_interrupted:",
+    "mov rax, -4", // -EINTR
+    "ret",
+);
+
+unsafe extern "sysv64" {
+    fn worker_syscall(number: u64, args: *const u64, attention: *const u64) -> u64;
+    fn worker_syscall_check();
+    fn worker_syscall_done();
+    fn worker_syscall_interrupted();
+}
+
+/// `-EINTR` as a system call returns it.
+const EINTR: u64 = 4_u64.wrapping_neg();
+
+/// Tells a thread that somebody wants its attention: its next system call, or the one that it
+/// blocks in, returns `EINTR`.
+#[derive(Debug, Default)]
+pub struct Attention(AtomicU64);
+
+impl Attention {
+    /// No attention wanted.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Wants the thread's attention. It must be kicked as well, if it may be in a system call.
+    pub fn want(&self) {
+        self.0.store(1, Ordering::SeqCst);
+    }
+
+    /// Whether attention is wanted.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        self.0.load(Ordering::SeqCst) != 0
+    }
+
+    /// Attention was paid.
+    pub fn clear(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+
+    /// Executes a request of a Linux system call, unless attention is wanted (`EINTR`).
+    pub fn execute(&self, request: &Request) {
+        let args = request.args();
+        // SAFETY: the request was staged by the measured runtime: its pointers are host memory
+        // that it owns (the arena). What the call does is the program's will; it cannot touch this
+        // process's Rust objects except by the runtime's mistake, which is inside of the TCB.
+        let result = unsafe { worker_syscall(request.number(), args.as_ptr(), self.0.as_ptr()) };
+        if result == EINTR {
+            // The runtime looks for events when it sees this.
+            self.clear();
+        }
+        request.set_result(result);
+    }
+}
+
+/// For the handler of a kick that hit outside of the enclave: if the thread was about to make a
+/// system call, the call is called off and returns `EINTR`.
+pub fn interrupt(context: *mut c_void) {
+    if context.is_null() {
+        return;
+    }
+    let start = worker_syscall_check as *const () as i64;
+    let end = worker_syscall_done as *const () as i64;
+    // SAFETY: the kernel passed this context to the handler that calls us, on this thread.
+    let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let rip = &mut registers[libc::REG_RIP as usize];
+    if (start..end).contains(rip) {
+        *rip = worker_syscall_interrupted as *const () as i64;
+    }
+}

@@ -1,0 +1,23 @@
+//! Serves the enclave's requests.
+//!
+//! Design principles:
+//!
+//! * **The host only has to be safe from accidents of its own**, not from the measured runtime:
+//!   requests are executed as they come, with the pointers that the runtime staged.
+//! * **A request lies in the arena** ([`Shared`]), or it is not executed.
+//! * **No wake-up is lost between the look at the flag and the system call**: a kick that comes in
+//!   between makes the call return `EINTR` ([`interrupt`]).
+
+#![expect(unsafe_code, reason = "raw system calls and memory shared with the enclave")]
+
+mod cpu;
+mod execute;
+mod memory;
+mod process;
+mod wait;
+
+pub use cpu::{Cpu, clocks, cpu, timestamp};
+pub use execute::{Attention, interrupt};
+pub use memory::{Request, Shared};
+pub use process::{exit_now, kick_thread, kill_self, start_tick, thread_id};
+pub use wait::{wait_word, wake_word};

@@ -1,0 +1,149 @@
+//! Memory that the enclave and the host both see, as words.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use hostcall_abi::request;
+
+/// A range of zeroed host memory, aligned to a page; never freed, for the enclave knows its address.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    address: u64,
+    len: u64,
+}
+
+impl Shared {
+    /// Reserves `len` bytes, which are backed when touched.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM when there is no address space for it.
+    pub fn new(len: u64) -> io::Result<Self> {
+        let size = usize::try_from(len).map_err(io::Error::other)?;
+        let (prot, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        );
+        // SAFETY: a new anonymous mapping at a place of the kernel's choice.
+        let address = unsafe { libc::mmap(std::ptr::null_mut(), size, prot, flags, -1, 0) };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { address: address as u64, len })
+    }
+
+    /// Address of the first byte.
+    #[must_use]
+    pub fn address(self) -> u64 {
+        self.address
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(self) -> u64 {
+        self.len
+    }
+
+    /// The word at `index`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not inside.
+    #[must_use]
+    pub fn word(&self, index: u64) -> &'static AtomicU64 {
+        assert!(index < self.len / 8, "word {index} is outside of the shared memory");
+        // SAFETY: inside of the mapping (asserted), aligned, never unmapped; both sides use whole
+        // words.
+        unsafe { AtomicU64::from_ptr((self.address + index * 8) as *mut u64) }
+    }
+
+    /// Writes bytes from `offset` on.
+    ///
+    /// # Panics
+    ///
+    /// If they do not fit.
+    pub fn write(&self, offset: u64, bytes: &[u8]) {
+        assert!(offset <= self.len && bytes.len() as u64 <= self.len - offset);
+        // SAFETY: inside of the mapping (asserted).
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                (self.address + offset) as *mut u8,
+                bytes.len(),
+            );
+        }
+    }
+
+    /// The request at `address`, if it lies in this memory and is aligned.
+    #[must_use]
+    pub fn request(&self, address: u64) -> Option<Request> {
+        let offset = address.checked_sub(self.address)?;
+        let fits = offset.checked_add(request::BYTES)? <= self.len && offset.is_multiple_of(8);
+        fits.then(|| Request { memory: *self, first: offset / 8 })
+    }
+
+    /// The three words at `address`, if they lie in this memory and are aligned.
+    #[must_use]
+    pub fn words_at(&self, address: u64) -> Option<[&'static AtomicU64; 3]> {
+        let offset = address.checked_sub(self.address)?;
+        let fits = offset.checked_add(24)? <= self.len && offset.is_multiple_of(8);
+        fits.then(|| [0, 1, 2].map(|index| self.word(offset / 8 + index)))
+    }
+}
+
+/// A request in shared memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    memory: Shared,
+    first: u64,
+}
+
+impl Request {
+    fn word(&self, index: u64) -> &'static AtomicU64 {
+        self.memory.word(self.first + index)
+    }
+
+    /// Address of the request.
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.memory.address + self.first * 8
+    }
+
+    /// Number of the call.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.word(request::NUMBER).load(Ordering::Relaxed)
+    }
+
+    /// The arguments.
+    #[must_use]
+    pub fn args(&self) -> [u64; request::ARG_COUNT] {
+        std::array::from_fn(|index| self.word(request::ARGS + index as u64).load(Ordering::Relaxed))
+    }
+
+    /// Stores the result.
+    pub fn set_result(&self, result: u64) {
+        self.word(request::RESULT).store(result, Ordering::Release);
+    }
+
+    /// Marks the request as done and puts it on the list whose head is `head`.
+    pub fn complete(&self, head: &AtomicU64) {
+        self.word(request::STATE).store(request::state::DONE, Ordering::Relaxed);
+        let mut first = head.load(Ordering::Relaxed);
+        loop {
+            self.word(request::NEXT).store(first, Ordering::Relaxed);
+            match head.compare_exchange_weak(
+                first,
+                self.address(),
+                Ordering::SeqCst,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+}
