@@ -9,12 +9,15 @@ pub const LINKED: &[(&str, &str)] = &[
         "decodes the program's instructions for the rewriter; a decoder of our own would be worse tested",
     ),
     ("lazy_static", "tables of iced-x86, without std"),
-    ("lock_api", "the traits of spin's locks, which talc takes"),
+    ("lock_api", "the traits by which talc takes a lock"),
     ("allocator-api2", "the allocator traits that talc implements"),
-    ("memchr", "byte search of object's string tables"),
+    (
+        "memchr",
+        "finds the bytes of system call instructions in mapped code; string tables of object",
+    ),
     ("object", "reads ELF headers, program headers and dynamic sections"),
     ("scopeguard", "guards of lock_api"),
-    ("spin", "locks without an operating system"),
+    ("spin", "the locks of lazy_static"),
     ("talc", "the runtime's own heap"),
     ("zerocopy", "checked views of plain-data structures, instead of casts of our own"),
 ];

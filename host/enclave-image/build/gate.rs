@@ -100,7 +100,7 @@ fn instructions(code: &[u8], address: u64) -> Result<(), String> {
 
 /// Instructions that fault inside an enclave (SDM volume 3D, "Illegal Instructions"), those that
 /// need a kernel, and those that would ask the untrusted processor for what it can do. Allowed, among
-/// others: rdtsc, rdrand, rdseed, xgetbv, wrfsbase, enclu.
+/// others: rdtsc, rdrand, rdseed, xgetbv, wrfsbase, enclu, and int3, with which linkers fill gaps.
 fn illegal(instruction: &Instruction) -> bool {
     use Mnemonic as M;
     let far = instruction.is_jmp_far() || instruction.is_call_far();
@@ -112,5 +112,5 @@ fn illegal(instruction: &Instruction) -> bool {
         || matches!(instruction.mnemonic(), M::In | M::Insb | M::Insw | M::Insd)
         || matches!(instruction.mnemonic(), M::Out | M::Outsb | M::Outsw | M::Outsd)
         || matches!(instruction.mnemonic(), M::Syscall | M::Sysenter | M::Retf | M::Iretq)
-        || matches!(instruction.mnemonic(), M::Int | M::Int1 | M::Int3 | M::Into)
+        || matches!(instruction.mnemonic(), M::Int | M::Int1 | M::Into)
 }

@@ -5,8 +5,19 @@ mod image;
 
 use std::env::var_os;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-fn main() -> Result<(), String> {
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), String> {
     let here = PathBuf::from(var_os("CARGO_MANIFEST_DIR").ok_or("not started by cargo")?);
     let out = PathBuf::from(var_os("OUT_DIR").ok_or("not started by cargo")?);
     let root = here.ancestors().nth(2).ok_or("this crate is not two folders below the root")?;

@@ -5,6 +5,7 @@
 
 mod commands;
 mod failure;
+mod image;
 mod output;
 
 use std::process::ExitCode;

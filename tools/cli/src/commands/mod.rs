@@ -2,7 +2,11 @@
 
 mod check;
 mod completions;
+mod inspect;
 mod man;
+mod measure;
+mod sign;
+mod syscalls;
 
 use std::process::ExitCode;
 
@@ -33,6 +37,10 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Measure(measure::Measure),
+    Sign(sign::Sign),
+    Inspect(inspect::Inspect),
+    Syscalls(syscalls::Syscalls),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -42,6 +50,10 @@ impl Cli {
     pub(crate) fn execute(self) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Check(command) => command.execute(),
+            Command::Measure(command) => command.execute(),
+            Command::Sign(command) => command.execute(),
+            Command::Inspect(command) => command.execute(),
+            Command::Syscalls(command) => command.execute(),
             Command::Completions(command) => command.execute(),
             Command::Man(command) => command.execute(),
         }
