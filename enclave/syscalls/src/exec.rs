@@ -22,6 +22,7 @@ const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
 const PROT_EXEC: u64 = 4;
 const MAP_PRIVATE: u64 = 0x02;
+const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
@@ -126,6 +127,7 @@ fn load(file: &Arc<HostFd>, path: &[u8], program: bool) -> Result<Loaded, Failur
         ElfKind::Exec => 0,
         ElfKind::Dyn => place(&plan, program).map_err(plain)?,
     };
+    reserve(base + plan.span.0, base + plan.span.1).map_err(plain)?;
     for segment in &plan.segments {
         map_segment(&backing, base, segment).map_err(plain)?;
     }
@@ -168,6 +170,19 @@ fn place(plan: &ElfPlan, program: bool) -> Result<u64, Errno> {
     Ok(room.next_multiple_of(plan.align) - plan.span.0)
 }
 
+/// Takes the whole span of an image, so that nothing else gets between its segments.
+fn reserve(start: u64, end: u64) -> Result<(), Errno> {
+    let request = MapRequest {
+        hint: start,
+        len: end - start,
+        prot: 0,
+        flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+        offset: 0,
+        file: None,
+    };
+    process().space().mmap(request).map(|_| ()).map_err(errno)
+}
+
 fn map_segment(backing: &Backing, base: u64, segment: &Segment) -> Result<(), Errno> {
     let bit = |wanted: bool, bit: u64| if wanted { bit } else { 0 };
     let prot = bit(segment.prot.read, PROT_READ)
@@ -181,7 +196,7 @@ fn map_segment(backing: &Backing, base: u64, segment: &Segment) -> Result<(), Er
             hint: start,
             len: file_end - start,
             prot,
-            flags: MAP_PRIVATE | MAP_FIXED_NOREPLACE,
+            flags: MAP_PRIVATE | MAP_FIXED,
             offset: segment.page_offset(),
             file: Some(backing.for_mapping()),
         };
@@ -197,7 +212,7 @@ fn map_segment(backing: &Backing, base: u64, segment: &Segment) -> Result<(), Er
             hint: start,
             len: end - start,
             prot,
-            flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+            flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
             offset: 0,
             file: None,
         };

@@ -13,6 +13,9 @@ use crate::{memory::errno, process::process};
 /// How far a `jmp rel32` reaches, less the size of large programs.
 const REACH: u64 = 0x7000_0000;
 
+/// Where trampolines are looked for first, from the start of the code.
+const DISTANCE: u64 = 0x3000_0000;
+
 /// Counts of all sites so far.
 pub(crate) static SITES: Mutex<Option<Stats>> = Mutex::new(None);
 
@@ -49,7 +52,11 @@ pub(crate) fn rewrite_file(range: PageRange) -> Result<(), Errno> {
 /// Takes writable memory for trampolines near `range`, if there is any.
 fn take_area(range: PageRange, size: u64) -> Result<Option<PageRange>, Errno> {
     let mut space = process().space();
-    let Some(addr) = space.find_free_near(range.start(), size, REACH) else { return Ok(None) };
+    // Away from the image and from what may grow behind it, if there is room.
+    let far = space.find_free_near(range.start() + DISTANCE, size, REACH - DISTANCE);
+    let Some(addr) = far.or_else(|| space.find_free_near(range.start(), size, REACH)) else {
+        return Ok(None);
+    };
     let area = PageRange::from_len(addr, size).ok_or(Errno::ENOMEM)?;
     space.map_runtime(area, Prot::RW, VmaKind::Special("trampolines")).map_err(errno)?;
     Ok(Some(area))

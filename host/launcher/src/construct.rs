@@ -34,7 +34,7 @@ pub(crate) fn enclave(
         enclave.add_pages(region.offset, &SecInfo::new(region.flags), source, region.measured)?;
     }
     let sign = || {
-        let date = Date::new(2026, 1, 1).map_err(|error| error.to_string())?;
+        let date = Date::new(2026, 1, 1).ok_or("the date is not one")?;
         let key = SigningKey::development().map_err(|error| error.to_string())?;
         key.sign(&Claims::for_layout(&layout, date)).map_err(|error| error.to_string())
     };

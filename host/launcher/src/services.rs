@@ -31,7 +31,7 @@ fn serve_own(
 ) -> Result<u64, u64> {
     let [first, second, third, ..] = request.args();
     let number = |value: u64| i32::try_from(value).map_err(|_| EINVAL);
-    let range = || Ok(first..first.checked_add(second).ok_or(EINVAL)?);
+    let range = || first.checked_add(second).map(|end| first..end).ok_or(EINVAL);
     let refused = |refused: backend::Refused| u64::from(refused.errno.0.unsigned_abs());
     match request.number() {
         service::EXIT => exit_now(number(first)?),
