@@ -95,6 +95,10 @@ pub(crate) struct Context {
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
     pub(crate) tcs: *const TcsState,
+    /// Not 0 while the launcher is being told of a kick.
+    pub(crate) telling: AtomicU64,
+    /// Signal of a kick that came meanwhile; 0 for none.
+    pub(crate) deferred: AtomicU64,
     /// What the last exception was.
     pub(crate) exception: Option<Exception>,
     /// Accepted pages that the host's mapping does not yet show: start and end address.
@@ -166,6 +170,8 @@ impl Attachment {
                 trampoline: (base + TRAMPOLINE) as u64,
                 enclave: ptr::null(),
                 tcs: ptr::null(),
+                telling: AtomicU64::new(0),
+                deferred: AtomicU64::new(0),
                 exception: None,
                 run: (0, 0),
                 resume_vectors: (base + RESUME_XSAVE) as u64,

@@ -82,8 +82,19 @@ fn refused(leaf: EnterLeaf, fault: Fault) -> Outcome {
     })
 }
 
-/// Goes in again after each kick.
+/// Enters; kicks that come meanwhile wait, unless they can interrupt the enclave.
 fn stay(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
+    let before = context.mode.swap(mode::TRANSIT, Ordering::Relaxed);
+    let outcome = go_on(inner, context, run);
+    context.mode.store(before, Ordering::Relaxed);
+    if before == mode::OUTSIDE {
+        deliver_pending(context, None);
+    }
+    outcome
+}
+
+/// Goes in again after each kick.
+fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
     let mut leaf = run.leaf;
     loop {
         let prepared = acquire(inner, run.tcs).and_then(|tcs| {
@@ -97,7 +108,6 @@ fn stay(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
             reason::EXIT => return exited(inner, context, &tcs, run),
             reason::EXCEPTION => {
                 spend(inner.costs.aex);
-                deliver_pending(context, None);
                 let exception = context.exception.take().expect("the handler told the exception");
                 return Outcome::Exception(exception);
             }
@@ -121,10 +131,8 @@ fn go(inner: &Arc<Inner>, context: &mut Context, tcs: &Arc<TcsState>) -> u64 {
     context.enclave = Arc::as_ptr(inner);
     context.tcs = Arc::as_ptr(tcs);
     tcs.key.enter(context);
-    context.mode.store(mode::TRANSIT, Ordering::Relaxed);
     // SAFETY: the context was prepared; enclave and TCS outlive the stay, since the caller holds both.
     let reason = unsafe { asm::emu_enter(context) };
-    context.mode.store(mode::OUTSIDE, Ordering::Relaxed);
     inner.flush(context);
     reason
 }
@@ -203,7 +211,6 @@ fn exited(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &mut Run) -
     spend(inner.costs.eexit);
     // EEXIT goes wherever the enclave says: on hardware anything can happen now.
     assert!(target == aep, "the enclave left to {target:#x}, which is not where it came from");
-    deliver_pending(context, None);
     Outcome::Exited
 }
 
@@ -215,10 +222,17 @@ fn undo(tcs: &TcsState, leaf: EnterLeaf) {
     tcs.release();
 }
 
-/// Tells the launcher of a kick that could not be told at once.
+/// Tells the launcher of a kick that could not be told at once. Like a signal during its own handler,
+/// the next one waits until the launcher is done.
 fn deliver_pending(context: &mut Context, tcs: Option<u64>) {
     let signal = context.pending.swap(0, Ordering::Relaxed) as i32;
     if signal != 0 {
+        let before = context.telling.swap(1, Ordering::Relaxed);
         kick(&Kick { signal, tcs, context: std::ptr::null_mut() });
+        context.telling.store(before, Ordering::Relaxed);
+        let deferred = context.deferred.swap(0, Ordering::Relaxed);
+        if deferred != 0 {
+            context.pending.store(deferred, Ordering::Relaxed);
+        }
     }
 }

@@ -292,6 +292,9 @@ unsafe fn kicked(signal: c_int, frame: &mut ucontext_t, context: *mut Context, f
     };
     let at = rip(frame);
     let state = context.mode.load(Ordering::Relaxed);
+    if context.telling.load(Ordering::Relaxed) != 0 {
+        return context.deferred.store(signal as u64, Ordering::Relaxed);
+    }
     if state == mode::OUTSIDE {
         return outside(signal, frame);
     }
@@ -301,10 +304,12 @@ unsafe fn kicked(signal: c_int, frame: &mut ucontext_t, context: *mut Context, f
         set(frame, libc::REG_RIP, asm::emu_window as *const () as u64);
         return;
     }
-    // SAFETY: a thread that is not outside holds its enclave and TCS.
+    if state != mode::INSIDE || asm::all().contains(&at) {
+        return;
+    }
+    // SAFETY: a thread that is inside holds its enclave and TCS.
     let (inner, tcs) = unsafe { (&*context.enclave, &*context.tcs) };
-    let in_stub = inner.stubs.get().is_some_and(|stubs| stubs.contains(at));
-    if state == mode::INSIDE && !asm::all().contains(&at) && !in_stub {
+    if !inner.stubs.get().is_some_and(|stubs| stubs.contains(at)) {
         // SAFETY: `fs` is valid when there is a context.
         let mut stop = unsafe { Stop { frame, context, fs: &mut *fs, inner, tcs } };
         stop.aex(Event::INTERRUPT, reason::KICK);

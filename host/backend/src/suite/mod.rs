@@ -7,12 +7,14 @@
 pub mod assembler;
 mod building;
 mod entering;
+mod kicks;
 mod pages;
 pub mod server;
 pub mod specimen;
 
 pub use building::*;
 pub use entering::*;
+pub use kicks::*;
 pub use pages::*;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +34,8 @@ macro_rules! suite_tests {
             page_fault_outside, resume_restores_registers, ssa_exhausted, busy_tcs, bad_tcs,
             bad_secs, bad_pages, bad_tcs_pages, wrong_mrenclave, bad_signature, wrong_attributes,
             initialised_once, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,
-            trim_and_remove, dynamic_tcs, accept_copy, driver_refusals,
+            trim_and_remove, dynamic_tcs, accept_copy, driver_refusals, kick_outside,
+            kick_inside, kick_storm,
         );
     };
     (@each $make:expr; $($name:ident),* $(,)?) => {

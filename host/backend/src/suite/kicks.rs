@@ -1,0 +1,165 @@
+//! Kicks: signals that call a thread out of the enclave.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
+use nix::sys::signal::Signal;
+use sgx_types::{Enclu, SecInfoFlags};
+
+use super::assembler::{Code, Form, Reg};
+use super::specimen::{DATA, RW, Specimen, call, exit, tcs};
+use crate::{Backend, Enclave, Kick, Outcome, Run};
+
+static ENCLAVE: Mutex<Option<Arc<dyn Enclave>>> = Mutex::new(None);
+static INSIDE: AtomicU64 = AtomicU64::new(0);
+static OUTSIDE: AtomicU64 = AtomicU64::new(0);
+static CSSA: AtomicU64 = AtomicU64::new(0);
+static NESTED: AtomicBool = AtomicBool::new(false);
+
+/// Enters the interrupted TCS, as the launcher does, and counts.
+fn on_kick(kick: &Kick) {
+    let Some(address) = kick.tcs else {
+        OUTSIDE.fetch_add(1, Ordering::SeqCst);
+        return;
+    };
+    assert_eq!(address, tcs(0));
+    if NESTED.load(Ordering::SeqCst) {
+        // Nobody else holds the lock while a thread is inside.
+        let enclave = ENCLAVE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut run = Run { tcs: address, ..Run::default() };
+        let outcome = enclave.expect("set before entering").enter(&mut run);
+        assert_eq!(outcome, Outcome::Exited);
+        CSSA.fetch_max(run.rdi, Ordering::SeqCst);
+    }
+    INSIDE.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Builds, installs the handler, and clears the counters.
+fn prepare(backend: &dyn Backend, main: Code, nested: bool) -> Kickable {
+    // Tells its CSSA, having spoilt some registers.
+    let handler = Code::new()
+        .copy(Reg::Rdi, Reg::Rax)
+        .set(Reg::R12, 0)
+        .raw(&[0x0f, 0x57, 0xc0])
+        .then(&exit(Form::Roomy));
+    let enclave = Specimen::new(backend, main, handler).build(backend);
+    for counter in [&INSIDE, &OUTSIDE, &CSSA] {
+        counter.store(0, Ordering::SeqCst);
+    }
+    NESTED.store(nested, Ordering::SeqCst);
+    *ENCLAVE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&enclave));
+    enclave.install_kick(Signal::SIGUSR1 as i32, on_kick).expect("SIGUSR1 can be used");
+    Kickable(enclave)
+}
+
+/// An enclave that the handler knows.
+struct Kickable(Arc<dyn Enclave>);
+
+impl Drop for Kickable {
+    fn drop(&mut self) {
+        *ENCLAVE.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn handled() -> u64 {
+    INSIDE.load(Ordering::SeqCst) + OUTSIDE.load(Ordering::SeqCst)
+}
+
+/// Sends a kick and waits until it was handled.
+fn kick(thread: Pthread) {
+    let before = handled();
+    pthread_kill(thread, Signal::SIGUSR1).expect("the thread is there");
+    while handled() == before {
+        thread::yield_now();
+    }
+}
+
+/// Waits in the enclave, with values in registers, until the host's word at RDI is 2; then returns a
+/// sum of what should have survived. Sets the word to 1 first.
+fn waiting() -> Code {
+    let done = Code::new()
+        .raw(&[0x66, 0x49, 0x0f, 0x7e, 0xc0]) // movq r8, xmm0
+        .copy(Reg::Rdi, Reg::R12)
+        .copy(Reg::Rsi, Reg::R8)
+        .then(&exit(Form::Roomy));
+    let look = Code::new()
+        .load_at(Reg::Rax, Reg::Rdi)
+        .add(Reg::Rdx, 1)
+        .compare(Reg::Rax, 2)
+        .if_equal(&done);
+    Code::new()
+        .set(Reg::R12, 0x1234)
+        .set(Reg::Rax, 0x5678)
+        .raw(&[0x66, 0x48, 0x0f, 0x6e, 0xc0]) // movq xmm0, rax
+        .set(Reg::Rax, 1)
+        .store_at(Reg::Rdi, Reg::Rax)
+        .then(&Code::new().forever(&look))
+}
+
+/// A kick outside tells the context.
+pub fn kick_outside(backend: &dyn Backend) {
+    let enclave = prepare(backend, exit(Form::Roomy), true);
+    kick(pthread_self());
+    call(&*enclave.0, 0);
+    kick(pthread_self());
+    assert_eq!((OUTSIDE.load(Ordering::SeqCst), INSIDE.load(Ordering::SeqCst)), (2, 0));
+}
+
+/// A kick inside lets the handler enter at CSSA 1, and the enclave goes on unharmed.
+pub fn kick_inside(backend: &dyn Backend) {
+    let enclave = prepare(backend, waiting(), true);
+    let word = AtomicU64::new(0);
+    let address = std::ptr::from_ref(&word) as u64;
+    let target = pthread_self() as u64;
+    let run = thread::scope(|scope| {
+        scope.spawn(|| {
+            while word.load(Ordering::SeqCst) != 1 {
+                thread::yield_now();
+            }
+            for _ in 0..200 {
+                kick(target as Pthread);
+            }
+            word.store(2, Ordering::SeqCst);
+        });
+        call(&*enclave.0, address)
+    });
+    assert_eq!((run.rdi, run.rsi), (0x1234, 0x5678));
+    assert_eq!((INSIDE.load(Ordering::SeqCst), CSSA.load(Ordering::SeqCst)), (200, 1));
+}
+
+/// Kicks at all moments of entering, leaving, and executing leaves: none is lost, nothing breaks.
+pub fn kick_storm(backend: &dyn Backend) {
+    let (rounds, leaves) = (3000, 20);
+    // Each round executes EACCEPT, which fails (RAX = 19), some times.
+    let mut main = Code::new().set(Reg::R12, 0).store(DATA + 0x1000, Reg::Rdi);
+    main = main.set(Reg::Rax, (RW | SecInfoFlags::PR).bits()).store(DATA, Reg::Rax);
+    for _ in 0..leaves {
+        main = main
+            .set(Reg::Rbx, DATA.into())
+            .set(Reg::Rcx, DATA.into())
+            .enclu(Enclu::Eaccept as u32, Form::Roomy)
+            .raw(&[0x49, 0x01, 0xc4]); // add r12, rax
+    }
+    let main = main.load(Reg::Rdi, DATA + 0x1000).copy(Reg::Rsi, Reg::R12).then(&exit(Form::Roomy));
+    let enclave = prepare(backend, main, true);
+    let (done, target) = (AtomicBool::new(false), pthread_self() as u64);
+    let sent = thread::scope(|scope| {
+        let kicker = scope.spawn(|| {
+            let mut sent = 0;
+            while !done.load(Ordering::SeqCst) {
+                kick(target as Pthread);
+                sent += 1;
+            }
+            sent
+        });
+        for round in 0..rounds {
+            let run = call(&*enclave.0, round);
+            assert_eq!((run.rdi, run.rsi), (round, 19 * leaves), "round {round}");
+        }
+        done.store(true, Ordering::SeqCst);
+        kicker.join().expect("the kicker ends")
+    });
+    assert!(sent > 0 && handled() == sent, "{sent} sent, {} handled", handled());
+}
