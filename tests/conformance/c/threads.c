@@ -1,0 +1,302 @@
+// clone, futex, robust lists, thread ids, FS base, scheduling calls, thread exit.
+#include "tap.h"
+#include <asm/prctl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+static long futex_(void *a, int op, int v, const void *t, void *a2, int v3) { return syscall(SYS_futex, a, op, v, t, a2, v3); }
+static atomic_int word_, count_;
+static void *wait_(void *mask)
+{
+    atomic_fetch_add(&count_, 1);
+    long r = mask ? futex_(&word_, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (long)mask) : futex_(&word_, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    return (void *)r;
+}
+static void settle_(int n)
+{
+    while (count_ < n) usleep(500);
+    usleep(30000);
+}
+
+GROUP(futex_errors)
+{
+    int w = 5;
+    struct timespec soon = {0, 1000000}, bad = {0, 1000000000}, negative = {-1, 0};
+    FAILS(futex_(&w, FUTEX_WAIT, 4, NULL, NULL, 0), EAGAIN);
+    FAILS(futex_(&w, FUTEX_WAIT_PRIVATE, 4, NULL, NULL, 0), EAGAIN);
+    FAILS(futex_(&w, FUTEX_WAIT, 5, &soon, NULL, 0), ETIMEDOUT);
+    FAILS(futex_(&w, FUTEX_WAIT, 5, &bad, NULL, 0), EINVAL);
+    FAILS(futex_(&w, FUTEX_WAIT, 5, &negative, NULL, 0), EINVAL);
+    FAILS(futex_((char *)&w + 1, FUTEX_WAIT, 5, &soon, NULL, 0), EINVAL);
+    FAILS(futex_((char *)&w + 1, FUTEX_WAKE, 1, NULL, NULL, 0), EINVAL);
+    FAILS(futex_(BAD, FUTEX_WAIT, 5, NULL, NULL, 0), EFAULT);
+    FAILS(futex_(NULL, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+    FAILS(futex_(&w, FUTEX_WAIT, 5, BAD, NULL, 0), EFAULT);
+    FAILS(futex_(&w, FUTEX_WAIT_BITSET, 5, &soon, NULL, 0), EINVAL);
+    FAILS(futex_(&w, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0), EINVAL);
+    FAILS(futex_(&w, 99, 1, NULL, NULL, 0), ENOSYS);
+    EQ(futex_(&w, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+    struct timespec abs;
+    clock_gettime(CLOCK_MONOTONIC, &abs);
+    FAILS(futex_(&w, FUTEX_WAIT_BITSET, 5, &abs, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+    clock_gettime(CLOCK_REALTIME, &abs);
+    FAILS(futex_(&w, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 5, &abs, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+    long long before = now_ns_(CLOCK_MONOTONIC);
+    clock_gettime(CLOCK_MONOTONIC, &abs);
+    abs.tv_sec += (abs.tv_nsec += 30000000) >= 1000000000;
+    abs.tv_nsec %= 1000000000;
+    FAILS(futex_(&w, FUTEX_WAIT_BITSET_PRIVATE, 5, &abs, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+    NAMED("waits until the time given", now_ns_(CLOCK_MONOTONIC) - before >= 30000000);
+}
+
+GROUP(futex_wake)
+{
+    pthread_t t[8];
+    void *r;
+    for (int i = 0; i < 8; i++) pthread_create(&t[i], NULL, wait_, NULL);
+    settle_(8);
+    EQ(futex_(&word_, FUTEX_WAKE_PRIVATE, 3, NULL, NULL, 0), 3);
+    EQ(futex_(&word_, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0), 5);
+    EQ(futex_(&word_, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0), 0);
+    for (int i = 0; i < 8; i++) {
+        pthread_join(t[i], &r);
+        EQ(r, 0);
+    }
+    count_ = 0;
+    for (long i = 0; i < 4; i++) pthread_create(&t[i], NULL, wait_, (void *)(1L << i));
+    settle_(4);
+    EQ(futex_(&word_, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, 16), 0);
+    EQ(futex_(&word_, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, 6), 2);
+    EQ(futex_(&word_, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0), 2);
+    for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
+}
+
+GROUP(futex_requeue)
+{
+    pthread_t t[6];
+    int other = 0, unused;
+    for (int i = 0; i < 6; i++) pthread_create(&t[i], NULL, wait_, NULL);
+    settle_(6);
+    FAILS(futex_(&word_, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &other, 7), EAGAIN);
+    EQ(futex_(&word_, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)2, &other, 0), 3);
+    EQ(futex_(&other, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0), 2);
+    EQ(futex_(&word_, FUTEX_REQUEUE_PRIVATE, 0, (void *)10, &other, 0), 3);
+    EQ(futex_(&word_, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0), 0);
+    EQ(futex_(&other, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word_, FUTEX_OP(FUTEX_OP_ADD, 5, FUTEX_OP_CMP_GT, 0)), 1);
+    EQ(word_, 5);
+    EQ(futex_(&other, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0), 2);
+    for (int i = 0; i < 6; i++) pthread_join(t[i], NULL);
+    (void)unused;
+}
+
+static pthread_mutex_t robust_;
+static void *dies_holding_(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&robust_);
+    return NULL;
+}
+
+GROUP(robust_lists)
+{
+    pthread_mutexattr_t a;
+    pthread_t t;
+    pthread_mutexattr_init(&a);
+    EQ(pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST), 0);
+    pthread_mutex_init(&robust_, &a);
+    pthread_create(&t, NULL, dies_holding_, NULL);
+    pthread_join(t, NULL);
+    EQ(pthread_mutex_lock(&robust_), EOWNERDEAD);
+    EQ(pthread_mutex_consistent(&robust_), 0);
+    EQ(pthread_mutex_unlock(&robust_), 0);
+    EQ(pthread_mutex_lock(&robust_), 0);
+    EQ(pthread_mutex_unlock(&robust_), 0);
+    void *head;
+    size_t size;
+    EQ(syscall(SYS_get_robust_list, 0, &head, &size), 0);
+    EQ(size, 24);
+    FAILS(syscall(SYS_set_robust_list, head, 5), EINVAL);
+}
+
+static atomic_int tid_seen_, clear_;
+static __thread int local_ = 3;
+static void *identity_(void *unused)
+{
+    (void)unused;
+    tid_seen_ = gettid();
+    local_++;
+    return (void *)(long)local_;
+}
+
+GROUP(identity)
+{
+    EQ(gettid() == getpid(), 1);
+    pthread_t t;
+    void *r;
+    pthread_create(&t, NULL, identity_, NULL);
+    pthread_join(t, &r);
+    NAMED("a thread has an id of its own", tid_seen_ > 0 && tid_seen_ != getpid());
+    EQ(r, 4);
+    EQ(local_, 3);
+    EQ(syscall(SYS_set_tid_address, &clear_) == gettid(), 1);
+    unsigned long fs = 0;
+    EQ(syscall(SYS_arch_prctl, ARCH_GET_FS, &fs), 0);
+    unsigned long self;
+    __asm__("mov %%fs:0, %0" : "=r"(self));
+    EQ(fs == self, 1);
+    FAILS(syscall(SYS_arch_prctl, 0x9999, &fs), EINVAL);
+    FAILS(syscall(SYS_arch_prctl, ARCH_GET_FS, BAD), EFAULT);
+    char name[16] = "";
+    EQ(prctl(PR_SET_NAME, "a-name-too-long-for-it"), 0);
+    EQ(prctl(PR_GET_NAME, name), 0);
+    TEXT(name, "a-name-too-long");
+    FAILS(syscall(SYS_tgkill, getpid(), 0x3fffffff, 0), ESRCH);
+    FAILS(syscall(SYS_tgkill, -1, gettid(), 0), EINVAL);
+    EQ(syscall(SYS_tgkill, getpid(), gettid(), 0), 0);
+    EQ(syscall(SYS_tkill, gettid(), 0), 0);
+}
+
+static char stack_[65536] __attribute__((aligned(16)));
+static atomic_int ran_, parent_tid_, child_tid_;
+static int child_(void *arg)
+{
+    ran_ = (int)(long)arg;
+    syscall(SYS_exit, 0);
+    return 0;
+}
+
+GROUP(raw_clone)
+{
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID;
+    child_tid_ = 1;
+    int tid = clone(child_, stack_ + sizeof stack_, flags, (void *)42L, &parent_tid_, NULL, &child_tid_);
+    OK(tid > 0);
+    int seen;
+    while ((seen = child_tid_)) futex_(&child_tid_, FUTEX_WAIT, seen, NULL, NULL, 0);
+    EQ(ran_, 42);
+    EQ(parent_tid_ == tid, 1);
+    FAILS(syscall(SYS_clone, CLONE_THREAD, stack_ + 100, NULL, NULL, NULL), EINVAL);
+    FAILS(syscall(SYS_clone, CLONE_SIGHAND, stack_ + 100, NULL, NULL, NULL), EINVAL);
+    FAILS(syscall(SYS_clone3, NULL, 5), EINVAL);
+}
+
+static void *sleep_forever_(void *unused)
+{
+    for (;;) pause();
+    return unused;
+}
+static void clean_(void *n) { *(int *)n = 1; }
+static void *cancelled_(void *cleaned)
+{
+    pthread_cleanup_push(clean_, cleaned);
+    sleep_forever_(NULL);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+GROUP(pthread)
+{
+    pthread_t t;
+    void *r;
+    int cleaned = 0;
+    EQ(pthread_create(&t, NULL, cancelled_, &cleaned), 0);
+    usleep(20000);
+    EQ(pthread_cancel(t), 0);
+    EQ(pthread_join(t, &r), 0);
+    EQ(r == PTHREAD_CANCELED, 1);
+    EQ(cleaned, 1);
+    pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t c = PTHREAD_COND_INITIALIZER;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (until.tv_nsec += 20000000) >= 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&m);
+    EQ(pthread_cond_timedwait(&c, &m, &until), ETIMEDOUT);
+    EQ(pthread_mutex_trylock(&m), EBUSY);
+    EQ(pthread_mutex_timedlock(&m, &until), ETIMEDOUT);
+    EQ(pthread_mutex_unlock(&m), 0);
+    sem_t s;
+    sem_init(&s, 0, 1);
+    EQ(sem_trywait(&s), 0);
+    FAILS(sem_trywait(&s), EAGAIN);
+    FAILS(sem_timedwait(&s, &until), ETIMEDOUT);
+    EQ(sem_post(&s), 0);
+    EQ(sem_wait(&s), 0);
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(&m, &a);
+    EQ(pthread_mutex_lock(&m), 0);
+    EQ(pthread_mutex_lock(&m), EDEADLK);
+    EQ(pthread_mutex_unlock(&m), 0);
+    EQ(pthread_mutex_unlock(&m), EPERM);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    size_t size = 0;
+    void *base = NULL;
+    pthread_getattr_np(pthread_self(), &attr);
+    EQ(pthread_attr_getstack(&attr, &base, &size), 0);
+    NAMED("the main stack is where we are", (char *)base < (char *)&size && (char *)&size < (char *)base + size);
+}
+
+GROUP(scheduling)
+{
+    cpu_set_t set;
+    EQ(sched_yield(), 0);
+    EQ(sched_getaffinity(0, sizeof set, &set), 0);
+    OK(CPU_COUNT(&set) >= 1);
+    EQ(sched_setaffinity(0, sizeof set, &set), 0);
+    FAILS(syscall(SYS_sched_getaffinity, 0, 1, &set), EINVAL);
+    FAILS(syscall(SYS_sched_getaffinity, 0x3fffffff, sizeof set, &set), ESRCH);
+    EQ(syscall(SYS_sched_getscheduler, 0), SCHED_OTHER);
+    struct sched_param p = {.sched_priority = 9};
+    EQ(syscall(SYS_sched_getparam, 0, &p), 0);
+    EQ(p.sched_priority, 0);
+    EQ(sched_get_priority_max(SCHED_FIFO), 99);
+    EQ(sched_get_priority_min(SCHED_OTHER), 0);
+    FAILS(sched_get_priority_max(99), EINVAL);
+    unsigned cpu = 999, node = 999;
+    EQ(syscall(SYS_getcpu, &cpu, &node, NULL), 0);
+    OK(cpu < 999 && node < 999);
+}
+
+static void *exits_(void *unused)
+{
+    (void)unused;
+    usleep(20000);
+    _exit(0);
+}
+
+// The whole process ends when a thread calls exit_group, while others sleep.
+GROUP(exit_from_a_thread)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, sleep_forever_, NULL);
+    printf("1..0\n");
+    fflush(stdout);
+    pthread_create(&t, NULL, exits_, NULL);
+    pthread_join(t, NULL);
+    OK(!"reached");
+}
+
+// The process goes on when the first thread ends.
+static void *outlives_(void *unused)
+{
+    (void)unused;
+    usleep(30000);
+    OK(gettid() != getpid());
+    exit(0);
+}
+
+GROUP(first_thread_ends)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, outlives_, NULL);
+    pthread_exit(NULL);
+}
