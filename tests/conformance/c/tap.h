@@ -36,15 +36,15 @@
 #define RWF_APPEND 0x10
 #endif
 
-struct group { const char *name; void (*run)(void); };
-static struct group groups_[128];
+struct tap_group { const char *name; void (*run)(void); };
+static struct tap_group groups_[128];
 static int group_count_, check_, failed_;
 
 #define GROUP(name)                                                                        \
     static void name##_group_(void);                                                       \
     __attribute__((constructor)) static void name##_register_(void)                        \
     {                                                                                      \
-        groups_[group_count_++] = (struct group){#name, name##_group_};                    \
+        groups_[group_count_++] = (struct tap_group){#name, name##_group_};                    \
     }                                                                                      \
     static void name##_group_(void)
 
