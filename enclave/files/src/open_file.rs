@@ -1,13 +1,12 @@
 //! An open file: what descriptors that were made by `dup` share.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::{
     fmt,
     ops::Deref,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use enclave_core::Mutex;
 use enclave_hostcalls::Errno;
 
 use crate::{Io, Object, flag};
@@ -16,8 +15,6 @@ use crate::{Io, Object, flag};
 pub struct OpenFile {
     object: Box<dyn Object>,
     status: AtomicU64,
-    /// For the owner that `F_SETOWN` or a similar call sets, as the program passed it.
-    pub owner: Mutex<Vec<u64>>,
 }
 
 impl OpenFile {
@@ -25,11 +22,7 @@ impl OpenFile {
     #[must_use]
     pub fn new(object: impl Object, flags: u64) -> Arc<Self> {
         const ONLY_TO_OPEN: u64 = flag::CREAT | flag::EXCL | flag::TRUNC | flag::CLOEXEC | 0o400;
-        Arc::new(Self {
-            object: Box::new(object),
-            status: AtomicU64::new(flags & !ONLY_TO_OPEN),
-            owner: Mutex::new(Vec::new()),
-        })
+        Arc::new(Self { object: Box::new(object), status: AtomicU64::new(flags & !ONLY_TO_OPEN) })
     }
 
     /// The object.

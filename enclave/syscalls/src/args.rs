@@ -133,10 +133,7 @@ pub(crate) fn forward<const N: usize>(
 }
 
 /// As [`forward`], for calls that return zero and do not wait.
-pub(crate) fn forward_zero<const N: usize>(
-    number: u64,
-    args: [Arg<'_>; N],
-) -> Result<u64, Errno> {
+pub(crate) fn forward_zero<const N: usize>(number: u64, args: [Arg<'_>; N]) -> Result<u64, Errno> {
     zero(forward(number, Wait::No, args)?)
 }
 

@@ -50,6 +50,9 @@ pub fn start(parameters: HostSlice) -> ! {
     enclave_threads::init(outside(word(boot::CONTROL), control::WORDS * 8), threads);
     stats::init(word(boot::OPTIONS));
     init_process(&word);
+    if enclave_files::init().is_err() {
+        fatal("the host misbehaved: it has no /dev/null for closed standard streams");
+    }
     *START.lock() = Some(read_start(&word, &outside));
     let regs = UserRegs::start_at(0, 0);
     let tid = process::process().pid;

@@ -117,9 +117,7 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
         command::SETLKW | command::OFD_SETLKW => zero(call(Wait::Maybe, In(memory(FLOCK)?))?),
         command::SETOWN_EX => zero(call(Wait::No, In(memory(OWNER)?))?),
         command::GETOWN_EX => zero(call(Wait::No, Out(memory(OWNER)?))?),
-        command::GET_RW_HINT | command::GET_FILE_RW_HINT => {
-            zero(call(Wait::No, Out(memory(8)?))?)
-        }
+        command::GET_RW_HINT | command::GET_FILE_RW_HINT => zero(call(Wait::No, Out(memory(8)?))?),
         command::SET_RW_HINT | command::SET_FILE_RW_HINT => zero(call(Wait::No, In(memory(8)?))?),
         command::SETOWN..=command::GETSIG
         | command::SETLEASE..=command::NOTIFY

@@ -15,7 +15,7 @@ use hostcall_abi::layout::{USER_BASE, USER_END};
 use crate::{
     memory::errno,
     process::{Backing, process},
-    rewrite,
+    procfs, rewrite,
 };
 
 const PROT_READ: u64 = 1;
@@ -280,6 +280,7 @@ fn enter(
     AppSlice::new(image.sp, image.bytes.len() as u64)
         .and_then(|slice| slice.write_bytes(&image.bytes))
         .map_err(|fault| plain(fault.into()))?;
+    procfs::note_stack(image.sp).map_err(plain)?;
     let rip = interpreter.map_or(entry, |interpreter| interpreter.base + interpreter.plan.entry);
     enter_user(&UserRegs::start_at(rip, image.sp));
     Ok(())

@@ -24,11 +24,7 @@ fn read_into(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
 
 fn write_from(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
     coherence::before_write(file, io.at.map(|at| (at, io.len())))?;
-    let result = file.write(io);
-    if result == Err(Errno::EPIPE) {
-        crate::signals_pipe();
-    }
-    result
+    file.write(io)
 }
 
 /// The buffer of a call with one.

@@ -13,23 +13,40 @@
 
 extern crate alloc;
 
+mod args;
+mod attributes;
 mod boot;
+mod coherence;
+mod descriptor;
+mod dir;
 mod dispatch;
 mod exception;
 mod exec;
+mod file;
 mod identity;
+mod ioctl;
 mod memory;
+mod names;
+mod nr;
+mod open;
 mod pages;
+mod path;
+mod pipe;
 mod process;
+mod procfs;
 mod rewrite;
+mod stat;
 mod stats;
 mod table;
 mod task;
 mod thread;
+mod transfer;
+mod xattr;
 
 pub use boot::start;
 pub use dispatch::{before_return, syscall};
 pub use exception::{exception, fault};
+pub use ioctl::unknown as unknown_ioctls;
 
 use enclave_core::UserRegs;
 

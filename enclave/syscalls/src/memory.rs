@@ -1,10 +1,16 @@
 //! Memory: mmap and its family.
 
-use enclave_core::{AppSlice, fatal};
-use enclave_hostcalls::Errno;
-use enclave_mm::{MapRequest, MmError};
+use alloc::sync::Arc;
 
-use crate::{Sys, process::process};
+use enclave_core::{AppSlice, fatal};
+use enclave_files::{Device, HostFile, OpenFile, flag, kind};
+use enclave_hostcalls::Errno;
+use enclave_mm::{Backing as MmBacking, MapRequest, MmError};
+
+use crate::{
+    Sys, args, exec,
+    process::{Backing, process},
+};
 
 const MAP_ANONYMOUS: u64 = 0x20;
 
@@ -17,12 +23,35 @@ pub(crate) fn errno(error: MmError) -> Errno {
 }
 
 pub(crate) fn mmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let [hint, len, prot, flags, _fd, offset] = sys.args;
-    if flags & MAP_ANONYMOUS == 0 {
+    let [hint, len, prot, flags, fd, offset] = sys.args;
+    let anonymous = |flags| MapRequest { hint, len, prot, flags, offset, file: None };
+    if flags & MAP_ANONYMOUS != 0 {
+        return process().space().mmap(anonymous(flags)).map_err(errno);
+    }
+    let file = args::file(fd)?;
+    if file.object().downcast_ref() == Some(&Device::Zero) {
+        return process().space().mmap(anonymous(flags | MAP_ANONYMOUS)).map_err(errno);
+    }
+    let request = MapRequest { file: Some(backing(&file)?), ..anonymous(flags) };
+    exec::map_file(request)
+}
+
+/// An open file as the address space needs it.
+fn backing(file: &OpenFile) -> Result<MmBacking<Backing>, Errno> {
+    let host = file.object().downcast_ref::<HostFile>().ok_or(Errno::ENODEV)?;
+    let status = file.status();
+    if status & flag::PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    if !matches!(host.kind()?, kind::REGULAR | kind::BLOCK) {
         return Err(Errno::ENODEV);
     }
-    let request = MapRequest { hint, len, prot, flags, offset, file: None };
-    process().space().mmap(request).map_err(errno)
+    Ok(MmBacking {
+        file: Backing::new(Arc::clone(host.fd()), &file.name())?,
+        readable: status & flag::ACCMODE != flag::WRONLY,
+        writable: status & flag::ACCMODE == flag::RDWR && status & flag::APPEND == 0,
+        executable: true,
+    })
 }
 
 pub(crate) fn munmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -1,7 +1,5 @@
 //! Names in directories: making, removing and renaming them.
 
-use alloc::vec::Vec;
-
 use enclave_core::{AppSlice, to_usize};
 use enclave_hostcalls::{Errno, Wait};
 
@@ -13,7 +11,10 @@ use crate::{
         forward, forward_zero, int, zero,
     },
     nr,
-    path::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, Place, at, at_or_file, place},
+    path::{
+        AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, Place, at, at_or_file,
+        place,
+    },
 };
 
 const AT_REMOVEDIR: u64 = 0x200;
@@ -64,8 +65,7 @@ pub(crate) fn unlinkat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 fn rename_at(old: (u64, u64), new: (u64, u64), flags: u64) -> Result<u64, Errno> {
     let (old, new) = (at(old.0, old.1, false)?, at(new.0, new.1, false)?);
-    let args =
-        [Int(old.directory), Str(&old.path), Int(new.directory), Str(&new.path), Int(flags)];
+    let args = [Int(old.directory), Str(&old.path), Int(new.directory), Str(&new.path), Int(flags)];
     zero(forward(nr::RENAMEAT2, Wait::No, args)?)
 }
 
@@ -84,11 +84,10 @@ pub(crate) fn renameat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 fn link_at(old: (u64, u64), new: (u64, u64), flags: u64) -> Result<u64, Errno> {
-    let nofollow = if flags & AT_SYMLINK_FOLLOW == 0 { crate::path::AT_SYMLINK_NOFOLLOW } else { 0 };
+    let nofollow = if flags & AT_SYMLINK_FOLLOW == 0 { AT_SYMLINK_NOFOLLOW } else { 0 };
     let old = at_or_file(old.0, old.1, flags & AT_EMPTY_PATH | nofollow)?;
     let new = at(new.0, new.1, false)?;
-    let args =
-        [Int(old.directory), Str(&old.path), Int(new.directory), Str(&new.path), Int(flags)];
+    let args = [Int(old.directory), Str(&old.path), Int(new.directory), Str(&new.path), Int(flags)];
     forward_zero(nr::LINKAT, args)
 }
 
@@ -127,12 +126,11 @@ fn read_link(directory: u64, path: u64, buffer: u64, size: u64) -> Result<u64, E
             Place::Inside(node) => return give(buffer, &node.target().ok_or(Errno::EINVAL)?),
         }
     };
-    let args =
-        [Int(at.directory), Str(&at.path), args::Arg::Counted(buffer), Int(buffer.len())];
+    let args = [Int(at.directory), Str(&at.path), args::Arg::Counted(buffer), Int(buffer.len())];
     forward(nr::READLINKAT, Wait::No, args)
 }
 
-fn give(buffer: AppSlice, target: &Vec<u8>) -> Result<u64, Errno> {
+fn give(buffer: AppSlice, target: &[u8]) -> Result<u64, Errno> {
     let len = buffer.len().min(target.len() as u64);
     buffer.write_bytes(&target[..to_usize(len)])?;
     Ok(len)
