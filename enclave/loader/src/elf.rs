@@ -3,8 +3,6 @@
 
 mod error;
 mod parse;
-#[cfg(test)]
-mod tests;
 
 use alloc::vec;
 use alloc::vec::Vec;

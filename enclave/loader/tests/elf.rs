@@ -1,9 +1,12 @@
+//! What is planned from headers, and what is refused.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod invariants;
+
+use enclave_loader::{ElfError, ElfKind, ElfPlan, Limits, Prot};
+use invariants::{HIGH, LOW, read};
 use proptest::prelude::*;
-
-use super::*;
-
-const LOW: u64 = 0x1_0000;
-const HIGH: u64 = 0x3f00_0000_0000;
 
 /// (type, flags, offset, vaddr, filesz, memsz, align)
 type Ph = (u32, u32, u64, u64, u64, u64, u64);
@@ -33,16 +36,6 @@ fn elf_file(kind: u16, entry: u64, headers: &[Ph]) -> Vec<u8> {
     let len = file.len().max(0x3000);
     file.resize(len, 0);
     file
-}
-
-fn read(file: &[u8]) -> Result<ElfPlan, ElfError<&'static str>> {
-    let limits = Limits { low: LOW, high: HIGH, file_len: file.len() as u64 };
-    ElfPlan::read(limits, |offset, buf| {
-        let rest = usize::try_from(offset).ok().and_then(|at| file.get(at..)).unwrap_or_default();
-        let len = rest.len().min(buf.len()).min(1000);
-        buf[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    })
 }
 
 fn error(headers: &[Ph]) -> ElfError<&'static str> {
@@ -197,17 +190,6 @@ proptest! {
         if let Some((at, byte)) = flip {
             file[at] = byte;
         }
-        if let Ok(plan) = read(&file) {
-            let mut end = 0;
-            for segment in &plan.segments {
-                prop_assert!(segment.vaddr >= end && segment.filesz <= segment.memsz);
-                prop_assert!(segment.page_start() >= plan.span.0);
-                prop_assert!(segment.page_end() <= plan.span.1);
-                prop_assert!(segment.file_offset + segment.filesz <= file.len() as u64 || segment.filesz == 0);
-                end = segment.vaddr + segment.memsz;
-            }
-            prop_assert!(plan.span.1 <= HIGH && plan.align.is_power_of_two());
-            prop_assert!(plan.kind == ElfKind::Dyn || plan.span.0 >= LOW);
-        }
+        invariants::check(&file);
     }
 }
