@@ -6,3 +6,7 @@
 
 /// The image, a static PIE (ELF64, x86-64) that relocates itself.
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/enclave-image"));
+
+/// SIGSTRUCT of the image as a debug enclave, signed with the published development key (it proves
+/// nothing about who built it), for every machine.
+pub static DEVELOPMENT_SIGSTRUCT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sigstruct"));

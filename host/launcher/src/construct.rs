@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use backend::{Backend, Enclave, Source};
 use backend_emu::EmuBackend;
-use measure::{Claims, Date, ImageOptions, SigningKey, image_layout};
-use sgx_types::SecInfo;
+use measure::{ImageOptions, image_layout};
+use sgx_types::{SecInfo, Sigstruct};
+use zerocopy::FromBytes;
 
 use crate::{LaunchError, Options};
 
@@ -33,11 +34,16 @@ pub(crate) fn enclave(
         };
         enclave.add_pages(region.offset, &SecInfo::new(region.flags), source, region.measured)?;
     }
-    let sign = || {
-        let date = Date::new(2026, 1, 1).ok_or("the date is not one")?;
-        let key = SigningKey::development().map_err(|error| error.to_string())?;
-        key.sign(&Claims::for_layout(&layout, date)).map_err(|error| error.to_string())
-    };
-    enclave.init(&sign().map_err(LaunchError::Sign)?)?;
+    enclave.init(&sigstruct(options)?)?;
     Ok(enclave)
+}
+
+/// The user's SIGSTRUCT, or for a debug enclave the one that was made with the image.
+fn sigstruct(options: &Options) -> Result<Sigstruct, LaunchError> {
+    let bytes = match &options.sigstruct {
+        Some(bytes) => bytes.as_slice(),
+        None if options.debug => enclave_image::DEVELOPMENT_SIGSTRUCT,
+        None => return Err(LaunchError::NoSignature),
+    };
+    Sigstruct::read_from_bytes(bytes).map_err(|_| LaunchError::BadSignature(bytes.len()))
 }

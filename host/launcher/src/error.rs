@@ -11,9 +11,12 @@ pub enum LaunchError {
     /// The image inside of this program is not one.
     #[error("the enclave image is damaged: {0}")]
     Image(String),
-    /// The image could not be signed.
-    #[error("the enclave cannot be signed: {0}")]
-    Sign(String),
+    /// A production enclave without a signature of the user's.
+    #[error("a production enclave needs a SIGSTRUCT of yours: make one with `scone sign`")]
+    NoSignature,
+    /// The SIGSTRUCT has the wrong size.
+    #[error("a SIGSTRUCT has 1808 bytes, this one {0}")]
+    BadSignature(usize),
     /// The backend refused the enclave.
     #[error("the enclave was refused: {0}")]
     Refused(#[from] backend::Refused),

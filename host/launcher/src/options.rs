@@ -33,6 +33,8 @@ pub struct Options {
     pub heap: u64,
     /// A debug enclave.
     pub debug: bool,
+    /// The user's SIGSTRUCT; `None` for the development one, with which only debug enclaves start.
+    pub sigstruct: Option<Vec<u8>>,
     /// Report counters at the end.
     pub stats: bool,
     /// As JSON.

@@ -52,10 +52,9 @@ impl Running {
     pub(crate) fn spawn(&'static self, index: u64) -> std::io::Result<()> {
         std::thread::Builder::new().name(format!("tcs-{index}")).stack_size(1 << 20).spawn(
             move || {
-                if let Err(error) = self.serve(index) {
-                    eprintln!("scone: {error}");
-                    worker::exit_now(134);
-                }
+                let Err(error) = self.serve(index);
+                eprintln!("scone: {error}");
+                worker::exit_now(134)
             },
         )?;
         Ok(())
