@@ -68,6 +68,14 @@ pub(crate) mod mode {
     pub(crate) const TRANSIT: u64 = 2;
 }
 
+/// Adjacent pages, by address.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct Run {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
 /// State of an attached thread. The fields before `enclave` are known to the assembler parts.
 #[repr(C)]
 pub(crate) struct Context {
@@ -91,6 +99,16 @@ pub(crate) struct Context {
     pub(crate) xfeatures: u64,
     /// Address of the thread's trampoline.
     pub(crate) trampoline: u64,
+    /// Whether the segment bases have to be loaded before going in.
+    pub(crate) load_bases: u64,
+    /// Whether the thread is about to execute EENTER or ERESUME, rather than to go on after a leaf.
+    pub(crate) entering: u64,
+    /// End of ELRANGE.
+    pub(crate) limit: u64,
+    /// Address of the EPCM.
+    pub(crate) epcm: u64,
+    /// Accepted pages that the host's mapping does not yet show.
+    pub(crate) run: Run,
 
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
@@ -101,8 +119,6 @@ pub(crate) struct Context {
     pub(crate) deferred: AtomicU64,
     /// What the last exception was.
     pub(crate) exception: Option<Exception>,
-    /// Accepted pages that the host's mapping does not yet show: start and end address.
-    pub(crate) run: (u64, u64),
     /// Where ERESUME takes the vector state from.
     pub(crate) resume_vectors: u64,
     old_stack: libc::stack_t,
@@ -110,7 +126,7 @@ pub(crate) struct Context {
 
 /// Offsets for the assembler parts.
 pub(crate) mod at {
-    use super::{Context, Registers, offset_of};
+    use super::{Context, Registers, Run, offset_of};
     pub(crate) const HOST_FS: usize = offset_of!(Context, host_fs);
     pub(crate) const HOST_GS: usize = offset_of!(Context, host_gs);
     pub(crate) const HOST_RSP: usize = offset_of!(Context, host_rsp);
@@ -123,6 +139,11 @@ pub(crate) mod at {
     pub(crate) const LEAF_VECTORS: usize = offset_of!(Context, leaf_vectors);
     pub(crate) const XFEATURES: usize = offset_of!(Context, xfeatures);
     pub(crate) const TRAMPOLINE: usize = offset_of!(Context, trampoline);
+    pub(crate) const LOAD_BASES: usize = offset_of!(Context, load_bases);
+    pub(crate) const ENTERING: usize = offset_of!(Context, entering);
+    pub(crate) const LIMIT: usize = offset_of!(Context, limit);
+    pub(crate) const EPCM: usize = offset_of!(Context, epcm);
+    pub(crate) const RUN_END: usize = offset_of!(Context, run) + offset_of!(Run, end);
 }
 
 /// Start of the arena, 0 before the first attach; read by the signal prologue.
@@ -168,12 +189,16 @@ impl Attachment {
                 leaf_vectors: (base + LEAF_XSAVE) as u64,
                 xfeatures: sys::xfeatures(),
                 trampoline: (base + TRAMPOLINE) as u64,
+                load_bases: 1,
+                entering: 0,
+                limit: 0,
+                epcm: 0,
+                run: Run::default(),
                 enclave: ptr::null(),
                 tcs: ptr::null(),
                 telling: AtomicU64::new(0),
                 deferred: AtomicU64::new(0),
                 exception: None,
-                run: (0, 0),
                 resume_vectors: (base + RESUME_XSAVE) as u64,
                 old_stack: sys::install_stack(base + STACK, SLOT_SIZE - STACK),
             });

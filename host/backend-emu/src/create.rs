@@ -65,6 +65,7 @@ pub(crate) fn create(secs: &Secs, costs: CostModel) -> Result<Inner, Refused> {
         costs,
         counters: Counters::default(),
         initialised: AtomicBool::new(false),
+        xsave_size: sys::xsave_size(secs.attributes.xfrm.bits()),
     })
 }
 

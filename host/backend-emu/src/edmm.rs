@@ -49,8 +49,7 @@ pub(crate) fn eaccept(inner: &Inner, context: &mut Context) -> Result<u32, Fault
     if entry.is(PageType::Tcs) {
         accept_tcs(inner, page)?;
     }
-    let state = SecInfoFlags::PENDING | SecInfoFlags::MODIFIED | SecInfoFlags::PR;
-    let settled = entry.with(SecInfoFlags::empty(), state);
+    let settled = entry.settled();
     if !inner.epcm.replace(page, entry, settled) {
         return Err(Fault::GP);
     }
@@ -62,11 +61,11 @@ pub(crate) fn eaccept(inner: &Inner, context: &mut Context) -> Result<u32, Fault
 
 /// Notes that the mapping must show `page`.
 fn extend_run(inner: &Inner, context: &mut Context, page: u64) {
-    if context.run.1 != page {
+    if context.run.end != page {
         inner.flush(context);
-        context.run.0 = page;
+        context.run.start = page;
     }
-    context.run.1 = page + PAGE;
+    context.run.end = page + PAGE;
 }
 
 /// The page becomes a TCS if its contents are those of one.

@@ -1,19 +1,22 @@
 //! The state of an enclave.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use backend::{EnterLeaf, Exception};
 use sgx_types::{SecInfoFlags, Secs};
 use sha2::Sha256;
 
-use crate::context::Context;
-use crate::cost::CostModel;
+use crate::context::{Context, Run};
+use crate::cost::{CostModel, spend};
 use crate::epcm::{Entry, Epcm};
 use crate::lookup;
 use crate::mapping::Mapping;
 use crate::patch::Stubs;
+use crate::ssa::Event;
 use crate::tcs::TcsState;
 
 /// An emulated enclave.
@@ -30,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) costs: CostModel,
     pub(crate) counters: Counters,
     pub(crate) initialised: AtomicBool,
+    /// Bytes of the XSAVE area with the components of XFRM.
+    pub(crate) xsave_size: u64,
 }
 
 /// What EINIT writes into the SECS.
@@ -62,8 +67,8 @@ pub(crate) struct Counters {
     pub(crate) system_calls: AtomicU64,
     /// ENCLU instructions that trapped instead of being patched.
     pub(crate) trapped_leaves: AtomicU64,
-    /// Pages added by EAUG.
-    pub(crate) augmented: AtomicU64,
+    /// New pages that the enclave accepted.
+    pub(crate) accepted: AtomicU64,
     /// Changes of the host's mapping that were put off until a fault.
     pub(crate) late_mappings: AtomicU64,
 }
@@ -101,14 +106,21 @@ impl Inner {
 
     /// EAUG of the page at `address`, as the kernel does when it is first touched.
     pub(crate) fn augment(&self, address: u64) -> Entry {
-        let mappable = self.mapping.range().contains(&address);
-        if mappable
-            && self.is_initialised()
-            && self.epcm.replace(address, Entry::NONE, Entry::AUGMENTED)
-        {
-            count(&self.counters.augmented);
+        if self.mapping.range().contains(&address) && self.is_initialised() {
+            self.epcm.replace(address, Entry::NONE, Entry::AUGMENTED);
         }
         self.epcm.get(address)
+    }
+
+    /// What the host is told of an exception inside: of addresses in ELRANGE only the page.
+    pub(crate) fn exception(&self, event: &Event) -> Exception {
+        let hidden = if self.contains(event.address, 1) { 0xfff } else { 0 };
+        Exception {
+            leaf: EnterLeaf::Eresume,
+            vector: event.vector.unwrap_or_default().into(),
+            error_code: event.error_code as u16,
+            address: event.address & !hidden,
+        }
     }
 
     /// Whether the enclave may access the page now in that way.
@@ -116,12 +128,14 @@ impl Inner {
         self.contains(address, 1) && self.epcm.get(address & !0xfff).access().contains(access)
     }
 
-    /// Shows the pages that `context`'s thread has accepted.
+    /// Shows the pages that `context`'s thread has accepted, or extended the permissions of.
     pub(crate) fn flush(&self, context: &mut Context) {
-        let (start, end) = context.run;
+        let Run { start, end } = mem::take(&mut context.run);
         if start != end {
-            context.run = (0, 0);
             self.mapping.lock().show(&self.epcm, start..end);
+            let pages = (end - start) / 4096;
+            self.counters.accepted.fetch_add(pages, Ordering::Relaxed);
+            spend(pages * self.costs.epc_fault);
         }
     }
 

@@ -158,8 +158,9 @@ fn prepare(
     leaf: EnterLeaf,
     run: &Run,
 ) -> Result<(), Fault> {
-    context.host_fs = sys::fs_base();
     context.host_gs = sys::gs_base();
+    (context.entering, context.load_bases) = (1, 1);
+    (context.limit, context.epcm) = (inner.base() + inner.secs.size, inner.epcm.address());
     match leaf {
         EnterLeaf::Eenter => {
             spend(inner.costs.eenter);

@@ -27,12 +27,28 @@ impl Entry {
     const TRIM: u8 = 3;
     const TYPE: u8 = 3;
     const SHIFT: u32 = 2;
-    /// PENDING and MODIFIED, in SECINFO's order after RWX.
+    /// PENDING, MODIFIED and PR, in SECINFO's order after RWX.
     const PENDING: u8 = 1 << 5;
     const MODIFIED: u8 = 1 << 6;
+    const PR: u8 = 1 << 7;
 
     /// What EAUG makes.
     pub(crate) const AUGMENTED: Self = Self(Self::REG | 0b011 << Self::SHIFT | Self::PENDING);
+
+    /// What EMODT to TRIM makes.
+    pub(crate) const TRIMMED: Self = Self(Self::TRIM | Self::MODIFIED);
+    /// What EMODPR makes, without permissions.
+    pub(crate) const RESTRICTED: Self = Self(Self::REG | Self::PR);
+
+    /// The entry as the assembler parts see it.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// What EACCEPT makes.
+    pub(crate) const fn settled(self) -> Self {
+        Self(self.0 & !(Self::PENDING | Self::MODIFIED | Self::PR))
+    }
 
     /// The entry that `flags` describe; `None` for a type that enclaves do not have here.
     pub(crate) fn from_flags(flags: SecInfoFlags) -> Option<Self> {
@@ -107,6 +123,11 @@ impl Epcm {
         let pages = size >> PAGE_SHIFT;
         let table = sys::map(0, pages, libc::PROT_READ | libc::PROT_WRITE)?;
         Ok(Self { table, base, pages })
+    }
+
+    /// Address of the table.
+    pub(crate) fn address(&self) -> u64 {
+        self.table
     }
 
     /// The cell of the page at `address`, which must lie in ELRANGE.

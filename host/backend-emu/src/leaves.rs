@@ -9,10 +9,9 @@ use crate::context::{Context, mode};
 use crate::edmm;
 use crate::enclave::{Inner, count};
 use crate::enter::Fault;
+use crate::patch::JUMP_SIZE;
 use crate::signals::save_or_die;
 use crate::ssa::Event;
-
-use backend::{EnterLeaf, Exception};
 
 /// Flags that leaves with a result clear or set: CF, PF, AF, ZF, SF, OF.
 const STATUS: u64 = 0x8d5;
@@ -28,38 +27,53 @@ pub(crate) enum After {
     Fault(Fault),
 }
 
-/// Executes the leaf that `context.regs` call for, at a patched site; returns 0 to go on inside,
-/// else the reason for `emu_enter` to return, plus nothing.
+/// Executes the leaf that `context.regs` call for, at a patched site. Returns 0 to go on inside, else
+/// the reason for `emu_enter` to return.
+///
+/// # Safety
+/// Only for `emu_leaf`, with the context of the thread, which is inside.
 pub(crate) unsafe extern "C" fn leaf(context: *mut Context) -> u64 {
-    // SAFETY: `emu_leaf` passes the context of this thread.
-    let context = unsafe { &mut *context };
-    // SAFETY: a thread that is inside holds its enclave and TCS.
-    let (inner, tcs) = unsafe { (&*context.enclave, &*context.tcs) };
-    let event = match execute(inner, context) {
-        After::Continue if context.pending.load(Ordering::Relaxed) == 0 => return 0,
-        After::Continue => Event::INTERRUPT,
-        After::Exit => return reason::EXIT,
+    // SAFETY: see above; a thread that is inside holds its enclave.
+    let (context, inner) = unsafe { (&mut *context, &*(*context).enclave) };
+    match execute(inner, context) {
+        After::Continue => 0,
+        After::Exit => reason::EXIT,
         After::Fault(fault) => {
-            context.regs.rip -= 14;
-            Event {
+            context.regs.rip -= JUMP_SIZE;
+            let event = Event {
                 vector: Some(fault.vector as u8),
                 error_code: fault.error_code,
                 address: fault.address,
-            }
+            };
+            aex(inner, context, event);
+            count(&inner.counters.exceptions);
+            context.exception = Some(inner.exception(&event));
+            reason::EXCEPTION
         }
-    };
+    }
+}
+
+/// A kick came when the thread was about to go in. Returns the reason for `emu_enter` to return.
+///
+/// # Safety
+/// Only for `emu_enter`, with the context of the thread, which is about to go in.
+pub(crate) unsafe extern "C" fn interrupted(context: *mut Context) -> u64 {
+    // SAFETY: see above; a thread that goes in holds its enclave.
+    let (context, inner) = unsafe { (&mut *context, &*(*context).enclave) };
+    if context.entering != 0 {
+        return reason::NOT_ENTERED;
+    }
+    aex(inner, context, Event::INTERRUPT);
+    reason::KICK
+}
+
+/// AEX of a thread whose registers and vector state are in its context.
+fn aex(inner: &Inner, context: &mut Context, event: Event) {
+    // SAFETY: the thread was inside and so holds its TCS.
+    let tcs = unsafe { &*context.tcs };
     context.mode.store(mode::TRANSIT, Ordering::Relaxed);
     save_or_die(inner, tcs, &context.regs, context.leaf_vectors, event);
     tcs.release();
-    let Some(vector) = event.vector else { return reason::KICK };
-    count(&inner.counters.exceptions);
-    context.exception = Some(Exception {
-        leaf: EnterLeaf::Eresume,
-        vector: vector.into(),
-        error_code: event.error_code as u16,
-        address: event.address & !0xfff,
-    });
-    reason::EXCEPTION
 }
 
 /// Executes the leaf that `context.regs` call for.

@@ -25,7 +25,7 @@ const STUB_SIZE: usize = 64;
 /// Offset in a stub up to which the enclave's stack pointer is eight bytes above the spill area.
 const ABOVE: u64 = 8;
 /// Bytes that a jump takes.
-const JUMP_SIZE: u64 = 14;
+pub(crate) const JUMP_SIZE: u64 = 14;
 
 /// The stubs of an enclave.
 pub(crate) struct Stubs {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, Once, OnceLock};
 use std::{mem, ptr};
 
-use backend::{EnterLeaf, Exception, Kick};
+use backend::Kick;
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use sgx_types::{PageFaultCode, SecInfoFlags, Vector};
 
@@ -92,7 +92,7 @@ pub(crate) unsafe extern "C" fn handle(
     // SAFETY: the kernel passes valid structures, which are ours until we return.
     let (info_ref, frame_ref) = unsafe { (&*info, &mut *frame) };
     let handled = if EXCEPTIONS.contains(&signal) {
-        repair_copy(frame_ref)
+        repair(frame_ref)
             || !context.is_null()
                 // SAFETY: the context belongs to this thread, which is stopped in the enclave.
                 && unsafe { exception(signal, info_ref, frame_ref, context, fs) }
@@ -107,13 +107,17 @@ pub(crate) unsafe extern "C" fn handle(
     }
 }
 
-/// Ends a copy that faulted.
-fn repair_copy(frame: &mut ucontext_t) -> bool {
-    let copying = asm::copying().contains(&rip(frame));
-    if copying {
+/// Ends a copy that faulted, or a short cut.
+fn repair(frame: &mut ucontext_t) -> bool {
+    let at = rip(frame);
+    if asm::copying().contains(&at) {
         set(frame, libc::REG_RIP, asm::emu_copy_failed as *const () as u64);
+    } else if asm::fast().contains(&at) {
+        set(frame, libc::REG_RIP, asm::emu_leaf_slow as *const () as u64);
+    } else {
+        return false;
     }
-    copying
+    true
 }
 
 /// Handles an exception; whether it was one of the enclave.
@@ -214,14 +218,9 @@ impl Stop<'_> {
     /// AEX with an exception.
     fn raise(&mut self, vector: u8, error_code: u32, address: u64) {
         count(&self.inner.counters.exceptions);
-        let shown = if self.inner.contains(address, 1) { address & !0xfff } else { address };
-        self.context.exception = Some(Exception {
-            leaf: EnterLeaf::Eresume,
-            vector: vector.into(),
-            error_code: error_code as u16,
-            address: shown,
-        });
-        self.aex(Event { vector: Some(vector), error_code, address }, reason::EXCEPTION);
+        let event = Event { vector: Some(vector), error_code, address };
+        self.context.exception = Some(self.inner.exception(&event));
+        self.aex(event, reason::EXCEPTION);
     }
 
     /// AEX: saves the state, and sends the thread to the end of `emu_enter`.

@@ -13,7 +13,6 @@ use crate::asm::emu_copy;
 use crate::context::{Context, Registers, XSAVE_SPACE};
 use crate::enclave::Inner;
 use crate::enter::Fault;
-use crate::sys;
 use crate::tcs::TcsState;
 
 /// Bytes of the legacy region that XSAVE writes; behind them is room for software.
@@ -153,7 +152,7 @@ fn save_vectors(inner: &Inner, frame: u64, vectors: u64) -> Result<(), Fault> {
     let present = unsafe { *((vectors + HEADER) as *const u64) } & xfrm;
     let header = [present, 0, 0, 0, 0, 0, 0, 0];
     put(inner, frame + HEADER, &header)?;
-    let (body, end) = (HEADER + 64, sys::xsave_size(xfrm));
+    let (body, end) = (HEADER + 64, inner.xsave_size);
     copy(inner, frame + body, vectors + body, end - body)
 }
 
@@ -188,7 +187,7 @@ pub(crate) fn eresume(inner: &Inner, context: &mut Context, tcs: &TcsState) -> R
 /// Takes the XSAVE area of a frame, with the checks of XRSTOR.
 fn load_vectors(inner: &Inner, context: &Context, frame: u64) -> Result<(), Fault> {
     let xfrm = inner.secs.attributes.xfrm.bits();
-    let size = sys::xsave_size(xfrm);
+    let size = inner.xsave_size;
     assert!(size as usize <= XSAVE_SPACE, "XSAVE area of {size} bytes");
     let image = context.resume_vectors;
     copy(inner, image, frame, size)?;
