@@ -13,8 +13,9 @@ use hostcall_abi::{VERSION, boot, control, layout, service};
 
 use crate::{
     exec::{self, ExecError, Start},
+    ids,
     pages::EnclavePages,
-    process, stats,
+    process, signal, stats,
     task::Task,
 };
 
@@ -56,7 +57,10 @@ pub fn start(parameters: HostSlice) -> ! {
     *START.lock() = Some(read_start(&word, &outside));
     let regs = UserRegs::start_at(0, 0);
     let tid = process::process().pid;
-    spawn(Thread::new(tid, first_thread, 0, &regs, &[], Box::new(Task::default())));
+    let first = Thread::new(tid, first_thread, 0, &regs, &[], Box::new(Task::default()));
+    ids::init(word(boot::UIDS), word(boot::GIDS));
+    signal::init(&first, word(boot::IGNORED), word(boot::BLOCKED));
+    spawn(first);
     enclave_threads::run()
 }
 

@@ -4,7 +4,9 @@ use enclave_core::{UserRegs, clear_reschedule, reschedule_wanted};
 use enclave_hostcalls::Errno;
 use enclave_threads::{check_events, yield_now};
 
-use crate::{Sys, stats, table};
+use crate::{Sys, signal, stats, table};
+
+pub(crate) use signal::interrupted;
 
 /// Executes the system call in `regs`.
 pub fn syscall(regs: &mut UserRegs) {
@@ -17,27 +19,39 @@ pub fn syscall(regs: &mut UserRegs) {
     };
     stats::count(number);
     let result = loop {
-        match handler(&mut Sys { args, regs }) {
-            Err(Errno::EINTR) if !interrupted() => check_events(),
-            result => break result,
+        let result = handler(&mut Sys { args, regs });
+        if result != Err(Errno::EINTR) {
+            break result;
+        }
+        // The host may only have wanted attention: if there is no signal, the call goes on.
+        check_events();
+        if interrupted() {
+            break result;
         }
     };
-    regs.rax = match result {
-        Ok(value) => value,
-        Err(errno) => errno.as_result(),
-    };
+    match result {
+        Ok(value) => regs.rax = value,
+        Err(errno) => failed(regs, number, args, errno),
+    }
 }
 
-/// Whether a signal waits for the current thread, so that its call must end.
-fn interrupted() -> bool {
-    false
+#[cold]
+fn failed(regs: &mut UserRegs, number: u64, args: [u64; 6], errno: Errno) {
+    regs.rax = errno.as_result();
+    match errno {
+        Errno::EINTR => signal::deliver(regs),
+        Errno::EPIPE => signal::broken_pipe(number, args),
+        Errno::EFBIG => signal::file_too_large(number),
+        _ => {}
+    }
 }
 
 /// Called before each return to the program.
-pub fn before_return(_: &mut UserRegs) {
+pub fn before_return(regs: &mut UserRegs) {
     if reschedule_wanted() {
         clear_reschedule();
         check_events();
         yield_now();
     }
+    signal::before_return(regs);
 }

@@ -1,42 +1,34 @@
-//! Exceptions of the program: page faults, system calls that were not rewritten, faults of its own.
+//! Exceptions of the program: page faults, instructions that an enclave must not execute, faults.
 
-use enclave_core::{AppPtr, AppSlice, Exception, UserRegs, exit_forever};
-use enclave_mm::{Access, FaultOutcome};
-use hostcall_abi::service;
+use core::sync::atomic::Ordering;
+
+use enclave_core::{AppSlice, Exception, UserRegs, xstate};
+use enclave_mm::{Access, FaultOutcome, SegvCode};
+use enclave_signals::{
+    SigInfo, code,
+    number::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP},
+};
 use sgx_types::Vector;
 
-use crate::{dispatch, process::process, stats};
+use crate::{cpuid, dispatch, process::process, signal, stats};
 
 const WRITE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
 const FETCH: u64 = 1 << 4;
-
-const SIGILL: u64 = 4;
-const SIGTRAP: u64 = 5;
-const SIGBUS: u64 = 7;
-const SIGFPE: u64 = 8;
-const SIGSEGV: u64 = 11;
+/// Bits of a page fault's error code that Linux shows.
+const SHOWN: u64 = 0x1f;
 
 /// Second stage of an exception.
 pub fn exception(regs: &mut UserRegs, exception: Exception) {
     match exception {
-        Exception::Kick => {}
+        Exception::Kick => {
+            enclave_threads::check_events();
+            enclave_threads::yield_now();
+        }
         Exception::PageFault { address, code } => page_fault(address, code),
         Exception::Other(Vector::InvalidOpcode) => invalid_opcode(regs),
-        Exception::Other(vector) => die(match vector {
-            Vector::DivideError | Vector::X87 | Vector::Simd => SIGFPE,
-            Vector::Debug | Vector::Breakpoint => SIGTRAP,
-            Vector::AlignmentCheck => SIGBUS,
-            _ => SIGSEGV,
-        }),
+        Exception::Other(vector) => other(regs, vector),
     }
-    if exception == Exception::Kick {
-        enclave_threads::check_events();
-        enclave_threads::yield_now();
-    }
-}
-
-fn die(signal: u64) -> ! {
-    exit_forever(service::KILL, signal)
 }
 
 fn page_fault(address: u64, code: u64) {
@@ -48,11 +40,14 @@ fn page_fault(address: u64, code: u64) {
         Access::Read
     };
     let outcome = process().space().fault(address, access);
-    match outcome {
-        FaultOutcome::Resolved => {}
-        FaultOutcome::Segv(_) => die(SIGSEGV),
-        FaultOutcome::Bus | FaultOutcome::OutOfMemory => die(SIGBUS),
-    }
+    let (signal, what) = match outcome {
+        FaultOutcome::Resolved => return,
+        FaultOutcome::Segv(SegvCode::MapErr) => (SIGSEGV, code::SEGV_MAPERR),
+        FaultOutcome::Segv(SegvCode::AccErr) => (SIGSEGV, code::SEGV_ACCERR),
+        FaultOutcome::Bus | FaultOutcome::OutOfMemory => (SIGBUS, code::BUS_ADRERR),
+    };
+    let info = SigInfo::fault(signal, what, address);
+    signal::fault(info, Vector::PageFault as u64, code & SHOWN | USER, address);
 }
 
 /// Makes a page accessible for the runtime's own copies.
@@ -61,17 +56,87 @@ pub fn fault(address: u64, write: bool) -> bool {
     process().space().fault(address, access) == FaultOutcome::Resolved
 }
 
-fn invalid_opcode(regs: &mut UserRegs) {
-    let mut code = [0; 2];
-    let readable = AppSlice::new(AppPtr::<u8>::new(regs.rip).address(), 2)
-        .and_then(|slice| slice.read_bytes(&mut code));
-    if readable.is_err() || code != [0x0f, 0x05] {
-        die(SIGILL);
+/// Reads up to `N` bytes of code; what cannot be read is zero.
+fn code_at<const N: usize>(rip: u64) -> [u8; N] {
+    let mut code = [0; N];
+    for (index, byte) in code.chunks_mut(1).enumerate() {
+        let read = AppSlice::new(rip.wrapping_add(index as u64), 1)
+            .and_then(|slice| slice.read_bytes(byte));
+        if read.is_err() {
+            break;
+        }
     }
-    stats::TRAPPED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+    code
+}
+
+fn invalid_opcode(regs: &mut UserRegs) {
+    let code = code_at::<3>(regs.rip);
+    if code[..2] == [0x0f, 0x05] {
+        return trapped_syscall(regs);
+    }
+    if let Some(instruction) = cpuid::decode(code) {
+        stats::EMULATED.fetch_add(1, Ordering::Relaxed);
+        return cpuid::emulate(regs, instruction);
+    }
+    raise(regs, SIGILL, code::ILL_OPN, Vector::InvalidOpcode);
+}
+
+/// A system call that was not rewritten: executed as the processor would have entered the kernel.
+fn trapped_syscall(regs: &mut UserRegs) {
+    stats::TRAPPED.fetch_add(1, Ordering::Relaxed);
     regs.rip += 2;
     regs.rcx = regs.rip;
     regs.r11 = regs.rflags;
     regs.orig_rax = regs.rax;
+    // The next instruction may be inside of a patch.
+    let next = process().rewritten.lock().relocated(regs.rip);
     dispatch::syscall(regs);
+    if let Some(next) = next.filter(|_| regs.rip == regs.rcx) {
+        regs.rip = next;
+    }
+}
+
+fn raise(regs: &UserRegs, signal: u32, code: i32, vector: Vector) {
+    signal::fault(SigInfo::fault(signal, code, regs.rip), vector as u64, 0, 0);
+}
+
+fn other(regs: &mut UserRegs, vector: Vector) {
+    match vector {
+        Vector::DivideError => raise(regs, SIGFPE, code::FPE_INTDIV, vector),
+        Vector::X87 | Vector::Simd => {
+            raise(regs, SIGFPE, floating_point(vector == Vector::Simd), vector);
+        }
+        Vector::Debug => raise(regs, SIGTRAP, code::TRAP_TRACE, vector),
+        Vector::Breakpoint => {
+            // An enclave reports INT3 at the instruction; Linux shows the next one.
+            if code_at::<1>(regs.rip) == [0xcc] {
+                regs.rip += 1;
+            }
+            signal::fault(SigInfo::kernel(SIGTRAP), vector as u64, 0, 0);
+        }
+        Vector::AlignmentCheck => {
+            signal::fault(SigInfo::fault(SIGBUS, code::BUS_ADRALN, 0), vector as u64, 0, 0);
+        }
+        _ => signal::fault(SigInfo::kernel(SIGSEGV), vector as u64, 0, 0),
+    }
+}
+
+/// Which floating-point exception it was: the first that is raised and not masked.
+fn floating_point(simd: bool) -> i32 {
+    let image = xstate::image();
+    let half = |at: usize| image.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
+    let raised = if simd {
+        let mxcsr = half(24);
+        mxcsr & !(mxcsr >> 7)
+    } else {
+        half(2) & !half(0)
+    };
+    match raised & 0x3f {
+        bits if bits & 0x01 != 0 => code::FPE_FLTINV,
+        bits if bits & 0x04 != 0 => code::FPE_FLTDIV,
+        bits if bits & 0x08 != 0 => code::FPE_FLTOVF,
+        bits if bits & 0x12 != 0 => code::FPE_FLTUND,
+        bits if bits & 0x20 != 0 => code::FPE_FLTRES,
+        _ => 0,
+    }
 }

@@ -34,7 +34,7 @@ const STACK_RANDOM_PAGES: u64 = 1 << 12;
 /// RLIMIT_STACK.
 const STACK_SIZE: u64 = 8 << 20;
 /// What a signal frame with AVX-512 state needs, as Linux says in AT_MINSIGSTKSZ.
-const MIN_SIGNAL_STACK: u64 = 3632;
+pub(crate) const MIN_SIGNAL_STACK: u64 = 3632;
 
 /// What the program is started with.
 #[derive(Debug)]

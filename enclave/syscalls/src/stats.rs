@@ -8,6 +8,8 @@ static CALLS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
 static UNKNOWN: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
 /// System calls that came by an exception instead of a rewritten site.
 pub(crate) static TRAPPED: AtomicU64 = AtomicU64::new(0);
+/// Instructions that an enclave cannot execute, emulated.
+pub(crate) static EMULATED: AtomicU64 = AtomicU64::new(0);
 
 fn add(table: &[AtomicU64; NUMBERS], number: u64) {
     let index = usize::try_from(number).unwrap_or(usize::MAX).min(NUMBERS - 1);

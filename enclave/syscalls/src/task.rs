@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_threads::Thread;
 
+use crate::signal::TaskSignals;
+
 /// State of a thread of the program.
 #[derive(Debug, Default)]
 pub(crate) struct Task {
@@ -12,6 +14,8 @@ pub(crate) struct Task {
     pub(crate) clear_tid: AtomicU64,
     /// Head and length of the robust list.
     pub(crate) robust: [AtomicU64; 2],
+    /// What it keeps for its signals.
+    pub(crate) signals: TaskSignals,
 }
 
 /// The task of a thread.

@@ -11,7 +11,7 @@ use enclave_threads::{
 use hostcall_abi::{layout::USER_END, service};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::{Sys, process::process, task, task::Task};
+use crate::{Sys, process::process, signal, task, task::Task, time};
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_SIGHAND: u64 = 0x800;
@@ -94,6 +94,7 @@ fn new_thread(regs: &mut UserRegs, args: &CloneArgs) -> Result<u64, Errno> {
     }
     let tls = if has(CLONE_SETTLS) { args.tls } else { fs_base() };
     let thread = Thread::new(tid, child_start, tls, &child, &xstate::image(), Box::new(child_task));
+    signal::thread_started(&thread);
     spawn(thread);
     Ok(tid.into())
 }
@@ -114,6 +115,7 @@ pub(crate) fn exit(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         futex::wake(clear, 1, u32::MAX);
     }
     drop(thread);
+    signal::thread_ended();
     exit_current()
 }
 
@@ -224,25 +226,6 @@ pub(crate) fn sched_yield(_: &mut Sys<'_>) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// `struct timespec`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct Timespec {
-    seconds: i64,
-    nanoseconds: i64,
-}
-
-impl Timespec {
-    fn nanoseconds(&self) -> Result<u64, Errno> {
-        let (Ok(seconds), Ok(nanoseconds @ 0..1_000_000_000)) =
-            (u64::try_from(self.seconds), u64::try_from(self.nanoseconds))
-        else {
-            return Err(Errno::EINVAL);
-        };
-        Ok(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
-    }
-}
-
 pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const CLOCK_REALTIME: u64 = 256;
     const PRIVATE: u64 = 128;
@@ -282,7 +265,11 @@ fn wait(
     bitset: u32,
     deadline: Option<u64>,
 ) -> Result<u64, futex::FutexError> {
-    futex::wait(address, expected, bitset, deadline, || false).map(|()| 0)
+    let result = futex::wait(address, expected, bitset, deadline, signal::interrupted);
+    if result == Err(futex::FutexError::Interrupted) {
+        deadline.into_iter().for_each(signal::keep_deadline);
+    }
+    result.map(|()| 0)
 }
 
 /// The deadline on the monotonic clock of a timeout that the program passed.
@@ -290,13 +277,12 @@ fn deadline(pointer: u64, absolute: bool, realtime: bool) -> Result<Option<u64>,
     if pointer == 0 {
         return Ok(None);
     }
-    let time = AppPtr::<Timespec>::new(pointer).read()?.nanoseconds()?;
-    let now = clock::monotonic();
-    Ok(Some(match (absolute, realtime) {
-        (false, _) => now.saturating_add(time),
+    let time = time::read_timespec(pointer)?.duration()?;
+    Ok(Some(signal::resume_deadline(|| match (absolute, realtime) {
+        (false, _) => time::after(time),
         (true, false) => time,
-        (true, true) => now.saturating_add(time.saturating_sub(clock::realtime())),
-    }))
+        (true, true) => time::after(time.saturating_sub(clock::realtime())),
+    })))
 }
 
 /// FUTEX_WAKE_OP: changes the word at `second`, wakes waiters of `first`, and those of `second` if

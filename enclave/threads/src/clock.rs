@@ -1,80 +1,153 @@
 //! Clocks without leaving the enclave: the time stamp counter, set by the host's clocks.
 //!
 //! All of it is the host's claim; what is ensured is that the monotonic clock never goes back.
-//! The host is asked again after [`REFRESH`] ticks at most, and the rate between two answers is
-//! taken from them.
+//! The host is asked again from time to time ([`REFRESHES`]); between two answers the rate of the
+//! counter tells the time. Readers take no lock: the base is read under a sequence number.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use enclave_core::{HostSlice, Mutex, own_call, timestamp};
 use hostcall_abi::service;
 
-/// The host is asked again when this many nanoseconds have passed by our own reckoning.
-const REFRESH: u64 = 250_000_000;
-/// Before the rate is known well, the host is asked much more often.
-const FIRST_REFRESH: u64 = 1_000_000;
+/// Nanoseconds after which the host is asked again: the first times soon, until the rate is known
+/// well.
+const REFRESHES: [u64; 4] = [1_000_000, 10_000_000, 100_000_000, 250_000_000];
+/// Nanoseconds after which the rate is taken from a later start.
+const RATE_WINDOW: u64 = 16_000_000_000;
+/// Steps of the host's realtime clock below this many nanoseconds are noise.
+const NOISE: u64 = 20_000;
+/// Rates that can be: nanoseconds per tick as a fraction of 2^32, for 10 GHz to 100 MHz.
+const RATES: core::ops::RangeInclusive<u64> = 0x1999_9999..=0xa_0000_0000;
 
-struct Base {
-    reply: Option<HostSlice>,
+/// An instant as the host gave it.
+#[derive(Clone, Copy)]
+struct Instant {
     ticks: u64,
     monotonic: u64,
-    realtime: u64,
-    /// Nanoseconds per tick, as a fraction of 2^32.
-    rate: u64,
-    refresh: u64,
 }
 
-static BASE: Mutex<Base> =
-    Mutex::new(Base { reply: None, ticks: 0, monotonic: 0, realtime: 0, rate: 0, refresh: 0 });
+struct Source {
+    reply: Option<HostSlice>,
+    first: Option<Instant>,
+    answers: usize,
+}
+
+static SOURCE: Mutex<Source> = Mutex::new(Source { reply: None, first: None, answers: 0 });
+
+/// Odd while the base is being replaced.
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+static TICKS: AtomicU64 = AtomicU64::new(0);
+static MONOTONIC: AtomicU64 = AtomicU64::new(0);
+/// Realtime less monotonic.
+static OFFSET: AtomicU64 = AtomicU64::new(0);
+/// Zero until it is known.
+static RATE: AtomicU64 = AtomicU64::new(0);
+/// Ticks after which the base is too old.
+static LIFETIME: AtomicU64 = AtomicU64::new(0);
 /// The latest value that was shown: the monotonic clock never goes back behind it.
 static SHOWN: AtomicU64 = AtomicU64::new(0);
 
 /// Takes three words of host memory in which the host will tell the time.
 pub fn init(reply: HostSlice) {
-    BASE.lock().reply = Some(reply);
+    SOURCE.lock().reply = Some(reply);
 }
 
 fn scale(ticks: u64, rate: u64) -> u64 {
     u64::try_from((u128::from(ticks) * u128::from(rate)) >> 32).unwrap_or(u64::MAX)
 }
 
-impl Base {
+fn ratio(nanoseconds: u64, ticks: u64) -> Option<u64> {
+    let rate = (u128::from(nanoseconds) << 32).checked_div(u128::from(ticks))?;
+    u64::try_from(rate).ok().filter(|rate| RATES.contains(rate))
+}
+
+impl Source {
     fn ask(&mut self) {
         let Some(reply) = self.reply else { return };
+        let before = timestamp();
         own_call(service::CLOCK, [reply.address()]);
-        let (ticks, monotonic, realtime) =
-            (reply.word(0).read(), reply.word(1).read(), reply.word(2).read());
-        let (passed, ns) = (ticks.wrapping_sub(self.ticks), monotonic.wrapping_sub(self.monotonic));
-        // A rate needs two answers that are apart; refuse nonsense (below 100 MHz, above 10 GHz).
-        if self.ticks != 0 && (FIRST_REFRESH / 2..1 << 40).contains(&ns) && passed != 0 {
-            let rate = (u128::from(ns) << 32) / u128::from(passed);
-            if let Ok(rate @ 0x1999_9999..=0xa_0000_0000) = u64::try_from(rate) {
-                self.rate = rate;
-                self.refresh = if self.refresh == 0 { FIRST_REFRESH * 10 } else { REFRESH };
-            }
+        let after = timestamp();
+        let word = |index| reply.word(index).read();
+        // The counter is read inside too: what the host says must have been meanwhile.
+        let now = Instant { ticks: word(0).clamp(before, after), monotonic: word(1) };
+        let realtime = word(2);
+        let first = *self.first.get_or_insert(now);
+        let passed = now.monotonic.saturating_sub(first.monotonic);
+        let known = RATE.load(Ordering::Relaxed);
+        let rate = ratio(passed, now.ticks.saturating_sub(first.ticks)).unwrap_or(known);
+        if passed > RATE_WINDOW {
+            self.first = Some(now);
         }
-        (self.ticks, self.monotonic, self.realtime) = (ticks, monotonic, realtime);
+        let refresh = REFRESHES[self.answers.min(REFRESHES.len() - 1)];
+        self.answers += usize::from(passed >= REFRESHES[0] / 2);
+        publish(now, realtime, rate, refresh);
     }
+}
 
-    fn read(&mut self) -> (u64, u64) {
-        let passed = timestamp().saturating_sub(self.ticks);
-        if self.rate == 0 || scale(passed, self.rate) > self.refresh {
-            self.ask();
+fn publish(now: Instant, realtime: u64, rate: u64, refresh: u64) {
+    let offset = realtime.wrapping_sub(now.monotonic);
+    let old = OFFSET.load(Ordering::Relaxed);
+    let offset = if offset.abs_diff(old) > NOISE { offset } else { old };
+    let lifetime = (u128::from(refresh) << 32).checked_div(u128::from(rate)).unwrap_or(0);
+    SEQUENCE.fetch_add(1, Ordering::AcqRel);
+    TICKS.store(now.ticks, Ordering::Release);
+    MONOTONIC.store(now.monotonic, Ordering::Release);
+    OFFSET.store(offset, Ordering::Release);
+    RATE.store(rate, Ordering::Release);
+    LIFETIME.store(u64::try_from(lifetime).unwrap_or(0), Ordering::Release);
+    SEQUENCE.fetch_add(1, Ordering::AcqRel);
+}
+
+/// Monotonic time and what realtime has on it, if the base is young enough.
+fn from_base() -> Option<(u64, u64)> {
+    loop {
+        let sequence = SEQUENCE.load(Ordering::Acquire);
+        let ticks = TICKS.load(Ordering::Acquire);
+        let monotonic = MONOTONIC.load(Ordering::Acquire);
+        let offset = OFFSET.load(Ordering::Acquire);
+        let rate = RATE.load(Ordering::Acquire);
+        let lifetime = LIFETIME.load(Ordering::Acquire);
+        fence(Ordering::Acquire);
+        if sequence % 2 == 1 || SEQUENCE.load(Ordering::Relaxed) != sequence {
+            core::hint::spin_loop();
+            continue;
         }
-        let since = scale(timestamp().saturating_sub(self.ticks), self.rate);
-        (self.monotonic.saturating_add(since), self.realtime.saturating_add(since))
+        let passed = timestamp().saturating_sub(ticks);
+        return (passed < lifetime)
+            .then(|| (monotonic.saturating_add(scale(passed, rate)), offset));
     }
+}
+
+fn read() -> (u64, u64) {
+    let (now, offset) = from_base().unwrap_or_else(|| {
+        let mut source = SOURCE.lock();
+        // Somebody else may have asked while we waited for the lock.
+        from_base().unwrap_or_else(|| {
+            source.ask();
+            (MONOTONIC.load(Ordering::Acquire), OFFSET.load(Ordering::Acquire))
+        })
+    });
+    (now.max(SHOWN.fetch_max(now, Ordering::AcqRel)), offset)
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.
 #[must_use]
 pub fn monotonic() -> u64 {
-    let (now, _) = BASE.lock().read();
-    now.max(SHOWN.fetch_max(now, Ordering::AcqRel))
+    read().0
 }
 
 /// CLOCK_REALTIME in nanoseconds since 1970.
 #[must_use]
 pub fn realtime() -> u64 {
-    BASE.lock().read().1
+    let (now, offset) = read();
+    now.wrapping_add(offset)
+}
+
+/// A number of ticks in nanoseconds, by the rate as it is known.
+#[must_use]
+pub fn duration(ticks: u64) -> u64 {
+    if RATE.load(Ordering::Relaxed) == 0 {
+        read();
+    }
+    scale(ticks, RATE.load(Ordering::Relaxed))
 }

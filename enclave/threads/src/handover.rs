@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, sync::Arc};
 use enclave_core::{HostSlice, Mutex, fatal, own_call};
 use hostcall_abi::{request, service};
 
-use crate::{Thread, current, host::control, park};
+use crate::{Thread, current, host::control, park, scheduler::interrupted};
 
 /// Requests that are outside, by host address. An answer to any other is a lie.
 static OUTSIDE: Mutex<BTreeMap<u64, InFlight>> = Mutex::new(BTreeMap::new());
@@ -16,15 +16,16 @@ struct InFlight {
     done: bool,
 }
 
-/// Hands a staged request to the host and waits until it is done. `interrupt` is asked after each
-/// wake-up whether the wait should be cut short (a signal): the request then goes on, and its
-/// thread on the host is told to give up.
+/// Hands a staged request to the host and waits until it is done. When a signal comes for the
+/// thread, the host is told to give the request up: it then ends with `EINTR`, unless it was just
+/// done.
 pub fn handover(staged: HostSlice) {
     let address = staged.address();
     staged.word(request::STATE).write(request::state::SUBMITTED);
     let entry = InFlight { request: staged, thread: current(), done: false };
     OUTSIDE.lock().insert(address, entry);
     own_call(service::SUBMIT, [address]);
+    let mut cancelled = false;
     loop {
         let mut outside = OUTSIDE.lock();
         if outside.get(&address).is_none_or(|entry| entry.done) {
@@ -32,6 +33,10 @@ pub fn handover(staged: HostSlice) {
             return;
         }
         drop(outside);
+        if !cancelled && interrupted() {
+            cancelled = true;
+            own_call(service::CANCEL, [address]);
+        }
         park();
     }
 }

@@ -25,7 +25,8 @@ mod timer;
 pub use handover::handover;
 pub use host::{Control, SignalInfo, init, take_pending_signals};
 pub use scheduler::{
-    Blocking, check_events, live_threads, poll_now, run, set_signal_hook, spawn, yield_now,
+    Blocking, check_events, interrupted, live_threads, poll_now, run, set_interrupted_hook,
+    set_signal_hook, spawn, yield_now,
 };
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};
 pub use timer::{TimerId, cancel_timer, set_timer};

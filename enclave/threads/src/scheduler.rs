@@ -9,6 +9,7 @@ use hostcall_abi::{layout::TCS_COUNT, service};
 use crate::{
     Thread, clock, handover,
     host::control,
+    thread::NOWHERE,
     thread::state::{EXITED, PARKED, PARKING, RUNNABLE, RUNNING, YIELDING},
     timer,
 };
@@ -23,6 +24,7 @@ static LIVE: AtomicU64 = AtomicU64::new(0);
 /// Enclave threads that are outside in a call that may block.
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
 static SIGNAL_HOOK: Once<fn()> = Once::new();
+static INTERRUPTED_HOOK: Once<fn() -> bool> = Once::new();
 
 /// The scheduler of each enclave thread.
 static SCHEDULERS: [Once<Context>; SLOTS] = [const { Once::new() }; SLOTS];
@@ -39,6 +41,17 @@ fn scheduler() -> &'static Context {
 /// Sets the function that takes signals from the host and gives them to threads.
 pub fn set_signal_hook(hook: fn()) {
     SIGNAL_HOOK.set(hook);
+}
+
+/// Sets the function that says whether a signal waits for the current thread.
+pub fn set_interrupted_hook(hook: fn() -> bool) {
+    INTERRUPTED_HOOK.set(hook);
+}
+
+/// Whether a signal waits for the current thread, so that its wait should end.
+#[must_use]
+pub fn interrupted() -> bool {
+    INTERRUPTED_HOOK.get().is_some_and(|hook| hook())
 }
 
 /// Threads of the program that have not ended.
@@ -64,9 +77,13 @@ pub fn run() -> ! {
 
 fn run_thread(thread: Arc<Thread>) {
     thread.state.store(RUNNING, Ordering::Release);
+    thread.runs_on.store(tcs_index(), Ordering::SeqCst);
+    thread.count_from_now();
     set_current(Some(Arc::clone(&thread)));
     switch(scheduler(), &thread.context);
     set_current::<Thread>(None);
+    thread.count_until_now();
+    thread.runs_on.store(NOWHERE, Ordering::SeqCst);
     match thread.state.load(Ordering::Acquire) {
         EXITED => {
             LIVE.fetch_sub(1, Ordering::Relaxed);
@@ -204,6 +221,7 @@ impl Blocking {
         let threads = control().threads;
         let blocked = BLOCKED.fetch_add(1, Ordering::AcqRel) + 1;
         if LIVE.load(Ordering::Relaxed) <= threads || blocked < threads {
+            crate::current().count_until_now();
             return Some(Self(()));
         }
         BLOCKED.fetch_sub(1, Ordering::AcqRel);
@@ -213,6 +231,7 @@ impl Blocking {
 
 impl Drop for Blocking {
     fn drop(&mut self) {
+        crate::current().count_from_now();
         BLOCKED.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 use core::{
     any::Any,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use enclave_core::{Context, Stack, UserRegs};
+use enclave_core::{Context, Stack, UserRegs, own_call, tcs_index, timestamp};
+use hostcall_abi::service;
 
 use crate::{clock, scheduler, timer};
 
@@ -28,11 +29,20 @@ pub(crate) mod state {
     pub(crate) const EXITED: u32 = 6;
 }
 
+/// Value of [`Thread::runs_on`] while no enclave thread runs it.
+pub(crate) const NOWHERE: u64 = u64::MAX;
+
 /// A thread of the program.
 pub struct Thread {
     tid: u32,
     pub(crate) context: Context,
     pub(crate) state: AtomicU32,
+    /// The enclave thread that runs it, or [`NOWHERE`].
+    pub(crate) runs_on: AtomicU64,
+    /// Ticks that it has used so far, without the current stretch.
+    pub(crate) used: AtomicU64,
+    /// Start of the current stretch, in ticks.
+    pub(crate) since: AtomicU64,
     /// What the system call layer keeps for each thread.
     pub data: alloc::boxed::Box<dyn Any + Send + Sync>,
 }
@@ -68,6 +78,9 @@ impl Thread {
             tid,
             context: Context::new(Stack::new(), start, argument, regs, xstate),
             state: AtomicU32::new(state::RUNNABLE),
+            runs_on: AtomicU64::new(NOWHERE),
+            used: AtomicU64::new(0),
+            since: AtomicU64::new(0),
             data,
         })
     }
@@ -76,6 +89,38 @@ impl Thread {
     #[must_use]
     pub fn tid(&self) -> u32 {
         self.tid
+    }
+
+    /// Makes the thread look for work before it goes on: ends its wait, and calls it out of the
+    /// program or of a call that it makes on the host.
+    pub fn interrupt(self: &Arc<Self>) {
+        self.unpark();
+        let index = self.runs_on.load(Ordering::SeqCst);
+        if index != NOWHERE && index != tcs_index() {
+            own_call(service::KICK, [index]);
+        }
+    }
+
+    /// Time on enclave threads in nanoseconds, without calls that may block. What the host takes
+    /// away from its threads counts too.
+    #[must_use]
+    pub fn cpu_time(&self) -> u64 {
+        let since = self.since.load(Ordering::Relaxed);
+        let current = if since == 0 { 0 } else { timestamp().saturating_sub(since) };
+        clock::duration(self.used.load(Ordering::Relaxed).saturating_add(current))
+    }
+
+    /// Starts a stretch of time that counts.
+    pub(crate) fn count_from_now(&self) {
+        self.since.store(timestamp().max(1), Ordering::Relaxed);
+    }
+
+    /// Ends a stretch of time that counts.
+    pub(crate) fn count_until_now(&self) {
+        let since = self.since.swap(0, Ordering::Relaxed);
+        if since != 0 {
+            self.used.fetch_add(timestamp().saturating_sub(since), Ordering::Relaxed);
+        }
     }
 
     /// Ends the wait of the thread, or the next one if it does not wait.
