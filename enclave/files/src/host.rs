@@ -1,6 +1,8 @@
 //! A descriptor of the host that this process owns.
 
-use enclave_core::AppSlice;
+use alloc::{format, vec, vec::Vec};
+
+use enclave_core::{AppSlice, to_usize};
 use enclave_hostcalls::{Call, Errno, Wait};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -11,6 +13,7 @@ mod nr {
     pub(super) const FSTAT: u64 = 5;
     pub(super) const PREAD64: u64 = 17;
     pub(super) const OPENAT: u64 = 257;
+    pub(super) const READLINKAT: u64 = 267;
     pub(super) const DUP3: u64 = 292;
 }
 
@@ -18,6 +21,7 @@ mod nr {
 pub(crate) const PIECE: u64 = (1 << 20) - 4096;
 
 const AT_FDCWD: u64 = (-100_i64).cast_unsigned();
+const PATH_MAX: u64 = 4096;
 const O_RDWR: u64 = 2;
 const O_CLOEXEC: u64 = 0o2_000_000;
 
@@ -75,6 +79,23 @@ impl HostFd {
         Ok(stat)
     }
 
+    /// Path of the file, or name of the object, as the host's `/proc/self/fd` shows it.
+    ///
+    /// # Errors
+    ///
+    /// As readlink(2).
+    pub fn path(&self) -> Result<Vec<u8>, Errno> {
+        let link = format!("/proc/self/fd/{}", self.0);
+        let mut call = Call::new(nr::READLINKAT, link.len() as u64 + 8 + PATH_MAX)?;
+        let link = call.cstr(link.as_bytes());
+        let buffer = call.room(PATH_MAX);
+        call.args([AT_FDCWD, link, buffer.address(), PATH_MAX]);
+        let len = call.count(Wait::No, PATH_MAX)?;
+        let mut path = vec![0; to_usize(len)];
+        buffer.read_bytes(&mut path);
+        Ok(path)
+    }
+
     /// Reads at `offset` into `bytes` until it is full or the file ends; returns the bytes read.
     ///
     /// # Errors
@@ -82,12 +103,12 @@ impl HostFd {
     /// As pread(2).
     pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
         let mut done = 0;
-        for piece in bytes.chunks_mut(enclave_core::to_usize(PIECE)) {
+        for piece in bytes.chunks_mut(to_usize(PIECE)) {
             let wanted = piece.len() as u64;
             let mut call = Call::new(nr::PREAD64, wanted)?;
             let buffer = call.room(wanted);
             call.args([self.number(), buffer.address(), wanted, offset + done as u64]);
-            let count = enclave_core::to_usize(call.count(Wait::No, wanted)?);
+            let count = to_usize(call.count(Wait::No, wanted)?);
             buffer.read_bytes(&mut piece[..count]);
             done += count;
             if count < piece.len() {

@@ -3,18 +3,13 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use enclave_core::to_usize;
 use enclave_hostcalls::{Call, Errno, Wait};
 
 use crate::{HostFd, Io, Object, OpenFile, Stat, kind, read_host, write_host};
 
 mod nr {
     pub(super) const LSEEK: u64 = 8;
-    pub(super) const READLINKAT: u64 = 267;
 }
-
-const AT_FDCWD: u64 = (-100_i64).cast_unsigned();
-const PATH_MAX: u64 = 4096;
 
 /// A file of the host.
 #[derive(Debug)]
@@ -97,22 +92,6 @@ impl Object for HostFile {
     }
 
     fn name(&self) -> Vec<u8> {
-        if self.path.is_empty() {
-            host_name(&self.fd).unwrap_or_default()
-        } else {
-            self.path.clone()
-        }
+        self.fd.path().unwrap_or_else(|_| self.path.clone())
     }
-}
-
-/// What the host's `/proc/self/fd` says about a descriptor.
-fn host_name(fd: &HostFd) -> Result<Vec<u8>, Errno> {
-    let link = alloc::format!("/proc/self/fd/{}", fd.number());
-    let mut call = Call::new(nr::READLINKAT, link.len() as u64 + 8 + PATH_MAX)?;
-    let link = call.cstr(link.as_bytes());
-    let buffer = call.room(PATH_MAX);
-    let len = call.args([AT_FDCWD, link, buffer.address(), PATH_MAX]).count(Wait::No, PATH_MAX)?;
-    let mut name = alloc::vec![0; to_usize(len)];
-    buffer.read_bytes(&mut name);
-    Ok(name)
 }

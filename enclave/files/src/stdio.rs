@@ -6,6 +6,8 @@ use crate::{HostFd, HostFile, OpenFile, table};
 
 const FCNTL: u64 = 72;
 const F_GETFL: u64 = 3;
+const PRLIMIT64: u64 = 302;
+const RLIMIT_NOFILE: u64 = 7;
 
 /// Gives the program those of the standard streams that are open on the host, under the same
 /// numbers. Closed ones become `/dev/null` on the host, so that their numbers cannot become
@@ -24,7 +26,18 @@ pub fn init() -> Result<(), Errno> {
             Err(_) => core::mem::forget(HostFd::open(b"/dev/null", 2, 0)?),
         }
     }
+    if let Ok(limit) = soft_limit() {
+        table().set_limit(limit);
+    }
     Ok(())
+}
+
+/// The host's limit of open files.
+fn soft_limit() -> Result<u64, Errno> {
+    let mut call = Call::new(PRLIMIT64, 16)?;
+    let limits = call.room(16);
+    call.args([0, RLIMIT_NOFILE, 0, limits.address()]).zero(Wait::No)?;
+    Ok(limits.word(0).read())
 }
 
 fn status(number: u32) -> Result<u64, Errno> {

@@ -71,7 +71,7 @@ pub(crate) fn exec(mut start: Start) -> Result<(), ExecError> {
         move |(errno, detail)| ExecError { path, errno, detail }
     };
     let program = load(&file, &start.path, true).map_err(at(&start.path))?;
-    *process().executable.lock() = start.path.clone();
+    *process().executable.lock() = file.path().unwrap_or_else(|_| start.path.clone());
     let interpreter = match &program.plan.interp {
         None => None,
         Some(path) => Some(open(path).and_then(|file| load(&file, path, false)).map_err(at(path))?),
@@ -119,7 +119,8 @@ fn resolve_scripts(start: &mut Start) -> Result<Arc<HostFd>, ExecError> {
 }
 
 fn load(file: &Arc<HostFd>, path: &[u8], program: bool) -> Result<Loaded, Failure> {
-    let backing = Backing::new(Arc::clone(file), path).map_err(plain)?;
+    let path = file.path().unwrap_or_else(|_| path.to_vec());
+    let backing = Backing::new(Arc::clone(file), &path).map_err(plain)?;
     let limits = Limits { low: USER_BASE, high: USER_END, file_len: backing.len().map_err(plain)? };
     let plan = ElfPlan::read(limits, |offset, bytes| file.read_at(offset, bytes))
         .map_err(|error| (elf_errno(&error), elf_detail(&error)))?;

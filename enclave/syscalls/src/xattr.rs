@@ -12,7 +12,7 @@ use crate::{
         Arg::{self, Counted, In, Int, Str},
         at_most, forward, forward_zero,
     },
-    path::{AT_FDCWD, At, at},
+    path::{AT_FDCWD, At, Place, place},
 };
 
 /// Most bytes of a value, and of a list of names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
@@ -35,12 +35,19 @@ impl Target {
     }
 }
 
+fn at(sys: &Sys<'_>, follow: bool) -> Result<Target, Errno> {
+    match place(AT_FDCWD, sys.args[0], follow)? {
+        Place::Host(at) => Ok(Target::Path(at)),
+        Place::Inside(_) => Err(Errno::EOPNOTSUPP),
+    }
+}
+
 fn path(sys: &Sys<'_>) -> Result<Target, Errno> {
-    at(AT_FDCWD, sys.args[0], true).map(Target::Path)
+    at(sys, true)
 }
 
 fn link(sys: &Sys<'_>) -> Result<Target, Errno> {
-    at(AT_FDCWD, sys.args[0], false).map(Target::Path)
+    at(sys, false)
 }
 
 fn host(sys: &Sys<'_>) -> Result<Target, Errno> {

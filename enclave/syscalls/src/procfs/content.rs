@@ -32,7 +32,7 @@ pub(super) static FILES: &[File] = &[
     made("stat", text::stat),
     made("statm", text::statm),
     made("status", text::status),
-    made("wchan", || b"0".to_vec()),
+    made("wchan", |_| b"0".to_vec()),
 ];
 
 /// The file with this name.
@@ -41,10 +41,10 @@ pub(super) fn find(name: &[u8]) -> Option<&'static File> {
 }
 
 impl File {
-    pub(super) fn node(&self, path: &[u8]) -> Node {
+    pub(super) fn node(&self, path: &[u8], thread: u32) -> Node {
         match self.take {
-            None => Node::text(path, self.make),
-            Some(take) => Node::writable(path, self.make, take),
+            None => Node::text(path, thread, self.make),
+            Some(take) => Node::writable(path, thread, self.make, take),
         }
     }
 }
@@ -109,14 +109,14 @@ fn memory(index: usize) -> Vec<u8> {
     slice.and_then(AppSlice::to_vec).unwrap_or_default()
 }
 
-fn cmdline() -> Vec<u8> {
+fn cmdline(_: u32) -> Vec<u8> {
     memory(0)
 }
 
-fn environ() -> Vec<u8> {
+fn environ(_: u32) -> Vec<u8> {
     memory(2)
 }
 
-fn auxv() -> Vec<u8> {
+fn auxv(_: u32) -> Vec<u8> {
     memory(4)
 }

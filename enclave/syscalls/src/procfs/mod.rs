@@ -18,7 +18,7 @@ use enclave_threads::current;
 pub(crate) use content::note_stack;
 pub(crate) use node::Node;
 
-use crate::process::process;
+use crate::{process::process, signal};
 
 /// What a path turned out to be.
 pub(crate) enum Found {
@@ -98,7 +98,7 @@ pub(crate) fn find(path: &[u8], follow: bool) -> Result<Found, Errno> {
         b"/dev/stdout" => return descriptor(b"1", &[]),
         b"/dev/stderr" => return descriptor(b"2", &[]),
         b"/proc/sys/kernel/random/uuid" => {
-            return Ok(Found::Inside(Node::text(path, text::uuid)));
+            return Ok(Found::Inside(Node::text(path, 0, text::uuid)));
         }
         b"/proc/thread-self" if !follow => {
             let target = format!("{}/task/{}", process().pid, current().tid());
@@ -107,28 +107,32 @@ pub(crate) fn find(path: &[u8], follow: bool) -> Result<Found, Errno> {
         _ => {}
     }
     let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').skip(1).collect();
-    let pid = format!("{}", process().pid);
+    let pid = process().pid;
     match *parts.as_slice() {
-        [b"dev", b"fd"] if follow => in_process(path, &[b"fd"], follow),
+        [b"dev", b"fd"] if follow => in_process(path, pid, &[b"fd"], follow),
         [b"dev", b"fd", ref rest @ ..] if !rest.is_empty() => {
-            in_process(path, &[&[b"fd".as_slice()], rest].concat(), follow)
+            in_process(path, pid, &[&[b"fd".as_slice()], rest].concat(), follow)
         }
         // The link itself is the host's: it names the process.
         [b"proc", b"self"] if !follow => Ok(Found::Same),
-        [b"proc", b"self" | b"thread-self", ref rest @ ..] => in_process(path, rest, follow),
-        [b"proc", who, ref rest @ ..] if who == pid.as_bytes() => in_process(path, rest, follow),
+        [b"proc", b"self", ref rest @ ..] => in_process(path, pid, rest, follow),
+        [b"proc", b"thread-self", ref rest @ ..] => in_process(path, current().tid(), rest, follow),
+        [b"proc", who, ref rest @ ..] if who == format!("{pid}").as_bytes() => {
+            in_process(path, pid, rest, follow)
+        }
         _ => Ok(Found::Same),
     }
 }
 
-/// What `rest` is below `/proc/self`.
-fn in_process(path: &[u8], rest: &[&[u8]], follow: bool) -> Result<Found, Errno> {
+/// What `rest` is below `/proc/self`, or below the directory of one of the threads.
+fn in_process(path: &[u8], thread: u32, rest: &[&[u8]], follow: bool) -> Result<Found, Errno> {
     match *rest {
         [] => Ok(Found::Inside(Node::directory(path, names_of_process))),
         [b"task"] => Ok(Found::Inside(Node::directory(path, threads))),
-        [b"task", thread, ref rest @ ..] => {
-            let known = threads().iter().any(|entry| entry.name == thread);
-            if known { in_process(path, rest, follow) } else { Err(Errno::ENOENT) }
+        [b"task", number, ref rest @ ..] => {
+            let number = u32::try_from(parse(number)?).map_err(|_| Errno::ENOENT)?;
+            signal::find_thread(number).ok_or(Errno::ENOENT)?;
+            in_process(path, number, rest, follow)
         }
         [b"fd"] => Ok(Found::Inside(Node::directory(path, descriptors))),
         [b"fd", number, ref rest @ ..] => descriptor(number, rest),
@@ -138,9 +142,9 @@ fn in_process(path: &[u8], rest: &[&[u8]], follow: bool) -> Result<Found, Errno>
             let program = process().executable.lock().clone();
             Ok(if follow { Found::Host(program) } else { Found::Inside(Node::link(path, program)) })
         }
-        [name] if content::find(name).is_some() => {
-            content::find(name).map(|file| Found::Inside(file.node(path))).ok_or(Errno::ENOENT)
-        }
+        [name] if content::find(name).is_some() => content::find(name)
+            .map(|file| Found::Inside(file.node(path, thread)))
+            .ok_or(Errno::ENOENT),
         [name, ..] if OF_HOST.iter().any(|known| known.as_bytes() == name) => {
             let rest: Vec<u8> = rest.iter().flat_map(|part| [b"/", *part].concat()).collect();
             Ok(Found::Host([b"/proc/self".as_slice(), &rest].concat()))

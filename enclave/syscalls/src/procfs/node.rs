@@ -5,17 +5,17 @@ use alloc::{format, sync::Arc, vec::Vec};
 use enclave_files::{Device, DirEntry, Directory, Object, OpenFile, Stat, Text, flag, kind};
 use enclave_hostcalls::Errno;
 
-/// Makes the contents of a file.
-pub(super) type Make = fn() -> Vec<u8>;
-/// Takes what was written to a file.
-pub(super) type Take = fn(&[u8]) -> Result<(), Errno>;
+/// Makes the contents of a file, for the thread with this id.
+pub(super) type Make = fn(u32) -> Vec<u8>;
+/// Takes what was written to a file, for the thread with this id.
+pub(super) type Take = fn(u32, &[u8]) -> Result<(), Errno>;
 
 /// Something that exists inside and has a path.
 pub(crate) enum Node {
     /// A device.
     Device(Device),
     /// A file whose contents are made when it is opened.
-    Text { path: Vec<u8>, contents: Vec<u8>, take: Option<Take> },
+    Text { path: Vec<u8>, contents: Vec<u8>, take: Option<(Take, u32)> },
     /// A directory.
     Directory { path: Vec<u8>, list: fn() -> Vec<DirEntry> },
     /// A symbolic link.
@@ -25,12 +25,12 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    pub(super) fn text(path: &[u8], make: Make) -> Self {
-        Self::Text { path: path.to_vec(), contents: make(), take: None }
+    pub(super) fn text(path: &[u8], thread: u32, make: Make) -> Self {
+        Self::Text { path: path.to_vec(), contents: make(thread), take: None }
     }
 
-    pub(super) fn writable(path: &[u8], make: Make, take: Take) -> Self {
-        Self::Text { path: path.to_vec(), contents: make(), take: Some(take) }
+    pub(super) fn writable(path: &[u8], thread: u32, make: Make, take: Take) -> Self {
+        Self::Text { path: path.to_vec(), contents: make(thread), take: Some((take, thread)) }
     }
 
     pub(super) fn directory(path: &[u8], list: fn() -> Vec<DirEntry>) -> Self {
@@ -102,7 +102,8 @@ impl Node {
             Self::Text { path, contents, take: None } => {
                 Ok(OpenFile::new(Text::new(&path, contents), flags))
             }
-            Self::Text { path, contents, take: Some(take) } => {
+            Self::Text { path, contents, take: Some((take, thread)) } => {
+                let take = move |bytes: &[u8]| take(thread, bytes);
                 Ok(OpenFile::new(Text::writable(&path, contents, take), flags))
             }
             Self::Directory { .. } if writes => Err(Errno::EISDIR),

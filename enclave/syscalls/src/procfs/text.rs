@@ -1,7 +1,7 @@
 //! The texts of `/proc/self`: what the host says about its process, corrected by what is true of
 //! the program inside.
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 
 use enclave_core::{Mutex, fill_random};
 use enclave_files::HostFd;
@@ -24,49 +24,58 @@ fn of_host(path: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-pub(super) fn maps() -> Vec<u8> {
+pub(super) fn maps(_: u32) -> Vec<u8> {
     let mut out = Vec::new();
     process().space().write_maps(&mut out);
     out
 }
 
-static NAME: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+/// Longest name of a thread in bytes.
+const NAME_MAX: usize = 15;
 
-/// Name of the process as `ps` shows it: at most 15 bytes.
-fn name() -> Vec<u8> {
-    if let Some(name) = NAME.lock().clone() {
-        return name;
+/// Names that threads were given.
+static NAMES: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::new(BTreeMap::new());
+
+/// Name of a thread (`PR_GET_NAME`), which at first is that of the program: at most 15 bytes.
+pub(super) fn name(thread: u32) -> Vec<u8> {
+    if let Some(name) = NAMES.lock().get(&thread) {
+        return name.clone();
     }
     let path = process().executable.lock().clone();
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    name[..name.len().min(15)].to_vec()
+    name[..name.len().min(NAME_MAX)].to_vec()
 }
 
-pub(super) fn comm() -> Vec<u8> {
-    let mut name = name();
+/// Names a thread (`PR_SET_NAME`); a name ends at a NUL or after 15 bytes.
+pub(super) fn set_name(thread: u32, name: &[u8]) {
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len()).min(NAME_MAX);
+    NAMES.lock().insert(thread, name[..end].to_vec());
+}
+
+pub(super) fn comm(thread: u32) -> Vec<u8> {
+    let mut name = name(thread);
     name.push(b'\n');
     name
 }
 
-pub(super) fn set_comm(written: &[u8]) -> Result<(), Errno> {
-    let end = written.iter().position(|&byte| byte == 0 || byte == b'\n');
-    let name = &written[..end.unwrap_or(written.len()).min(15)];
-    *NAME.lock() = Some(name.to_vec());
+pub(super) fn set_comm(thread: u32, written: &[u8]) -> Result<(), Errno> {
+    set_name(thread, written.strip_suffix(b"\n").unwrap_or(written));
     Ok(())
 }
 
-pub(super) fn statm() -> Vec<u8> {
+pub(super) fn statm(_: u32) -> Vec<u8> {
     let usage = process().space().usage();
     let (shared, data) = (usage.resident_shared, usage.data + usage.stack);
     format!("{} {} {shared} 0 0 {data} 0\n", usage.mapped, usage.resident).into_bytes()
 }
 
 /// Replaces lines of the host's `status` whose values differ inside.
-pub(super) fn status() -> Vec<u8> {
+pub(super) fn status(thread: u32) -> Vec<u8> {
     let usage = process().space().usage();
     let kib = |pages: u64| format!("{:>8} kB", pages * PAGE_KIB);
-    let name = String::from_utf8_lossy(&name()).into_owned();
-    let mine: [(&str, String); 15] = [
+    let name = String::from_utf8_lossy(&name(thread)).into_owned();
+    let mine: [(&str, String); 16] = [
+        ("Pid", format!("{thread}")),
         ("Name", name),
         ("State", String::from("R (running)")),
         ("FDSize", format!("{}", enclave_files::table().numbers().len().next_multiple_of(64))),
@@ -95,7 +104,7 @@ pub(super) fn status() -> Vec<u8> {
 }
 
 /// Replaces fields of the host's `stat` (numbered as in proc(5)) whose values differ inside.
-pub(super) fn stat() -> Vec<u8> {
+pub(super) fn stat(thread: u32) -> Vec<u8> {
     let usage = process().space().usage();
     let host = of_host(b"/proc/self/stat");
     let after_name = host.rfind(')').map_or("", |end| host[end + 1..].trim());
@@ -115,8 +124,8 @@ pub(super) fn stat() -> Vec<u8> {
         (50, env_start),
         (51, env_end),
     ];
-    let name = String::from_utf8_lossy(&name()).into_owned();
-    let mut out = format!("{} ({name})", process().pid);
+    let name = String::from_utf8_lossy(&name(thread)).into_owned();
+    let mut out = format!("{thread} ({name})");
     for (number, field) in (3..).zip(after_name.split(' ')) {
         match mine.iter().find(|(known, _)| *known == number) {
             Some((_, value)) => out.push_str(&format!(" {value}")),
@@ -128,7 +137,7 @@ pub(super) fn stat() -> Vec<u8> {
 }
 
 /// A random UUID, version 4.
-pub(super) fn uuid() -> Vec<u8> {
+pub(super) fn uuid(_: u32) -> Vec<u8> {
     let mut bytes = [0; 16];
     fill_random(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
