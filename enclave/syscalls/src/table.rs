@@ -4,7 +4,10 @@
 use enclave_hostcalls::Errno;
 use hostcall_abi::syscalls::SYSCALLS;
 
-use crate::{Sys, attributes, descriptor, dir, epoll, event, file, identity, ids, ioctl, memory, names, open, pipe, poll, select, signal, socket, stat, thread, time, timer, transfer, xattr};
+use crate::{
+    Sys, attributes, descriptor, dir, epoll, event, file, identity, ids, ioctl, memory, names,
+    open, pipe, poll, select, signal, socket, stat, thread, time, timer, transfer, xattr,
+};
 
 /// Executes a system call.
 pub(crate) type Handler = fn(&mut Sys<'_>) -> Result<u64, Errno>;
@@ -197,12 +200,14 @@ static HANDLERS: &[(u16, Handler)] = &[
     (278, transfer::vmsplice),
     (280, attributes::utimensat),
     (281, epoll::epoll_pwait),
+    (282, event::signalfd),
     (283, event::timerfd_create),
     (284, event::eventfd),
     (285, attributes::fallocate),
     (286, event::timerfd_settime),
     (287, event::timerfd_gettime),
     (288, socket::accept4),
+    (289, event::signalfd4),
     (290, event::eventfd2),
     (291, epoll::epoll_create1),
     (292, descriptor::dup3),

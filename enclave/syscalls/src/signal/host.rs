@@ -31,7 +31,7 @@ pub(super) fn update() {
 }
 
 /// Signals are blocked or waited for: the host must not act on them any more.
-pub(super) fn hold(set: SigSet) {
+pub(crate) fn hold(set: SigSet) {
     let set = set.without(UNBLOCKABLE).0;
     if set & !HELD.fetch_or(set, Ordering::Relaxed) != 0 {
         update();

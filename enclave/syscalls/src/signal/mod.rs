@@ -24,13 +24,12 @@ use crate::task;
 
 pub(crate) use calls::{rt_sigaction, rt_sigpending, rt_sigprocmask, sigaltstack};
 pub(crate) use deliver::{before_return, deliver, fault, rt_sigreturn};
+pub(crate) use host::hold;
 pub(crate) use restart::{keep_deadline, resume_deadline};
 pub(crate) use send::{
     broken_pipe, file_too_large, kill, rt_sigqueueinfo, rt_tgsigqueueinfo, tgkill, tkill,
 };
-pub(crate) use wait::{
-    pause, restart_syscall, rt_sigsuspend, rt_sigtimedwait, with_mask,
-};
+pub(crate) use wait::{pause, restart_syscall, rt_sigsuspend, rt_sigtimedwait, with_mask};
 
 /// What a thread keeps for its signals.
 #[derive(Debug, Default)]
@@ -139,8 +138,7 @@ pub(crate) fn find_thread(tid: u32) -> Option<Arc<Thread>> {
 
 /// Whether a signal waits for the current thread, so that its call must end.
 pub(crate) fn interrupted() -> bool {
-    WANTED.load(Ordering::SeqCst) != 0
-        && task::of(&current()).signals.wanted.load(Ordering::SeqCst)
+    WANTED.load(Ordering::SeqCst) != 0 && task::of(&current()).signals.wanted.load(Ordering::SeqCst)
 }
 
 /// Sends a signal; `false` if it is a real-time signal and the queue is full.

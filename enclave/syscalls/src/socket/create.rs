@@ -1,13 +1,16 @@
 //! Sockets come to be, get names, and are connected.
 
+use alloc::sync::Arc;
+
 use enclave_core::AppPtr;
 use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
-use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use enclave_hostcalls::{Call, Errno, Wait};
 
 use super::{Socket, address};
 use crate::{
     Sys,
     args::{Arg, forward_zero, uint},
+    pipe::adopt_pair,
 };
 
 mod nr {
@@ -30,9 +33,8 @@ const NONBLOCK: u64 = flag::NONBLOCK;
 const AF_XDP: u64 = 44;
 
 /// An open file for a socket that the host just made.
-fn adopt(fd: u32, flags: u64) -> alloc::sync::Arc<OpenFile> {
-    let file = HostFile::of_kind(HostFd::adopt(fd), kind::SOCKET);
-    OpenFile::new(file, flag::RDWR | flags & NONBLOCK)
+fn open(fd: HostFd, flags: u64) -> Arc<OpenFile> {
+    OpenFile::new(HostFile::of_kind(fd, kind::SOCKET), flag::RDWR | flags & NONBLOCK)
 }
 
 pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -42,7 +44,7 @@ pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let mut call = Call::new(nr::SOCKET, 0)?;
     let fd = call.args([domain, kind | CLOEXEC, protocol]).descriptor(Wait::No)?;
-    table().insert(adopt(fd, kind), kind & CLOEXEC != 0)
+    table().insert(open(HostFd::adopt(fd), kind), kind & CLOEXEC != 0)
 }
 
 pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -51,15 +53,12 @@ pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let mut call = Call::new(nr::SOCKETPAIR, 8)?;
     let pair = call.room(8);
     call.args([domain, kind | CLOEXEC, protocol, pair.address()]).zero(Wait::No)?;
-    let word = pair.word(0).read();
-    let files = [word & 0xffff_ffff, word >> 32].map(|fd| match u32::try_from(fd) {
-        Ok(fd) if fd <= i32::MAX.unsigned_abs() => adopt(fd, kind),
-        _ => misbehaved("the host misbehaved: a descriptor that cannot exist"),
-    });
+    let files = adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind));
     let fds = table().insert_pair(files, kind & CLOEXEC != 0)?;
     let written = target.write(&fds.map(|fd| u32::try_from(fd).unwrap_or(0)));
     if written.is_err() {
-        fds.map(|fd| table().remove(fd).is_ok());
+        table().remove(fds[0])?;
+        table().remove(fds[1])?;
     }
     written?;
     Ok(0)
@@ -82,7 +81,7 @@ fn accept_with(sys: &mut Sys<'_>, flags: u64) -> Result<u64, Errno> {
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     let fd = call.args([socket.fd, pointer, len, flags | CLOEXEC]).descriptor(wait)?;
     // Adopted first: on an error the connection is closed, as Linux does.
-    let file = adopt(fd, flags);
+    let file = open(HostFd::adopt(fd), flags);
     if let Some(reply) = reply {
         reply.collect()?;
     }

@@ -97,11 +97,3 @@ impl Socket {
         Ok(self.option(SO_PROTOCOL)? == IPPROTO_TCP)
     }
 }
-
-/// What a send call returns; a closed connection is also told by a signal.
-fn sent(result: Result<u64, Errno>, flags: u64) -> Result<u64, Errno> {
-    if result == Err(Errno::EPIPE) && flags & msg::NOSIGNAL == 0 {
-        crate::wait::broken_pipe();
-    }
-    result
-}

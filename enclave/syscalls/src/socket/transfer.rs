@@ -3,7 +3,7 @@
 use enclave_core::AppSlice;
 use enclave_hostcalls::{Call, Errno, Wait};
 
-use super::{LONGEST_TRANSFER, PIECE, Socket, address, msg, sent};
+use super::{LONGEST_TRANSFER, PIECE, Socket, address, msg};
 use crate::{Sys, args::uint, wait::interrupted};
 
 const SENDTO: u64 = 44;
@@ -15,7 +15,7 @@ pub(crate) fn sendto(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let socket = Socket::get(fd)?;
     let data = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
     let name = (pointer != 0).then_some([pointer, address_len]);
-    let result = if data.len() <= PIECE {
+    if data.len() <= PIECE {
         match send(&socket, data, flags, name) {
             Ok(count) if count < data.len() => send_rest(&socket, data, count, flags),
             result => result,
@@ -25,16 +25,10 @@ pub(crate) fn sendto(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         first.and_then(|count| send_rest(&socket, data, count, flags))
     } else {
         Err(Errno::EMSGSIZE)
-    };
-    sent(result, flags)
+    }
 }
 
-fn send(
-    socket: &Socket,
-    data: AppSlice,
-    flags: u64,
-    name: Option<[u64; 2]>,
-) -> Result<u64, Errno> {
+fn send(socket: &Socket, data: AppSlice, flags: u64, name: Option<[u64; 2]>) -> Result<u64, Errno> {
     let (wait, flags) = socket.wait(flags);
     let name_room = if name.is_some() { address::LONGEST } else { 0 };
     let mut call = Call::new(SENDTO, data.len().next_multiple_of(8) + name_room)?;

@@ -1,0 +1,40 @@
+//! epoll(7).
+//!
+//! An epoll set is one of the host for what the host knows (sockets, pipes, timers), and a list of
+//! our own for objects that live inside. The host never sees the program's event data: it gets a
+//! token of ours, and what it answers is checked against the registry. Whoever waits outside
+//! while an inside object becomes ready is woken by a bell, a descriptor in the host's set.
+
+mod control;
+mod inside;
+mod registry;
+mod set;
+mod wait;
+
+pub(crate) use control::{epoll_create, epoll_create1, epoll_ctl};
+pub(crate) use wait::{epoll_pwait, epoll_pwait2, epoll_wait};
+
+use enclave_files::OpenFile;
+use enclave_hostcalls::Errno;
+
+use self::set::Set;
+
+/// Bits of `epoll_event.events`.
+mod event {
+    pub(super) const ONESHOT: u32 = 1 << 30;
+    pub(super) const EDGE: u32 = 1 << 31;
+    pub(super) const EXCLUSIVE: u32 = 1 << 28;
+    pub(super) const WAKEUP: u32 = 1 << 29;
+    /// Bits that say how to report, not what.
+    pub(super) const HOW: u32 = ONESHOT | EDGE | EXCLUSIVE | WAKEUP;
+    /// Errors and hang-ups: always reported.
+    pub(super) const ALWAYS: u32 = 0x8 | 0x10;
+}
+
+/// `struct epoll_event` in bytes: it is packed.
+const EVENT: u64 = 12;
+
+/// The epoll set that a file is.
+fn set(file: &OpenFile) -> Result<&Set, Errno> {
+    file.object().downcast_ref().ok_or(Errno::EINVAL)
+}

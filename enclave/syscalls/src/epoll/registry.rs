@@ -1,0 +1,160 @@
+//! What is registered in an epoll set, by token and by descriptor.
+
+use alloc::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+
+use enclave_core::to_usize;
+use enclave_files::{HostFd, OpenFile};
+
+use super::{event, inside::Inside};
+
+/// Names a registration for the host: index in the low half, generation in the high half. The
+/// generation changes with each use of the index, so that late events are told from lies.
+pub(super) type Token = u64;
+
+/// A registration.
+pub(super) struct Entry {
+    pub(super) file: Weak<OpenFile>,
+    /// Whether the host knows of it.
+    pub(super) on_host: bool,
+    /// What the program wants to know, and how.
+    pub(super) events: u32,
+    /// What the program wants to be told.
+    pub(super) data: u64,
+    /// There if the object can become ready without the host.
+    pub(super) inside: Option<Arc<Inside>>,
+    /// A descriptor of its own for a file that is registered by another number already.
+    pub(super) duplicate: Option<HostFd>,
+    key: Key,
+}
+
+impl Entry {
+    /// What of `events` is to be reported now.
+    pub(super) fn wanted(&self, events: u32) -> u32 {
+        events & wanted(self.events)
+    }
+}
+
+/// What a registration for `events` reports; nothing after a one-shot event.
+pub(super) fn wanted(events: u32) -> u32 {
+    match events & !event::HOW {
+        0 if events & event::ONESHOT != 0 => 0,
+        wanted => wanted | event::ALWAYS,
+    }
+}
+
+/// Descriptor of the program and address of the open file.
+type Key = (u64, usize);
+
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+/// What a token stands for.
+pub(super) enum Found<'a> {
+    /// A registration.
+    Entry(&'a mut Entry),
+    /// One that was removed: an event may have been on its way.
+    Gone,
+    /// Nothing that ever was.
+    Never,
+}
+
+/// The registrations of a set.
+#[derive(Default)]
+pub(super) struct Registry {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_key: BTreeMap<Key, Token>,
+    /// Files that died are looked for when there are so many registrations.
+    sweep_at: usize,
+    duplicates: usize,
+}
+
+fn key(fd: u64, file: &Arc<OpenFile>) -> Key {
+    (fd & 0xffff_ffff, Arc::as_ptr(file).addr())
+}
+
+impl Registry {
+    /// The token of a registration.
+    pub(super) fn token(&self, fd: u64, file: &Arc<OpenFile>) -> Option<Token> {
+        // The weak reference keeps the address from being used again.
+        self.by_key.get(&key(fd, file)).copied()
+    }
+
+    /// Registers what is not registered yet; returns its token.
+    pub(super) fn insert(
+        &mut self,
+        fd: u64,
+        file: &Arc<OpenFile>,
+        events: u32,
+        data: u64,
+    ) -> Token {
+        let key = key(fd, file);
+        let on_host = file.host().is_some();
+        let file = Arc::downgrade(file);
+        let entry = Entry { file, on_host, events, data, inside: None, duplicate: None, key };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, entry: None });
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let slot = &mut self.slots[to_usize(index.into())];
+        slot.entry = Some(entry);
+        let token = u64::from(slot.generation) << 32 | u64::from(index);
+        self.by_key.insert(key, token);
+        token
+    }
+
+    /// Notes the descriptor of its own that a registration needs.
+    pub(super) fn set_duplicate(&mut self, token: Token, fd: HostFd) {
+        if let Found::Entry(entry) = self.find(token) {
+            entry.duplicate = Some(fd);
+            self.duplicates += 1;
+        }
+    }
+
+    /// What a token stands for.
+    pub(super) fn find(&mut self, token: Token) -> Found<'_> {
+        let (index, generation) = (token & 0xffff_ffff, token >> 32);
+        let Some(slot) = self.slots.get_mut(to_usize(index)) else { return Found::Never };
+        match &mut slot.entry {
+            Some(entry) if u64::from(slot.generation) == generation => Found::Entry(entry),
+            _ if generation < u64::from(slot.generation) => Found::Gone,
+            _ => Found::Never,
+        }
+    }
+
+    /// Removes a registration. What it held is to be dropped without a lock.
+    pub(super) fn remove(&mut self, token: Token) -> Option<Entry> {
+        let index = token & 0xffff_ffff;
+        let slot = self.slots.get_mut(to_usize(index))?;
+        let entry = slot.entry.take()?;
+        self.by_key.remove(&entry.key);
+        self.duplicates -= usize::from(entry.duplicate.is_some());
+        // An index whose generations are used up is never used again.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
+        }
+        Some(entry)
+    }
+
+    /// Removes the registrations of files that are closed, if it is time for that: Linux does so
+    /// when a file dies, and the host has done it.
+    pub(super) fn sweep(&mut self) -> Vec<Entry> {
+        if self.by_key.len() < self.sweep_at && self.duplicates == 0 {
+            return Vec::new();
+        }
+        let entries = self.slots.iter().filter_map(|slot| slot.entry.as_ref());
+        let dead = entries.filter(|entry| entry.file.strong_count() == 0);
+        let dead: Vec<Token> =
+            dead.filter_map(|entry| self.by_key.get(&entry.key).copied()).collect();
+        let removed = dead.into_iter().filter_map(|token| self.remove(token)).collect();
+        self.sweep_at = (2 * self.by_key.len()).max(64);
+        removed
+    }
+}

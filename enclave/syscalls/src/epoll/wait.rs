@@ -1,0 +1,217 @@
+//! epoll_wait(2) and its variants.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use enclave_core::{AppSlice, HostSlice, to_usize};
+use enclave_files::OpenFile;
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+
+use super::{
+    EVENT,
+    registry::Found,
+    set::{BELL, Set},
+};
+use crate::{
+    Sys,
+    args::{self, int},
+    wait::{Deadline, Watch, attend, interrupted, with_mask},
+};
+
+mod nr {
+    pub(super) const EPOLL_WAIT: u64 = 232;
+    pub(super) const EPOLL_PWAIT2: u64 = 441;
+}
+
+/// Events that the host is asked for at most by one call.
+const MOST: u64 = 1024;
+/// Events that are translated at once; their bytes are a multiple of eight.
+const BATCH: u64 = 32;
+
+pub(crate) fn epoll_wait(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [epoll, events, max, timeout, ..] = sys.args;
+    let deadline = Deadline::after_milliseconds(int(timeout));
+    wait(epoll, events, max, deadline, Precision::Milliseconds)
+}
+
+pub(crate) fn epoll_pwait(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [epoll, events, max, timeout, mask, size] = sys.args;
+    let deadline = Deadline::after_milliseconds(int(timeout));
+    with_mask(mask, size, || wait(epoll, events, max, deadline, Precision::Milliseconds))
+}
+
+pub(crate) fn epoll_pwait2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [epoll, events, max, timeout, mask, size] = sys.args;
+    let deadline = Deadline::after_timespec(timeout)?;
+    with_mask(mask, size, || wait(epoll, events, max, deadline, Precision::Nanoseconds))
+}
+
+/// How exactly the host is told to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Precision {
+    Milliseconds,
+    Nanoseconds,
+}
+
+fn wait(
+    epoll: u64,
+    events: u64,
+    max: u64,
+    deadline: Deadline,
+    precision: Precision,
+) -> Result<u64, Errno> {
+    const LIMIT: u64 = i32::MAX.unsigned_abs() as u64 / EVENT;
+    let file = args::file(epoll)?;
+    let set = super::set(&file)?;
+    let max = u64::try_from(int(max)).ok().filter(|max| (1..=LIMIT).contains(max));
+    let target = AppSlice::new(events, max.ok_or(Errno::EINVAL)? * EVENT)?;
+    loop {
+        let signal = interrupted();
+        let inside = set.insides.load(Ordering::Relaxed) > 0;
+        let found = if inside { report_inside(set, target)? } else { 0 };
+        let wait = found == 0 && !signal;
+        let found = if inside && set.hosts.load(Ordering::Relaxed) == 0 {
+            if wait {
+                park(&file, set, deadline)?;
+            }
+            found
+        } else {
+            let rest = target.part(found * EVENT, target.len() - found * EVENT);
+            let timeout = if wait { deadline.remaining() } else { Some(0) };
+            match ask_host(set, rest, timeout, precision) {
+                Ok(more) => found + more,
+                Err(_) if found > 0 => found,
+                Err(errno) => return Err(errno),
+            }
+        };
+        if found > 0 || deadline.passed() {
+            return Ok(found);
+        }
+        if signal {
+            return Err(deadline.interrupted());
+        }
+    }
+}
+
+/// Reports inside objects that are ready; returns how many.
+fn report_inside(set: &Set, target: AppSlice) -> Result<u64, Errno> {
+    let mut at = 0;
+    set.take_ready(target.len() / EVENT, |events, data| {
+        let mut bytes = [0; to_usize(EVENT)];
+        bytes[..4].copy_from_slice(&events.to_le_bytes());
+        bytes[4..].copy_from_slice(&data.to_le_bytes());
+        target.part(at, EVENT).write_bytes(&bytes)?;
+        at += EVENT;
+        Ok(())
+    })
+}
+
+/// Waits for inside objects only, or until one of the host is registered.
+fn park(file: &Arc<OpenFile>, set: &Set, deadline: Deadline) -> Result<(), Errno> {
+    let watch = Watch::new(alloc::vec![Arc::clone(file)], false)?;
+    if !set.has_listed() && set.hosts.load(Ordering::Relaxed) == 0 {
+        deadline.park();
+    }
+    drop(watch);
+    Ok(())
+}
+
+/// Asks the host, which waits at most `timeout` nanoseconds (`None` for ever), and reports what it
+/// says; returns how many events there were for the program.
+fn ask_host(
+    set: &Set,
+    target: AppSlice,
+    timeout: Option<u64>,
+    precision: Precision,
+) -> Result<u64, Errno> {
+    let max = (target.len() / EVENT).min(MOST);
+    if max == 0 {
+        return Ok(0);
+    }
+    let (call, buffer) = stage(set, max, timeout, precision)?;
+    let ask = || call.count(if timeout == Some(0) { Wait::No } else { Wait::Maybe }, max);
+    let result = set.outside(|| if timeout != Some(0) && set.has_listed() { Ok(0) } else { ask() });
+    match attend(result)? {
+        Some(count) => report(set, buffer, count, target),
+        None => Ok(0),
+    }
+}
+
+fn stage(
+    set: &Set,
+    max: u64,
+    timeout: Option<u64>,
+    precision: Precision,
+) -> Result<(Call, HostSlice), Errno> {
+    let precise = precision == Precision::Nanoseconds && timeout.is_some();
+    let number = if precise { nr::EPOLL_PWAIT2 } else { nr::EPOLL_WAIT };
+    let bytes = (max * EVENT).next_multiple_of(8);
+    let mut call = Call::new(number, bytes + 16)?;
+    let buffer = call.room(bytes);
+    let timeout = match timeout {
+        None => u64::MAX,
+        Some(time) if precise => {
+            let spec = call.room(16);
+            spec.word(0).write(time / 1_000_000_000);
+            spec.word(1).write(time % 1_000_000_000);
+            spec.address()
+        }
+        // Rounded up: never too early.
+        Some(time) => time.div_ceil(1_000_000).min(i32::MAX.unsigned_abs().into()),
+    };
+    call.args([set.number(), buffer.address(), max, timeout]);
+    Ok((call, buffer))
+}
+
+/// Translates `count` events of the host; returns how many went to the program.
+fn report(set: &Set, buffer: HostSlice, count: u64, target: AppSlice) -> Result<u64, Errno> {
+    let (mut done, mut reported) = (0, 0);
+    while done < count {
+        let batch = (count - done).min(BATCH);
+        let mut bytes = [0; to_usize(BATCH * EVENT)];
+        let bytes = &mut bytes[..to_usize(batch * EVENT)];
+        buffer.part(done * EVENT, batch * EVENT).read_bytes(bytes);
+        let kept = translate(set, bytes);
+        let kept = &bytes[..kept];
+        target.part(reported * EVENT, kept.len() as u64).write_bytes(kept)?;
+        reported += kept.len() as u64 / EVENT;
+        done += batch;
+    }
+    Ok(reported)
+}
+
+/// Puts the program's data into the place of our tokens; returns the bytes that are left when
+/// events that are not for the program are taken out.
+fn translate(set: &Set, bytes: &mut [u8]) -> usize {
+    const STEP: usize = to_usize(EVENT);
+    let mut kept = 0;
+    let mut bell = false;
+    let mut registry = set.registry.lock();
+    for at in (0..bytes.len()).step_by(STEP) {
+        let word = |at: usize| {
+            let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+            u32::from_le_bytes(word)
+        };
+        let (events, low, high) = (word(at), word(at + 4), word(at + 8));
+        let token = u64::from(low) | u64::from(high) << 32;
+        if token == BELL {
+            bell = true;
+            continue;
+        }
+        let (events, data) = match registry.find(token) {
+            Found::Entry(entry) => (entry.wanted(events), entry.data),
+            Found::Gone => (0, 0),
+            Found::Never => misbehaved("the host misbehaved: an event that nobody waits for"),
+        };
+        if events != 0 {
+            bytes[kept..kept + 4].copy_from_slice(&events.to_le_bytes());
+            bytes[kept + 4..kept + STEP].copy_from_slice(&data.to_le_bytes());
+            kept += STEP;
+        }
+    }
+    drop(registry);
+    if bell {
+        set.silence();
+    }
+    kept
+}

@@ -1,0 +1,129 @@
+//! Control data of messages: descriptors in it are translated, the rest is copied.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use enclave_core::to_usize;
+use enclave_files::{HostFd, HostFile, OpenFile, flag, table};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+
+use super::SOL_SOCKET;
+use crate::args;
+
+/// Longest control data in bytes; Linux admits less (`optmem_max`).
+pub(super) const LONGEST: u64 = 64 << 10;
+
+/// `struct cmsghdr` in bytes: length, level, type.
+const HEADER: usize = 16;
+const SCM_RIGHTS: u64 = 1;
+/// Level and type of control data that holds descriptors, as one word.
+const RIGHTS: u64 = SCM_RIGHTS << 32 | SOL_SOCKET;
+
+/// A control message in a buffer.
+struct Part {
+    /// Where its data begins.
+    start: usize,
+    /// Where its data ends.
+    end: usize,
+    /// Level in the low half, type in the high half.
+    kind: u64,
+}
+
+/// The control message at `at`; `None` if it does not fit.
+fn part(bytes: &[u8], at: usize) -> Option<Part> {
+    let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let (len, kind) = (word(at)?, word(at + 8)?);
+    let len = usize::try_from(len).ok().filter(|len| (HEADER..=bytes.len() - at).contains(len))?;
+    Some(Part { start: at + HEADER, end: at + len, kind })
+}
+
+/// Puts the host's descriptors in the place of the program's in data to be sent; returns the files,
+/// which must live until the host has the message.
+pub(super) fn outgoing(bytes: &mut [u8]) -> Result<Vec<Arc<OpenFile>>, Errno> {
+    let mut files = Vec::new();
+    let mut at = 0;
+    while bytes.len().saturating_sub(at) >= HEADER {
+        let Part { start, end, kind } = part(bytes, at).ok_or(Errno::EINVAL)?;
+        if kind == RIGHTS {
+            for fd in bytes[start..end].as_chunks_mut::<4>().0 {
+                let file = args::file(u32::from_le_bytes(*fd).into())?;
+                // What exists only inside cannot leave.
+                let number = file.host().ok_or(Errno::EINVAL)?.number();
+                *fd = u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+                files.push(file);
+            }
+        }
+        at = end.next_multiple_of(8);
+    }
+    Ok(files)
+}
+
+/// What of the host's control data goes to the program.
+pub(super) struct Incoming {
+    /// The data.
+    pub(super) bytes: Vec<u8>,
+    /// Some of it is missing (`MSG_CTRUNC`).
+    pub(super) truncated: bool,
+}
+
+/// Takes over the descriptors in received control data and gives them numbers of the program.
+pub(super) fn incoming(bytes: &[u8], close_on_exec: bool) -> Incoming {
+    let mut result = Incoming { bytes: Vec::with_capacity(bytes.len()), truncated: false };
+    let mut at = 0;
+    while bytes.len().saturating_sub(at) >= HEADER {
+        let Some(Part { start, end, kind }) = part(bytes, at) else {
+            misbehaved("the host misbehaved: malformed control data");
+        };
+        if kind == RIGHTS {
+            rights(&bytes[start..end], close_on_exec, &mut result);
+        } else {
+            result.bytes.extend_from_slice(&bytes[at..end]);
+        }
+        at = end.next_multiple_of(8);
+        if at <= bytes.len() {
+            let padded = result.bytes.len().next_multiple_of(8);
+            result.bytes.resize(padded, 0);
+        }
+    }
+    result
+}
+
+/// Adds a message with the program's numbers for the host's descriptors `fds`. All of them are
+/// taken over; those for which there is no number are closed.
+fn rights(fds: &[u8], close_on_exec: bool, result: &mut Incoming) {
+    let (fds, _) = fds.as_chunks::<4>();
+    let taken: Vec<HostFd> = fds.iter().map(|fd| HostFd::adopt(u32::from_le_bytes(*fd))).collect();
+    let mut numbers = Vec::new();
+    for fd in taken {
+        let number = status(&fd).and_then(|status| {
+            table().insert(OpenFile::new(HostFile::new(fd, b""), status), close_on_exec)
+        });
+        match number {
+            Ok(number) if !result.truncated => numbers.push(u32::try_from(number).unwrap_or(0)),
+            _ => result.truncated = true,
+        }
+    }
+    if numbers.is_empty() {
+        return;
+    }
+    let len = (HEADER + 4 * numbers.len()) as u64;
+    result.bytes.extend_from_slice(&len.to_le_bytes());
+    result.bytes.extend_from_slice(&RIGHTS.to_le_bytes());
+    for number in numbers {
+        result.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+/// The status flags with which the sender opened a file.
+fn status(fd: &HostFd) -> Result<u64, Errno> {
+    const FCNTL: u64 = 72;
+    const F_GETFL: u64 = 3;
+    let flags = Call::new(FCNTL, 0)?.args([fd.number(), F_GETFL]).run(Wait::No)?;
+    Ok(flags & !flag::CLOEXEC)
+}
+
+/// Reads control data that the host left into memory of our own.
+pub(super) fn read(room: enclave_core::HostSlice, len: u64) -> Vec<u8> {
+    let mut bytes = alloc::vec![0; to_usize(len)];
+    room.part(0, len).read_bytes(&mut bytes);
+    bytes
+}

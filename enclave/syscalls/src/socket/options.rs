@@ -1,0 +1,139 @@
+//! setsockopt(2) and getsockopt(2).
+
+use enclave_core::{AppPtr, AppSlice};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::{SOL_SOCKET, Socket, address};
+use crate::{Sys, args::uint};
+
+const SETSOCKOPT: u64 = 54;
+const GETSOCKOPT: u64 = 55;
+
+/// Longest value in bytes.
+const LONGEST: u64 = 64 << 10;
+
+const IPPROTO_TCP: u64 = 6;
+
+/// `struct sock_fprog`: a classic BPF program.
+#[derive(FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct FilterProgram {
+    count: u16,
+    pad: [u16; 3],
+    filter: u64,
+}
+
+/// `struct sock_filter` in bytes, and how many a program has at most.
+const INSTRUCTION: u64 = 8;
+const MAX_INSTRUCTIONS: u16 = 4096;
+
+/// What an option needs beyond a copy of its value.
+enum Shape {
+    /// Its value is data.
+    Data,
+    /// `struct sock_fprog`, with a pointer to instructions.
+    Filter,
+    /// Its value names memory or descriptors in ways that are not translated.
+    Refused,
+}
+
+/// Options by level and name (`linux/socket.h` and the headers of the protocols).
+fn shape(level: u64, name: u64) -> Shape {
+    const SOL_IP: u64 = 0;
+    const SOL_IPV6: u64 = 41;
+    const SOL_SCTP: u64 = 132;
+    const SOL_PACKET: u64 = 263;
+    const SOL_RDS: u64 = 276;
+    const SOL_XDP: u64 = 283;
+    match (level, name) {
+        // SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF
+        (SOL_SOCKET, 26 | 51) => Shape::Filter,
+        // SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF: descriptors. SO_ZEROCOPY: the kernel would read
+        // the staging buffer later. SO_PASSPIDFD, SO_PEERPIDFD: descriptors.
+        (SOL_SOCKET, 50 | 52 | 60 | 76 | 77) => Shape::Refused,
+        // TCP_ZEROCOPY_RECEIVE: maps pages of the kernel.
+        (IPPROTO_TCP, 35) => Shape::Refused,
+        // Tables of netfilter, with pointers.
+        (SOL_IP | SOL_IPV6, 64..=95) => Shape::Refused,
+        // PACKET_RX_RING, PACKET_TX_RING (mapped), PACKET_FANOUT_DATA (a pointer)
+        (SOL_PACKET, 5 | 13 | 22) => Shape::Refused,
+        // SCTP_SOCKOPT_CONNECTX3 (a pointer)
+        (SOL_SCTP, 111) => Shape::Refused,
+        (SOL_RDS | SOL_XDP, _) => Shape::Refused,
+        _ => Shape::Data,
+    }
+}
+
+pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, level, name, pointer, len, _] = sys.args;
+    let socket = Socket::get(fd)?;
+    let (level, name, len) = (uint(level), uint(name), address::length(len)?);
+    if len > LONGEST {
+        return Err(Errno::EINVAL);
+    }
+    match shape(level, name) {
+        Shape::Refused => Err(Errno::ENOPROTOOPT),
+        Shape::Filter => set_filter(&socket, name, pointer, len),
+        Shape::Data => {
+            let mut call = Call::new(SETSOCKOPT, len)?;
+            let value = match len {
+                0 => 0,
+                _ => call.app(AppSlice::new(pointer, len)?)?,
+            };
+            call.args([socket.fd, level, name, value, len]).zero(Wait::No)?;
+            Ok(0)
+        }
+    }
+}
+
+fn set_filter(socket: &Socket, name: u64, pointer: u64, len: u64) -> Result<u64, Errno> {
+    const BYTES: u64 = size_of::<FilterProgram>() as u64;
+    if len != BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let program = AppPtr::<FilterProgram>::new(pointer).read()?;
+    if program.count == 0 || program.count > MAX_INSTRUCTIONS {
+        return Err(Errno::EINVAL);
+    }
+    let code = AppSlice::new(program.filter, INSTRUCTION * u64::from(program.count))?;
+    let mut call = Call::new(SETSOCKOPT, BYTES + code.len())?;
+    let staged = call.room(BYTES);
+    let code = call.app(code)?;
+    staged.word(0).write(program.count.into());
+    staged.word(1).write(code);
+    call.args([socket.fd, SOL_SOCKET, name, staged.address(), BYTES]).zero(Wait::No)?;
+    Ok(0)
+}
+
+pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, level, name, pointer, len_pointer, _] = sys.args;
+    let socket = Socket::get(fd)?;
+    let (level, name) = (uint(level), uint(name));
+    if !matches!(shape(level, name), Shape::Data) {
+        return Err(Errno::ENOPROTOOPT);
+    }
+    let len_pointer = AppPtr::<u32>::new(len_pointer);
+    let room = address::length(len_pointer.read()?.into())?.min(LONGEST);
+    let target = AppSlice::new(pointer, room)?;
+    let mut call = Call::new(GETSOCKOPT, room.next_multiple_of(8) + 8)?;
+    let (value, len) = (call.room(room), call.room(8));
+    if level != SOL_SOCKET && level != IPPROTO_TCP {
+        // Some options of other protocols are questions.
+        value.write_app(target)?;
+    }
+    len.word(0).write(room);
+    let result = call.args([socket.fd, level, name, value.address(), len.address()]).zero(Wait::No);
+    let len = len.word(0).read();
+    match result {
+        Ok(()) if len > room => {
+            misbehaved("the host misbehaved: an option longer than there was room for")
+        }
+        Ok(()) => value.part(0, len).read_app(target.first(len))?,
+        // The length says how much room there should be.
+        Err(Errno::ERANGE) => {}
+        Err(errno) => return Err(errno),
+    }
+    len_pointer.write(&u32::try_from(len & 0xffff_ffff).unwrap_or(0))?;
+    result.map(|()| 0)
+}
