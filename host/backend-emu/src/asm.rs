@@ -35,6 +35,7 @@ pub(crate) mod reason {
 /// Bytes that a stub spills below the stack pointer of the enclave, red zone included.
 pub(crate) const SPILL: u64 = 296;
 
+#[expect(improper_ctypes, reason = "the assembler parts know the first fields only")]
 unsafe extern "C" {
     pub(crate) fn emu_enter(context: *mut Context) -> u64;
     /// Copies `len` bytes; returns how many it could not copy.

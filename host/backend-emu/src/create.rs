@@ -40,7 +40,7 @@ fn refuse<T>(operation: Operation, errno: Errno, reason: impl Into<String>) -> R
 }
 
 /// ECREATE.
-pub(crate) fn create(secs: &Secs, costs: CostModel) -> Result<Inner, Refused> {
+pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner, Refused> {
     if let Some(reason) = broken_rule(secs) {
         return refuse(Operation::Create, Errno::EINVAL, reason);
     }
@@ -63,6 +63,7 @@ pub(crate) fn create(secs: &Secs, costs: CostModel) -> Result<Inner, Refused> {
         tcs: RwLock::new(BTreeMap::new()),
         stubs: OnceLock::new(),
         costs,
+        audit,
         counters: Counters::default(),
         initialised: AtomicBool::new(false),
         xsave_size: sys::xsave_size(secs.attributes.xfrm.bits()),
@@ -130,7 +131,7 @@ pub(crate) fn add_pages(
     if inner.is_initialised() {
         return refuse(OP, Errno::EINVAL, "the enclave is initialised");
     }
-    if offset % PAGE != 0 || len % PAGE != 0 || len == 0 {
+    if !offset.is_multiple_of(PAGE) || !len.is_multiple_of(PAGE) || len == 0 {
         return refuse(OP, Errno::EINVAL, format!("{len:#x} bytes at {offset:#x}"));
     }
     if offset > inner.secs.size || len > inner.secs.size - offset {

@@ -18,7 +18,8 @@ const PAGE: u64 = 4096;
 /// Reads the SECINFO at RBX and checks the page address in RCX.
 fn operands(inner: &Inner, context: &Context) -> Result<(SecInfoFlags, u64), Fault> {
     let (at, page) = (context.regs.rbx, context.regs.rcx);
-    if at % 64 != 0 || !inner.contains(at, 64) || page % PAGE != 0 || !inner.contains(page, PAGE) {
+    let aligned = at.is_multiple_of(64) && page.is_multiple_of(PAGE);
+    if !aligned || !inner.contains(at, 64) || !inner.contains(page, PAGE) {
         return Err(Fault::GP);
     }
     let secinfo: SecInfo = ssa::get(inner, at)?;
@@ -114,7 +115,7 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
     let permissions = flags.permissions();
     let unreadable =
         permissions.contains(SecInfoFlags::W) && !permissions.contains(SecInfoFlags::R);
-    if source % PAGE != 0
+    if !source.is_multiple_of(PAGE)
         || !inner.contains(source, PAGE)
         || flags != permissions | SecInfoFlags::PT_REG
         || unreadable
@@ -155,7 +156,6 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
 /// changes of the protection. `false` where the system does not allow that.
 fn fill_hidden(page: u64, contents: &[u8; PAGE as usize]) -> bool {
     static MEMORY: OnceLock<Option<File>> = OnceLock::new();
-    let memory =
-        MEMORY.get_or_init(|| OpenOptions::new().write(true).open("/proc/self/mem").ok());
+    let memory = MEMORY.get_or_init(|| OpenOptions::new().write(true).open("/proc/self/mem").ok());
     memory.as_ref().is_some_and(|file| file.write_all_at(contents, page).is_ok())
 }

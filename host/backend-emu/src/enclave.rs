@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) tcs: RwLock<BTreeMap<u64, Arc<TcsState>>>,
     pub(crate) stubs: OnceLock<Stubs>,
     pub(crate) costs: CostModel,
+    /// Whether threads are watched by seccomp.
+    pub(crate) audit: bool,
     pub(crate) counters: Counters,
     pub(crate) initialised: AtomicBool,
     /// Bytes of the XSAVE area with the components of XFRM.
@@ -67,7 +69,7 @@ pub(crate) struct Counters {
     pub(crate) system_calls: AtomicU64,
     /// ENCLU instructions that trapped instead of being patched.
     pub(crate) trapped_leaves: AtomicU64,
-    /// New pages that the enclave accepted.
+    /// New pages that the enclave accepted, and pages whose permissions it extended.
     pub(crate) accepted: AtomicU64,
     /// Changes of the host's mapping that were put off until a fault.
     pub(crate) late_mappings: AtomicU64,
@@ -79,6 +81,25 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 impl Inner {
+    /// The counters by name.
+    pub(crate) fn statistics(&self) -> Vec<(&'static str, u64)> {
+        let counters = &self.counters;
+        let mut lines: Vec<_> = [
+            ("entries", &counters.entries),
+            ("resumes", &counters.resumes),
+            ("exceptions inside", &counters.exceptions),
+            ("kicks inside", &counters.kicks),
+            ("system call instructions refused", &counters.system_calls),
+            ("ENCLU instructions trapped", &counters.trapped_leaves),
+            ("pages accepted or extended", &counters.accepted),
+            ("late mappings", &counters.late_mappings),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+        .into();
+        lines.push(("ENCLU instructions patched", self.stubs.get().map_or(0, Stubs::count)));
+        lines
+    }
+
     /// First address of ELRANGE.
     pub(crate) fn base(&self) -> u64 {
         self.secs.base

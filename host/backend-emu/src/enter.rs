@@ -16,6 +16,8 @@ use crate::ssa;
 use crate::sys;
 use crate::tcs::TcsState;
 
+const PAGE: u64 = 4096;
+
 /// Bytes of the host's stack that leaves may use, between the host's frames and the stack pointer that
 /// the enclave sees.
 const LEAF_STACK: u64 = 64 * 1024;
@@ -61,7 +63,7 @@ pub(crate) fn kick(kick: &Kick) {
 /// Enters, and stays until EEXIT or an exception.
 pub(crate) fn enter(inner: &Arc<Inner>, run: &mut Run) -> Outcome {
     with_current(|context| {
-        signals::attach_thread(inner.base() + inner.secs.size..1 << 47);
+        signals::attach_thread(inner);
         // SAFETY: the context belongs to this thread; handlers that interrupt it touch only what they
         // must, and never while this reference is used: they run when the enclave does.
         stay(inner, unsafe { &mut *context }, run)
@@ -139,7 +141,7 @@ fn go(inner: &Arc<Inner>, context: &mut Context, tcs: &Arc<TcsState>) -> u64 {
 
 /// Finds the TCS and marks it as in use.
 fn acquire(inner: &Inner, address: u64) -> Result<Arc<TcsState>, Fault> {
-    if address % 4096 != 0 || !inner.contains(address, 4096) || !inner.is_initialised() {
+    if !address.is_multiple_of(PAGE) || !inner.contains(address, PAGE) || !inner.is_initialised() {
         return Err(Fault::GP);
     }
     let entry = inner.epcm.get(address);
@@ -187,7 +189,7 @@ fn eenter(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &Run) -> Re
     regs.rbx = tcs.address;
     regs.rcx = asm::emu_aep as *const () as u64;
     (regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9) = (run.rdi, run.rsi, run.rdx, run.r8, run.r9);
-    (regs.rsp, regs.rbp) = (sys::stack_pointer() - LEAF_STACK & !0xf, sys::stack_pointer());
+    (regs.rsp, regs.rbp) = ((sys::stack_pointer() - LEAF_STACK) & !0xf, sys::stack_pointer());
     (regs.rip, regs.rflags) = (tcs.oentry, 2);
     (regs.fs_base, regs.gs_base) = (tcs.fs_base, tcs.gs_base);
     context.load_vectors = 0;

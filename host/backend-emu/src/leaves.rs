@@ -9,6 +9,7 @@ use crate::context::{Context, mode};
 use crate::edmm;
 use crate::enclave::{Inner, count};
 use crate::enter::Fault;
+use crate::keys;
 use crate::patch::JUMP_SIZE;
 use crate::signals::save_or_die;
 use crate::ssa::Event;
@@ -86,7 +87,9 @@ pub(crate) fn execute(inner: &Inner, context: &mut Context) -> After {
         Enclu::Eaccept => edmm::eaccept(inner, context).map(Some),
         Enclu::Emodpe => edmm::emodpe(inner, context).map(|()| None),
         Enclu::Eacceptcopy => edmm::eacceptcopy(inner, context).map(Some),
-        _ => Err(Fault::GP),
+        Enclu::Ereport => keys::ereport(inner, context).map(|()| None),
+        Enclu::Egetkey => keys::egetkey(inner, context).map(Some),
+        Enclu::Eenter | Enclu::Eresume | Enclu::Everifyreport2 | Enclu::Edeccssa => Err(Fault::GP),
     };
     match result {
         Ok(None) => After::Continue,

@@ -1,7 +1,27 @@
-//! Software SGX.
+//! Software SGX: enclaves that run natively, and unprotected, on processors without SGX.
+//!
+//! Principles:
+//! - The architecture is implemented, not a shortcut: what a processor checks is checked, what it
+//!   faults on faults, with the SDM's error codes. The enclave cannot tell the difference, except by
+//!   looking for what this page admits to.
+//! - The enclave's code runs on the processor as it is, at full speed. Signals report its exceptions
+//!   (`signals`), Syscall User Dispatch keeps its system calls out of the kernel, and ENCLU, which
+//!   traps here, is patched to a jump where the image leaves room (`patch`).
+//! - The page tables of ELRANGE follow the EPCM (`epcm`, `mapping`).
+//! - While a thread is inside, FS and GS are the enclave's. Nothing of Rust runs before the host's
+//!   are back: see `asm` for how, and `context` for how the state is found without them.
+//!
+//! Differences from hardware, besides that it protects nothing:
+//! - Code of the host runs when the enclave jumps to it (a processor would fault), and so do system
+//!   calls there. CPUID and RDTSC are not intercepted.
+//! - A `syscall` in the enclave is #UD, but RCX and R11 are lost: the kernel has overwritten them.
+//! - #DB and #BP are told to the caller like other exceptions, where Linux sends a signal.
+//! - EEXIT to anywhere but the address in RCX at entry ends the process with a message.
+//! - There is one enclave per process, and ELRANGE starts at 0.
 #![expect(unsafe_code, reason = "enters enclaves, handles signals, maps memory")]
 
 mod asm;
+mod audit;
 mod context;
 mod cost;
 mod create;
@@ -10,6 +30,7 @@ mod edmm;
 mod enclave;
 mod enter;
 mod epcm;
+mod keys;
 mod leaves;
 mod lookup;
 mod mapping;
@@ -19,7 +40,7 @@ mod ssa;
 mod sys;
 mod tcs;
 
-pub use cost::CostModel;
+pub use cost::{CostModel, CostModelError};
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +57,7 @@ use crate::enclave::Inner;
 #[derive(Clone, Debug)]
 pub struct EmuBackend {
     costs: CostModel,
+    audit: bool,
 }
 
 impl EmuBackend {
@@ -50,7 +72,19 @@ impl EmuBackend {
         if !sys::has_xsaveopt() {
             return Err(Unsupported::XsaveOpt);
         }
-        Ok(Self { costs })
+        if !sys::dispatch_syscalls(Some(create::MAX_SIZE..2 * create::MAX_SIZE)) {
+            return Err(Unsupported::SyscallUserDispatch);
+        }
+        sys::dispatch_syscalls(None);
+        Ok(Self { costs, audit: false })
+    }
+
+    /// The same, with a seccomp filter on each thread that enters, which kills the process should a
+    /// system call instruction in ELRANGE ever reach the kernel. For tests: it cannot be undone, holds
+    /// for child processes too, and makes system calls slower.
+    #[must_use]
+    pub fn audited(self) -> Self {
+        Self { audit: true, ..self }
     }
 }
 
@@ -63,6 +97,9 @@ pub enum Unsupported {
     /// Needs a processor of 2011 or later.
     #[error("the processor has no XSAVEOPT")]
     XsaveOpt,
+    /// Needs Linux 5.11 with CONFIG_GENERIC_ENTRY.
+    #[error("the kernel has no Syscall User Dispatch, or refuses it")]
+    SyscallUserDispatch,
 }
 
 impl Backend for EmuBackend {
@@ -80,7 +117,7 @@ impl Backend for EmuBackend {
     }
 
     fn create(&self, secs: &Secs) -> Result<Arc<dyn Enclave>, Refused> {
-        Ok(Arc::new(EmuEnclave(Arc::new(create::create(secs, self.costs.clone())?))))
+        Ok(Arc::new(EmuEnclave(Arc::new(create::create(secs, self.costs.clone(), self.audit)?))))
     }
 }
 
@@ -128,5 +165,9 @@ impl Enclave for EmuEnclave {
         }
         let reason = format!("signal {signal} cannot be used");
         Err(Refused::new(Operation::InstallKick, Errno::EINVAL, reason))
+    }
+
+    fn statistics(&self) -> Vec<(&'static str, u64)> {
+        self.0.statistics()
     }
 }

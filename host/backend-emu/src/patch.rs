@@ -88,7 +88,7 @@ impl Stubs {
         let within = at % STUB_SIZE as u64;
         let rsp = match within {
             0 => rsp,
-            ..=ABOVE => rsp.wrapping_add(SPILL - 8),
+            1..=ABOVE => rsp.wrapping_add(SPILL - 8),
             _ => rsp.wrapping_add(SPILL),
         };
         Interrupted { site: self.sites[at as usize / STUB_SIZE], rsp }

@@ -1,6 +1,6 @@
 //! Signals: how the emulator learns of exceptions and interrupts inside.
 
-use std::ops::Range;
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, Once, OnceLock};
 use std::{mem, ptr};
@@ -10,6 +10,7 @@ use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use sgx_types::{PageFaultCode, SecInfoFlags, Vector};
 
 use crate::asm::{self, reason};
+use crate::audit;
 use crate::context::{Context, Registers, mode};
 use crate::enclave::{Inner, count};
 use crate::enter::{self, Fault};
@@ -25,22 +26,29 @@ const EXCEPTIONS: [c_int; 6] =
 /// `si_code` of a SIGSYS that Syscall User Dispatch raised.
 const SYS_USER_DISPATCH: c_int = 2;
 
+/// End of user space.
+const USER_END: u64 = 1 << 47;
+
 /// The instruction by which everything here began.
 const ENCLU: [u8; 3] = [0x0f, 0x01, 0xd7];
 
 static FORMER: [OnceLock<libc::sigaction>; 65] = [const { OnceLock::new() }; 65];
 static KICKS: Mutex<[bool; 65]> = Mutex::new([false; 65]);
 
-/// Makes the calling thread ready to enter: its system calls must come from `host`.
-pub(crate) fn attach_thread(host: Range<u64>) {
-    thread_local!(static DISPATCHED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+/// Makes the calling thread ready to enter: its system calls must come from outside of ELRANGE.
+pub(crate) fn attach_thread(inner: &Inner) {
+    thread_local!(static ALLOWED_FROM: Cell<u64> = const { Cell::new(0) });
     static HANDLERS: Once = Once::new();
-    if DISPATCHED.get() {
+    let end = inner.base() + inner.secs.size;
+    if ALLOWED_FROM.get() == end {
         return;
     }
     HANDLERS.call_once(|| EXCEPTIONS.into_iter().for_each(|signal| install(signal, false)));
-    assert!(sys::dispatch_syscalls(Some(host)), "Syscall User Dispatch is refused");
-    DISPATCHED.set(true);
+    assert!(sys::dispatch_syscalls(Some(end..USER_END)), "Syscall User Dispatch is refused");
+    if inner.audit {
+        audit::forbid_system_calls_below(end).expect("seccomp is there");
+    }
+    ALLOWED_FROM.set(end);
 }
 
 /// Installs the handler of a kick; whether the signal may be used for one.

@@ -19,8 +19,6 @@ pub(crate) struct TcsState {
     /// Index of the next SSA frame.
     pub(crate) cssa: AtomicU32,
     busy: AtomicBool,
-    /// Set when the page is no TCS any more.
-    pub(crate) gone: AtomicBool,
     pub(crate) key: GsKey,
     /// Address and size of the SSA frames.
     ssa: u64,
@@ -38,9 +36,9 @@ impl TcsState {
             (tcs.flags.difference(TcsFlags::AEXNOTIFY).is_empty(), "TCS.FLAGS has reserved bits"),
             (tcs.stage == 0 && tcs.aep == 0, "TCS state is not zero"),
             (tcs.cssa == 0, "TCS.CSSA is not zero"),
-            (tcs.ossa % PAGE == 0, "TCS.OSSA is not page aligned"),
-            (tcs.ofs_base % PAGE == 0, "TCS.OFSBASE is not page aligned"),
-            (tcs.ogs_base % PAGE == 0, "TCS.OGSBASE is not page aligned"),
+            (tcs.ossa.is_multiple_of(PAGE), "TCS.OSSA is not page aligned"),
+            (tcs.ofs_base.is_multiple_of(PAGE), "TCS.OFSBASE is not page aligned"),
+            (tcs.ogs_base.is_multiple_of(PAGE), "TCS.OGSBASE is not page aligned"),
             (tcs.fs_limit & 0xfff == 0xfff, "TCS.FSLIMIT's low bits are not set"),
             (tcs.gs_limit & 0xfff == 0xfff, "TCS.GSLIMIT's low bits are not set"),
         ];
@@ -56,7 +54,6 @@ impl TcsState {
             gs_base,
             cssa: AtomicU32::new(0),
             busy: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
             key: GsKey::register(gs_base),
             ssa: secs.base.wrapping_add(tcs.ossa),
             frame: u64::from(secs.ssa_frame_size) * PAGE,
@@ -71,10 +68,6 @@ impl TcsState {
     /// Marks the TCS as free.
     pub(crate) fn release(&self) {
         self.busy.store(false, Ordering::Release);
-    }
-
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
     }
 
     /// Address of SSA frame `index`.

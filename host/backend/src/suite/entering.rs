@@ -215,3 +215,68 @@ pub fn bad_tcs(backend: &dyn Backend) {
     assert_eq!(resumed.vector, 13, "nothing to resume");
     call(&*enclave, 0);
 }
+
+/// Two threads are inside at once and see each other's writes.
+pub fn two_threads(backend: &dyn Backend) {
+    // The thread with RDI = 0 sets the word and waits for it to become 2; the other does the reverse.
+    let wait = |value| {
+        let done = Code::new().copy(Reg::Rdi, Reg::Rbx).then(&exit(Form::Roomy));
+        let look = Code::new().load(Reg::Rax, DATA).compare(Reg::Rax, value).if_equal(&done);
+        Code::new().forever(&look)
+    };
+    let first = Code::new().set(Reg::Rax, 1).store(DATA, Reg::Rax).then(&wait(2));
+    let second_done = Code::new()
+        .set(Reg::Rax, 2)
+        .store(DATA, Reg::Rax)
+        .copy(Reg::Rdi, Reg::Rbx)
+        .then(&exit(Form::Roomy));
+    let look = Code::new().load(Reg::Rax, DATA).compare(Reg::Rax, 1).if_equal(&second_done);
+    let main = Code::new().compare(Reg::Rdi, 0).if_equal(&first).then(&Code::new().forever(&look));
+    let mut specimen = Specimen::new(backend, main, Code::new());
+    specimen.threads = 2;
+    let enclave = specimen.build(backend);
+    thread::scope(|scope| {
+        let inner = Arc::clone(&enclave);
+        let other = scope.spawn(move || {
+            let mut run = entry(1, 1);
+            assert_eq!(inner.enter(&mut run), Outcome::Exited);
+            run.rdi
+        });
+        assert_eq!(call(&*enclave, 0).rdi, tcs(0));
+        assert_eq!(other.join().expect("the thread leaves"), tcs(1));
+    });
+}
+
+/// A leaf changes RAX and the status flags only.
+pub fn leaves_keep_registers(backend: &dyn Backend) {
+    use Reg::*;
+    let regs = [Rdx, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R14, R15];
+    for form in [Form::Roomy, Form::Bare] {
+        let mut main = Code::new();
+        for (value, reg) in (100..).zip(regs) {
+            main = main.set(reg, value);
+        }
+        // movq xmm9, r15; std; EACCEPT, which does not match; cld; movq rax, xmm9
+        main = main.raw(&[0x66, 0x4d, 0x0f, 0x6e, 0xcf, 0xfd]);
+        main = main.set(Rbx, (DATA + 0x40).into()).set(Rcx, DATA.into()).enclu(5, form);
+        main = main.store(DATA + 0x300, Rax).raw(&[0xfc, 0x66, 0x4c, 0x0f, 0x7e, 0xc8]);
+        main = main.store(DATA + 0x308, Rax).store(DATA + 0x310, Rcx).store(DATA + 0x318, Rbx);
+        for (slot, reg) in (0..).step_by(8).zip(regs) {
+            main = main.store(DATA + 0x400 + slot, reg);
+        }
+        main = main.load(Rdi, DATA + 0x300).load(Rsi, DATA + 0x308).set(R8, 0);
+        for (value, slot) in (100..).zip((0..).step_by(8)).take(regs.len()) {
+            let same = Code::new().add(R8, 1);
+            main = main.load(Rax, DATA + 0x400 + slot).compare(Rax, value).if_equal(&same);
+        }
+        main = main.load(Rdx, DATA + 0x310).load(R9, DATA + 0x318).then(&exit(form));
+        // SECINFO: a regular page whose permissions were restricted.
+        let main = Code::new().set(Rax, 0x223).store(DATA + 0x40, Rax).then(&main);
+        let enclave = Specimen::new(backend, main, Code::new()).build(backend);
+        let run = call(&*enclave, 0);
+        assert_eq!(run.rdi, 19, "{form:?}: SGX_PAGE_ATTRIBUTES_MISMATCH");
+        assert_eq!(run.rsi, 110, "{form:?}: vector register");
+        assert_eq!(run.r8, regs.len() as u64, "{form:?}: general registers");
+        assert_eq!((run.rdx, run.r9), (DATA.into(), u64::from(DATA) + 0x40), "{form:?}");
+    }
+}

@@ -82,7 +82,7 @@ pub fn permissions(backend: &dyn Backend) {
     let offsets = DYNAMIC..DYNAMIC + 4096;
     assert_eq!(server.accept(PENDING_RW, DYNAMIC), Ok(Returned::OK));
     // mov eax, 77; ret
-    server.write(DYNAMIC, 0xc3_0000_004d_b8).expect("writable");
+    server.write(DYNAMIC, 0xc300_0000_4db8).expect("writable");
     assert_eq!(fault(server.jump(DYNAMIC)), (0x8015, DYNAMIC));
     let rwx = SecInfoFlags::RWX | SecInfoFlags::PT_REG;
     server.leaf(Enclu::Emodpe, rwx.bits(), DYNAMIC, 0).expect("EMODPE");
