@@ -16,6 +16,8 @@ pub enum Tool {
     GccStatic,
     /// gcc, `-static-pie`.
     GccStaticPie,
+    /// gcc, a shared object.
+    GccShared,
     /// gcc without any libc: raw system calls only.
     GccBare,
     /// musl-gcc, static.

@@ -53,6 +53,7 @@ fn command(tool: Tool, source: &Path, out: &Path) -> Command {
         Tool::GccNoPie => ("gcc", &["-no-pie", "-fno-pie"]),
         Tool::GccStatic => ("gcc", &["-static"]),
         Tool::GccStaticPie => ("gcc", &["-static-pie"]),
+        Tool::GccShared => ("gcc", &["-shared", "-fPIC"]),
         Tool::GccBare => {
             ("gcc", &["-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"])
         }
