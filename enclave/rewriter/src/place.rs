@@ -8,7 +8,8 @@ use crate::map::Piece;
 use crate::relocate::jump;
 use crate::sites::{SYSCALL, Sites};
 use crate::surroundings::{
-    Behind, JUMP, behind, inner, inner_before, number_before, short_displacement, surroundings,
+    Behind, JUMP, behind, inner, inner_before, is_agreed, number_before, short_displacement,
+    surroundings,
 };
 use crate::targets::{Queries, Targets};
 use crate::trampoline::{Displaced, Trampolines};
@@ -27,8 +28,8 @@ pub fn rewrite(code: &Code<'_>, sites: &Sites, area: Area, map: &AddressMap) -> 
     out
 }
 
-/// Rewrites the one site at `addr`, which trapped. `code` is the mapping as it is now, `map` has
-/// all that was moved so far. Other threads must not execute near the site while the patch is
+/// Rewrites the one site at `addr`, which trapped. `code` is the mapping as it is now, or the part of
+/// it within 32 KiB of the site; `map` has all that was moved so far. Other threads must not execute near the site while the patch is
 /// written; saved instruction pointers go through [`AddressMap::relocated`].
 ///
 /// # Errors
@@ -129,16 +130,19 @@ impl<'a> Placer<'a> {
     /// `candidate`.
     fn try_direct(&mut self, candidate: &mut Candidate, targets: &Targets) -> bool {
         let Candidate { site, before, behind, left } = candidate;
-        let mut attempt = |kind, before: &[Insn], behind: &Behind| {
-            let result = self.place(kind, *site, before, behind);
+        let mut note = |result: Result<(), Left>| {
             *left = result.err().filter(|&left| left != Left::NoPlace).unwrap_or(*left);
             result.is_ok()
         };
-        let behind_free = !behind.insns.is_empty() && !inner(behind).any(|o| targets.contains(o));
-        let before_free =
-            !before.is_empty() && !inner_before(*site, before).any(|o| targets.contains(o));
-        (behind_free && attempt(Kind::Following, &[], behind))
-            || (before_free && attempt(Kind::Preceding, before, &Behind::default()))
+        if !behind.insns.is_empty()
+            && !inner(behind).any(|offset| targets.contains(offset))
+            && note(self.place(Kind::Following, *site, &[], behind))
+        {
+            return true;
+        }
+        before.first().is_some_and(|first| is_agreed(&mut self.reader, *site, first))
+            && !inner_before(*site, before).any(|offset| targets.contains(offset))
+            && note(self.place(Kind::Preceding, *site, before, &Behind::default()))
     }
 
     fn place(

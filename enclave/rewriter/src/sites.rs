@@ -93,8 +93,8 @@ fn is_site<'a>(code: &Code<'a>, offset: usize, reader: &mut Option<Reader<'a>>) 
 fn sets_number(before: &[u8]) -> bool {
     let (opcode, number) = match before {
         [.., 0x48, 0xc7, 0xc0, a, b, c, d] => (true, [*a, *b, *c, *d]),
-        // With a REX.W prefix, this would be the middle of a longer instruction.
-        [.., prefix, 0xb8, a, b, c, d] => (prefix & 0xf8 != 0x48, [*a, *b, *c, *d]),
+        // With a prefix, this would be another or a longer instruction.
+        [.., prefix, 0xb8, a, b, c, d] => (prefix & 0xf0 != 0x40, [*a, *b, *c, *d]),
         [0xb8, a, b, c, d] => (true, [*a, *b, *c, *d]),
         _ => return false,
     };

@@ -13,6 +13,8 @@ use crate::sites::SYSCALL;
 pub(crate) const JUMP: usize = 5;
 /// Bytes before a site that are searched for padding; a short jump reaches 126.
 const CAVE_WINDOW: usize = 160;
+/// Bytes before a site from which an instruction right before it is agreed on.
+const AGREED_WINDOW: usize = 48;
 
 /// Instructions behind a site.
 #[derive(Default)]
@@ -76,20 +78,22 @@ fn padding<'r>(reader: &'r mut Reader<'_>, offset: usize) -> impl Iterator<Item 
     })
 }
 
-/// `mov eax, NUMBER` before the site, the usual case, without a look at more.
+/// What looks like `mov eax, NUMBER` before the site, the usual case. To be checked with
+/// [`is_agreed`] when it is needed.
 pub(crate) fn number_before(reader: &mut Reader<'_>, site: usize) -> Vec<Insn> {
-    let Some(start) = site.checked_sub(JUMP) else { return Vec::new() };
-    let bytes = reader.code.from(start);
-    let plain = matches!(bytes, [0xb8, _, 0 | 1, 0, 0, ..]);
-    let wide = start >= 2 && matches!(reader.code.from(start - 2), [0x48, 0xc7, 0xc0, ..]);
-    let wide_immediate =
-        start >= 1 && reader.code.from(start - 1).first().is_some_and(|b| b & 0xf8 == 0x48);
-    let from = match (plain && !wide_immediate, wide) {
-        (true, _) => start,
-        (_, true) => start - 2,
+    let before = reader.code.bytes.get(..site).unwrap_or_default();
+    let len = match before {
+        [.., 0x48, 0xc7, 0xc0, _, _, 0, 0] => 7,
+        [.., 0xb8, _, _, 0, 0] => 5,
         _ => return Vec::new(),
     };
-    reader.decode(from).filter(|insn| insn.end() == site).into_iter().collect()
+    reader.decode(site - len).into_iter().collect()
+}
+
+/// An instruction before the site is one by consensus.
+pub(crate) fn is_agreed(reader: &mut Reader<'_>, site: usize, insn: &Insn) -> bool {
+    let backward = Backward::new(reader, site, AGREED_WINDOW);
+    backward.agrees(site) && backward.agrees(insn.offset)
 }
 
 /// Instructions before the site by consensus, enough for a jump, and padding that a short jump from

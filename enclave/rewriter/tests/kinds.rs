@@ -6,7 +6,10 @@ use enclave_rewriter::{
     AddressMap, Area, Code, Kind, Left, Origin, Rewritten, rewrite, rewrite_confirmed, scan,
 };
 
+/// Address of the pieces of a program.
 const ADDR: u64 = 0x40_0000;
+/// Code before them, so that there is something to agree on.
+const BEFORE: [u8; 48] = [0x50; 48];
 const AREA: Area = Area { addr: 0x50_0000, size: 4096 };
 const MOV_EAX: &[u8] = &[0xb8, 1, 0, 0, 0];
 const SYSCALL: &[u8] = &[0x0f, 0x05];
@@ -14,13 +17,17 @@ const CMP_RAX: &[u8] = &[0x48, 0x3d, 1, 0xf0, 0xff, 0xff];
 const NOP5: &[u8] = &[0x0f, 0x1f, 0x44, 0, 0];
 const RET: &[u8] = &[0xc3];
 
+fn program(pieces: &[&[u8]]) -> Vec<u8> {
+    [&BEFORE[..], &pieces.concat()].concat()
+}
+
 fn code(bytes: &[u8]) -> Code<'_> {
-    Code { bytes, addr: ADDR, origin: Origin::File }
+    Code { bytes, addr: ADDR - BEFORE.len() as u64, origin: Origin::File }
 }
 
 /// Rewrites and checks a program put together from pieces.
 fn run(pieces: &[&[u8]]) -> (Rewritten, AddressMap) {
-    let bytes = pieces.concat();
+    let bytes = program(pieces);
     let code = code(&bytes);
     let sites = scan(&code);
     let out = rewrite(&code, &sites, AREA, &AddressMap::new());
@@ -35,7 +42,7 @@ fn outcome(pieces: &[&[u8]]) -> Vec<(u64, Result<Kind, Left>)> {
 }
 
 fn confirmed(pieces: &[&[u8]], offset: u64) -> Result<Kind, Left> {
-    let bytes = pieces.concat();
+    let bytes = program(pieces);
     let code = code(&bytes);
     let out = rewrite_confirmed(&code, ADDR + offset, AREA, &AddressMap::new())?;
     invariants::check(&code, AREA, &out);
@@ -79,11 +86,19 @@ fn preceding_instructions_are_displaced_when_the_following_must_stay() {
 
 #[test]
 fn registers_set_before_a_site_are_displaced_by_consensus() {
-    let pushes = [0x50; 40];
     let mov_r10 = [0x49, 0x89, 0xca];
     let call = [0xe8, 0, 1, 0, 0];
-    let code = [MOV_EAX, &mov_r10, SYSCALL, &call, RET];
-    assert_eq!(outcome(&[&[&pushes[..]], &code[..]].concat()), [(48, Ok(Kind::Preceding))]);
+    assert_eq!(outcome(&[MOV_EAX, &mov_r10, SYSCALL, &call, RET]), [(8, Ok(Kind::Preceding))]);
+    // The number's bytes can end another instruction.
+    let others: [&[u8]; 2] = [
+        &[0x41, 0xb8, 1, 0, 0, 0],             // mov r8d, 1
+        &[0xc7, 0x44, 0x24, 0xb8, 1, 0, 0, 0], // mov dword ptr [rsp - 0x48], 1
+    ];
+    for other in others {
+        let (out, _) = run(&[MOV_EAX, other, SYSCALL, &call, RET]);
+        assert_eq!(out.sites[0].1, Ok(Kind::Preceding));
+        assert_eq!(out.patches[0].addr, ADDR + 5);
+    }
 }
 
 #[test]
@@ -192,14 +207,14 @@ fn later_rewritings_respect_earlier_ones() {
     let call = [0xe8, 0, 1, 0, 0];
     // The first site's displaced branch leads behind the second one.
     let js = [0x85, 0xc0, 0x78, 0x0c];
-    let bytes =
-        [MOV_EAX, SYSCALL, &js, &call, MOV_EAX, SYSCALL, &[0x48, 0x89, 0xc3], &call].concat();
+    let mov = [0x48, 0x89, 0xc3];
+    let bytes = program(&[MOV_EAX, SYSCALL, &js, &call, MOV_EAX, SYSCALL, &mov, &call]);
     let first =
         rewrite_confirmed(&code(&bytes), ADDR + 5, AREA, &AddressMap::new()).expect("first");
     assert_eq!(first.stats.following, 1);
     let mut now = bytes.clone();
     for patch in &first.patches {
-        let at = usize::try_from(patch.addr - ADDR).expect("offset");
+        let at = usize::try_from(patch.addr - code(&bytes).addr).expect("offset");
         now[at..at + patch.bytes().len()].copy_from_slice(patch.bytes());
     }
     let mut map = AddressMap::new();
@@ -216,7 +231,7 @@ fn later_rewritings_respect_earlier_ones() {
 
 #[test]
 fn an_area_out_of_reach_or_full_is_refused() {
-    let bytes = [MOV_EAX, SYSCALL, CMP_RAX].concat();
+    let bytes = program(&[MOV_EAX, SYSCALL, CMP_RAX]);
     let far = Area { addr: ADDR + (1 << 32), size: 4096 };
     let result =
         |area| rewrite_confirmed(&code(&bytes), ADDR + 5, area, &AddressMap::new()).map(|_| ());

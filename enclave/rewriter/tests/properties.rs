@@ -23,6 +23,8 @@ fn item() -> impl Strategy<Value = Item> {
     let plain: Vec<&'static [u8]> = vec![
         &[0xb8, 39, 0, 0, 0],                           // mov eax, 39
         &[0x48, 0xc7, 0xc0, 1, 0, 0, 0],                // mov rax, 1
+        &[0x41, 0xb8, 1, 0, 0, 0],                      // mov r8d, 1
+        &[0xc7, 0x44, 0x24, 0xb8, 1, 0, 0, 0],          // mov dword ptr [rsp - 0x48], 1
         &[0x31, 0xc0],                                  // xor eax, eax
         &[0x49, 0x89, 0xca],                            // mov r10, rcx
         &[0x48, 0x3d, 1, 0xf0, 0xff, 0xff],             // cmp rax, -4095
