@@ -13,14 +13,25 @@ pub(crate) struct Failure {
     pub(crate) what: String,
     /// What the person may do about it.
     pub(crate) advice: String,
-    /// Exit status: 126 and 127 as a shell has them, 2 for usage, 1 for the rest.
+    /// Exit status: 126 and 127 as a shell has them, 2 for usage, 125 for a
+    /// run that fails before its program, 1 for the rest.
     pub(crate) status: u8,
 }
 
 impl Failure {
+    /// Exit status for what was asked in a way that cannot be done.
+    pub(crate) const USAGE: u8 = 2;
+    /// Exit status of `scone run` when it fails itself, before there is a program.
+    pub(crate) const START: u8 = 125;
+
     /// A failure with exit status 1.
     pub(crate) fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { what: what.into(), advice: advice.into(), status: 1 }
+    }
+
+    /// The same failure with another exit status.
+    pub(crate) fn with_status(self, status: u8) -> Self {
+        Self { status, ..self }
     }
 
     /// A file that cannot be read or written.

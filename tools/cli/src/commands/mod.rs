@@ -5,6 +5,7 @@ mod completions;
 mod inspect;
 mod man;
 mod measure;
+mod run;
 mod sign;
 mod syscalls;
 
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(Box<run::Run>),
     Check(check::Check),
     Measure(measure::Measure),
     Sign(sign::Sign),
@@ -49,6 +51,7 @@ impl Cli {
     /// Does what was asked.
     pub(crate) fn execute(self) -> Result<ExitCode, Failure> {
         match self.command {
+            Command::Run(command) => command.execute(),
             Command::Check(command) => command.execute(),
             Command::Measure(command) => command.execute(),
             Command::Sign(command) => command.execute(),
