@@ -16,6 +16,7 @@ pub mod exit;
 pub mod layout;
 pub mod request;
 pub mod service;
+pub mod shapes;
 pub mod syscalls;
 
 /// Version of this contract; the runtime refuses to start under another one.

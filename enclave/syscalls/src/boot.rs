@@ -17,6 +17,7 @@ use crate::{
     pages::EnclavePages,
     process, signal, stats,
     task::Task,
+    trace,
 };
 
 static START: Mutex<Option<Start>> = Mutex::new(None);
@@ -50,6 +51,7 @@ pub fn start(parameters: HostSlice) -> ! {
     let threads = word(boot::THREADS).clamp(1, layout::TCS_COUNT);
     enclave_threads::init(outside(word(boot::CONTROL), control::WORDS * 8), threads);
     stats::init(word(boot::OPTIONS));
+    trace::init(word(boot::TRACE_FD));
     init_process(&word);
     if enclave_files::init().is_err() {
         fatal("the host misbehaved: it has no /dev/null for closed standard streams");

@@ -2,9 +2,13 @@
 
 use enclave_core::{UserRegs, clear_reschedule, reschedule_wanted};
 use enclave_hostcalls::Errno;
-use enclave_threads::{check_events, yield_now};
+use enclave_threads::{check_events, clock, yield_now};
 
-use crate::{Sys, signal, stats, table};
+use crate::{
+    Sys, signal, stats,
+    table::{self, Handler},
+    trace,
+};
 
 pub(crate) use signal::interrupted;
 
@@ -17,21 +21,47 @@ pub fn syscall(regs: &mut UserRegs) {
         regs.rax = Errno::ENOSYS.as_result();
         return;
     };
-    stats::count(number);
-    let result = loop {
-        let result = handler(&mut Sys { args, regs });
-        if result != Err(Errno::EINTR) {
-            break result;
-        }
-        // The host may only have wanted attention: if there is no signal, the call goes on.
-        check_events();
-        if interrupted() {
-            break result;
-        }
+    let result = if stats::wanted() || trace::wanted() {
+        observed(handler, number, args, regs)
+    } else {
+        execute(handler, args, regs)
     };
     match result {
         Ok(value) => regs.rax = value,
         Err(errno) => failed(regs, number, args, errno),
+    }
+}
+
+/// Executes a call, counted and traced.
+#[cold]
+fn observed(
+    handler: Handler,
+    number: u64,
+    args: [u64; 6],
+    regs: &mut UserRegs,
+) -> Result<u64, Errno> {
+    let line = trace::wanted().then(|| trace::describe(number, args));
+    let before = clock::monotonic();
+    let result = execute(handler, args, regs);
+    let took = clock::monotonic() - before;
+    stats::count(number, took);
+    if let Some(line) = line {
+        trace::write(line, number, result, took);
+    }
+    result
+}
+
+fn execute(handler: Handler, args: [u64; 6], regs: &mut UserRegs) -> Result<u64, Errno> {
+    loop {
+        let result = handler(&mut Sys { args, regs });
+        if result != Err(Errno::EINTR) {
+            return result;
+        }
+        // The host may only have wanted attention: if there is no signal, the call goes on.
+        check_events();
+        if interrupted() {
+            return result;
+        }
     }
 }
 

@@ -50,6 +50,7 @@ mod task;
 mod thread;
 mod time;
 mod timer;
+mod trace;
 mod transfer;
 mod wait;
 mod xattr;
