@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -43,6 +44,9 @@ enum Action {
         /// Leave the heavy cases out
         #[arg(long)]
         quick: bool,
+        /// Give no case more than this many seconds
+        #[arg(long, value_name = "SECONDS")]
+        limit: Option<u64>,
     },
 }
 
@@ -69,14 +73,17 @@ pub fn main(cases: Vec<Case>) -> Result<ExitCode> {
             println!("installed {} packages: {}", installed.len(), installed.join(" "));
             Ok(ExitCode::SUCCESS)
         }
-        Action::Run { filter, mode, json, native_only, quick } => {
+        Action::Run { filter, mode, json, native_only, quick, limit } => {
             let runner = if native_only {
                 Runner::native()
             } else {
                 Runner::new(mode).context("find scone")?
             };
             let mut reports = Vec::new();
-            for case in cases {
+            for mut case in cases {
+                if let Some(limit) = limit {
+                    case.limit = case.limit.min(Duration::from_secs(limit));
+                }
                 if filter.is_match(&case.name) && !(quick && case.tier == Tier::Full) {
                     let done = runner.run(&case);
                     println!("{}", report::line(&done));

@@ -180,7 +180,9 @@ impl Runner {
         report.outcome = match (difference, case.expect) {
             (None, Expect::Fails(_)) if !self.prefix.is_empty() => Outcome::UnexpectedPass,
             (None, _) => Outcome::Pass,
-            (Some(what), Expect::Pass) => Outcome::Fail(what),
+            (Some(what), Expect::Pass) => {
+                Outcome::Fail(format!("{what} [{}]", places::scratch(&case.name).display()))
+            }
             (Some(_), Expect::Fails(why)) => Outcome::Known(why.to_owned()),
         };
         report
