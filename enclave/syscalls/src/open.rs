@@ -83,12 +83,16 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         u64::from_le_bytes(word)
     };
     let (flags, mode, resolve) = (word(0), word(1), word(2));
-    if resolve == 0 {
-        return open_path(directory, path, flags, mode);
-    }
-    let Place::Host(at) = place(directory, path, follows(flags))? else {
-        return Err(Errno::EXDEV);
+    let at = match place(directory, path, follows(flags))? {
+        Place::Host(at) => at,
+        Place::Inside(_) if resolve != 0 || flags != uint(flags) => return Err(Errno::EINVAL),
+        Place::Inside(node) => {
+            return table().insert(node.open(flags)?, flags & flag::CLOEXEC != 0);
+        }
     };
+    if flags & flag::TRUNC != 0 {
+        coherence::drop_everything()?;
+    }
     let mut call = Call::new(nr::OPENAT2, at.path.len() as u64 + 8 + OPEN_HOW)?;
     let staged = call.cstr(&at.path);
     let how = call.room(OPEN_HOW);

@@ -8,7 +8,7 @@ use enclave_hostcalls::Errno;
 
 use super::{
     node::{Make, Node, Take},
-    text,
+    smaps, text,
 };
 
 /// A file of `/proc/self`.
@@ -29,6 +29,8 @@ pub(super) static FILES: &[File] = &[
     File { name: "comm", make: text::comm, take: Some(text::set_comm) },
     made("environ", environ),
     made("maps", text::maps),
+    made("smaps", smaps::smaps),
+    made("smaps_rollup", smaps::rollup),
     made("stat", text::stat),
     made("statm", text::statm),
     made("status", text::status),

@@ -6,6 +6,7 @@
 
 mod content;
 mod node;
+mod smaps;
 mod text;
 
 use alloc::{format, vec::Vec};
