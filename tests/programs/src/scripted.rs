@@ -152,6 +152,21 @@ impl Bench {
         process::run(&mut command, None, &stem, self.left())
     }
 
+    /// Runs a program under the enclave on a terminal of its own, and types `input` to it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run_on_terminal(&mut self, argv: &[&str], input: &str) -> Result<Output> {
+        let typed = self.stem.with_extension("typed");
+        fs::write(&typed, input).with_context(|| format!("write {}", typed.display()))?;
+        let words = argv.iter().map(|word| places::expand(word, &self.dir));
+        let line: Vec<String> =
+            self.prefix.iter().cloned().chain(words).map(|word| quoted(&word)).collect();
+        let (mut command, stem) =
+            self.command(&[], &["/usr/bin/script", "-qec", &line.join(" "), "/dev/null"])?;
+        process::run(&mut command, Some(&typed), &stem, self.left())
+    }
+
     /// Runs a native helper to its end; it must succeed.
     ///
     /// # Errors
@@ -170,6 +185,11 @@ impl Bench {
         }
         Ok(output)
     }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl Server {

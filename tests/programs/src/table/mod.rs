@@ -16,12 +16,13 @@ mod servers;
 mod shells;
 mod sqlite_openssl_curl;
 mod stress_ng;
+mod terminals;
 mod text;
 
 /// All cases; names are `group::case`.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let groups: [(&str, Vec<Case>); 15] = [
+    let groups: [(&str, Vec<Case>); 16] = [
         ("coreutils", coreutils::cases()),
         ("text", text::cases()),
         ("archives", archives::cases()),
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         ("libraries", sqlite_openssl_curl::cases()),
         ("servers", servers::cases()),
         ("media_compilers", media_compilers::cases()),
+        ("terminals", terminals::cases()),
         ("stress_ng", stress_ng::cases()),
     ];
     groups
