@@ -7,7 +7,7 @@ use backend::suite::specimen::{DATA, DYNAMIC, RW, Specimen, call, entry, exit, f
 use backend_emu::{CostModel, EmuBackend};
 use sgx_types::SecInfoFlags;
 
-const PAGES: u32 = 50_000;
+const PAGES: u32 = 500_000;
 
 fn main() {
     let emu = EmuBackend::new(CostModel::off()).expect("this machine can emulate");

@@ -7,8 +7,8 @@
 
 use std::mem::offset_of;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use backend::Exception;
 
@@ -87,7 +87,7 @@ pub(crate) struct Context {
     pub(crate) host_rsp: u64,
     /// One of [`mode`].
     pub(crate) mode: AtomicU64,
-    /// Signal of the kick that waits; 0 for none.
+    /// Signals of the kicks that wait: bit 0 for signal 1.
     pub(crate) pending: AtomicU64,
     /// Registers of the enclave on their way in or out.
     pub(crate) regs: Registers,
@@ -113,9 +113,11 @@ pub(crate) struct Context {
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
     pub(crate) tcs: *const TcsState,
+    /// The one that was last left, which will probably be entered next.
+    pub(crate) last_tcs: Option<Arc<TcsState>>,
     /// Not 0 while the launcher is being told of a kick.
     pub(crate) telling: AtomicU64,
-    /// Signal of a kick that came meanwhile; 0 for none.
+    /// Signals of the kicks that came meanwhile.
     pub(crate) deferred: AtomicU64,
     /// What the last exception was.
     pub(crate) exception: Option<Exception>,
@@ -196,6 +198,7 @@ impl Attachment {
                 run: Run::default(),
                 enclave: ptr::null(),
                 tcs: ptr::null(),
+                last_tcs: None,
                 telling: AtomicU64::new(0),
                 deferred: AtomicU64::new(0),
                 exception: None,
@@ -214,6 +217,7 @@ impl Drop for Attachment {
         unsafe {
             sys::dispatch_syscalls(None);
             sys::restore_stack(&(*self.0).old_stack);
+            ptr::drop_in_place(self.0);
         }
         FREE.lock().unwrap_or_else(|e| e.into_inner()).released.push(self.0 as usize);
     }

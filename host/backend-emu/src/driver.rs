@@ -51,7 +51,10 @@ pub(crate) fn modify_types(
         }
         modifiable(OP, page, entry)?;
         if entry.is(PageType::Tcs) {
-            inner.tcs.write().unwrap_or_else(PoisonError::into_inner).remove(&page);
+            let mut all = inner.tcs.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(tcs) = all.remove(&page) {
+                tcs.retire();
+            }
         }
         Ok(changed)
     })

@@ -180,5 +180,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         lookup::clear();
+        let all = self.tcs.get_mut().unwrap_or_else(PoisonError::into_inner);
+        all.values().for_each(|tcs| tcs.retire());
     }
 }

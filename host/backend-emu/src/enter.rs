@@ -1,9 +1,9 @@
 //! EENTER, ERESUME and what follows EEXIT.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::Ordering;
 
-use backend::{EnterLeaf, Exception, Kick, KickHandler, Outcome, Run};
+use backend::{EnterLeaf, Exception, Kick, Outcome, Run};
 use sgx_types::{PageFaultCode, PageType, SecInfoFlags, Vector};
 
 use crate::asm::{self, reason};
@@ -40,23 +40,6 @@ impl Fault {
         let mut code = PageFaultCode::P | PageFaultCode::U | PageFaultCode::SGX;
         code.set(PageFaultCode::W, write);
         Self { vector: Vector::PageFault, error_code: code.bits(), address }
-    }
-}
-
-static KICK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
-
-/// Sets the function that kicks call.
-pub(crate) fn set_kick_handler(handler: KickHandler) {
-    KICK.store(handler as *mut (), Ordering::Release);
-}
-
-/// Calls the launcher's kick handler.
-pub(crate) fn kick(kick: &Kick) {
-    let handler = KICK.load(Ordering::Acquire);
-    if !handler.is_null() {
-        // SAFETY: only `set_kick_handler` stores here, and it stores functions of this type.
-        let handler: KickHandler = unsafe { std::mem::transmute(handler) };
-        handler(kick);
     }
 }
 
@@ -99,7 +82,7 @@ fn stay(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
 fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
     let mut leaf = run.leaf;
     loop {
-        let prepared = acquire(inner, run.tcs).and_then(|tcs| {
+        let prepared = acquire(inner, context, run.tcs).and_then(|tcs| {
             prepare(inner, context, &tcs, leaf, run).inspect_err(|_| tcs.release()).map(|()| tcs)
         });
         let tcs = match prepared {
@@ -107,7 +90,11 @@ fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
             Err(fault) => return refused(leaf, fault),
         };
         match go(inner, context, &tcs) {
-            reason::EXIT => return exited(inner, context, &tcs, run),
+            reason::EXIT => {
+                let outcome = exited(inner, context, &tcs, run);
+                context.last_tcs = Some(tcs);
+                return outcome;
+            }
             reason::EXCEPTION => {
                 spend(inner.costs.aex);
                 let exception = context.exception.take().expect("the handler told the exception");
@@ -140,7 +127,7 @@ fn go(inner: &Arc<Inner>, context: &mut Context, tcs: &Arc<TcsState>) -> u64 {
 }
 
 /// Finds the TCS and marks it as in use.
-fn acquire(inner: &Inner, address: u64) -> Result<Arc<TcsState>, Fault> {
+fn acquire(inner: &Inner, context: &mut Context, address: u64) -> Result<Arc<TcsState>, Fault> {
     if !address.is_multiple_of(PAGE) || !inner.contains(address, PAGE) || !inner.is_initialised() {
         return Err(Fault::GP);
     }
@@ -148,7 +135,8 @@ fn acquire(inner: &Inner, address: u64) -> Result<Arc<TcsState>, Fault> {
     if !entry.is(PageType::Tcs) || !entry.is_settled() {
         return Err(Fault::epcm(address, false));
     }
-    let tcs = inner.tcs_at(address).ok_or(Fault::epcm(address, false))?;
+    let known = context.last_tcs.take().filter(|tcs| tcs.is_at(address));
+    let tcs = known.or_else(|| inner.tcs_at(address)).ok_or(Fault::epcm(address, false))?;
     if tcs.acquire() { Ok(tcs) } else { Err(Fault::GP) }
 }
 
@@ -228,14 +216,17 @@ fn undo(tcs: &TcsState, leaf: EnterLeaf) {
 /// Tells the launcher of a kick that could not be told at once. Like a signal during its own handler,
 /// the next one waits until the launcher is done.
 fn deliver_pending(context: &mut Context, tcs: Option<u64>) {
-    let signal = context.pending.swap(0, Ordering::Relaxed) as i32;
-    if signal != 0 {
-        let before = context.telling.swap(1, Ordering::Relaxed);
-        kick(&Kick { signal, tcs, context: std::ptr::null_mut() });
-        context.telling.store(before, Ordering::Relaxed);
-        let deferred = context.deferred.swap(0, Ordering::Relaxed);
-        if deferred != 0 {
-            context.pending.store(deferred, Ordering::Relaxed);
-        }
+    let mut pending = context.pending.swap(0, Ordering::Relaxed);
+    if pending == 0 {
+        return;
     }
+    let before = context.telling.swap(1, Ordering::Relaxed);
+    while pending != 0 {
+        let signal = pending.trailing_zeros() as i32 + 1;
+        pending &= pending - 1;
+        signals::tell(&Kick { signal, tcs, context: std::ptr::null_mut() });
+    }
+    context.telling.store(before, Ordering::Relaxed);
+    let deferred = context.deferred.swap(0, Ordering::Relaxed);
+    context.pending.fetch_or(deferred, Ordering::Relaxed);
 }

@@ -1,11 +1,11 @@
 //! Signals: how the emulator learns of exceptions and interrupts inside.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, Once, OnceLock};
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Once, OnceLock};
 use std::{mem, ptr};
 
-use backend::Kick;
+use backend::{Kick, KickHandler};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use sgx_types::{PageFaultCode, SecInfoFlags, Vector};
 
@@ -13,7 +13,7 @@ use crate::asm::{self, reason};
 use crate::audit;
 use crate::context::{Context, Registers, mode};
 use crate::enclave::{Inner, count};
-use crate::enter::{self, Fault};
+use crate::enter::Fault;
 use crate::leaves::{self, After};
 use crate::ssa::{self, Event};
 use crate::sys;
@@ -33,7 +33,7 @@ const USER_END: u64 = 1 << 47;
 const ENCLU: [u8; 3] = [0x0f, 0x01, 0xd7];
 
 static FORMER: [OnceLock<libc::sigaction>; 65] = [const { OnceLock::new() }; 65];
-static KICKS: Mutex<[bool; 65]> = Mutex::new([false; 65]);
+static KICKS: [AtomicPtr<()>; 65] = [const { AtomicPtr::new(ptr::null_mut()) }; 65];
 
 /// Makes the calling thread ready to enter: its system calls must come from outside of ELRANGE.
 pub(crate) fn attach_thread(inner: &Inner) {
@@ -43,7 +43,8 @@ pub(crate) fn attach_thread(inner: &Inner) {
     if ALLOWED_FROM.get() == end {
         return;
     }
-    HANDLERS.call_once(|| EXCEPTIONS.into_iter().for_each(|signal| install(signal, false)));
+    HANDLERS
+        .call_once(|| EXCEPTIONS.into_iter().for_each(|signal| install(signal, libc::SA_NODEFER)));
     assert!(sys::dispatch_syscalls(Some(end..USER_END)), "Syscall User Dispatch is refused");
     if inner.audit {
         audit::forbid_system_calls_below(end).expect("seccomp is there");
@@ -51,31 +52,37 @@ pub(crate) fn attach_thread(inner: &Inner) {
     ALLOWED_FROM.set(end);
 }
 
-/// Installs the handler of a kick; whether the signal may be used for one.
-pub(crate) fn install_kick(signal: c_int) -> bool {
+/// Installs the handler of a kick; whether the signal may be used for one. `restart`: system calls that
+/// it hits go on afterwards.
+pub(crate) fn install_kick(signal: c_int, handler: KickHandler, restart: bool) -> bool {
     let reserved =
         EXCEPTIONS.contains(&signal) || signal == libc::SIGKILL || signal == libc::SIGSTOP;
     if reserved || !(1..65).contains(&signal) {
         return false;
     }
-    let mut kicks = KICKS.lock().unwrap_or_else(|e| e.into_inner());
-    if !mem::replace(&mut kicks[signal as usize], true) {
-        install(signal, true);
-    }
+    KICKS[signal as usize].store(handler as *mut (), Ordering::Release);
+    install(signal, if restart { libc::SA_RESTART } else { 0 });
     true
 }
 
-/// Installs `emu_signal`. Handlers of exceptions may be interrupted by further exceptions only.
-fn install(signal: c_int, restart: bool) {
+/// Calls the launcher's handler of a kick.
+pub(crate) fn tell(kick: &Kick) {
+    let handler = KICKS[kick.signal as usize].load(Ordering::Acquire);
+    if !handler.is_null() {
+        // SAFETY: only `install_kick` stores here, and it stores functions of this type.
+        let handler: KickHandler = unsafe { mem::transmute(handler) };
+        handler(kick);
+    }
+}
+
+/// Installs `emu_signal`. It may be interrupted by exceptions only.
+fn install(signal: c_int, flags: c_int) {
     // SAFETY: the structures are plain data, and the handler has the kernel's calling convention.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         let mut former: libc::sigaction = mem::zeroed();
         action.sa_sigaction = asm::emu_signal as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-        if restart {
-            action.sa_flags &= !libc::SA_NODEFER;
-        }
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | flags;
         libc::sigfillset(&mut action.sa_mask);
         for exception in EXCEPTIONS {
             libc::sigdelset(&mut action.sa_mask, exception);
@@ -300,12 +307,13 @@ unsafe fn kicked(signal: c_int, frame: &mut ucontext_t, context: *mut Context, f
     let at = rip(frame);
     let state = context.mode.load(Ordering::Relaxed);
     if context.telling.load(Ordering::Relaxed) != 0 {
-        return context.deferred.store(signal as u64, Ordering::Relaxed);
+        context.deferred.fetch_or(1 << (signal - 1), Ordering::Relaxed);
+        return;
     }
     if state == mode::OUTSIDE {
         return outside(signal, frame);
     }
-    context.pending.store(signal as u64, Ordering::Relaxed);
+    context.pending.fetch_or(1 << (signal - 1), Ordering::Relaxed);
     if context.in_window(at) {
         set(frame, libc::REG_R11, ptr::from_mut(context) as u64);
         set(frame, libc::REG_RIP, asm::emu_window as *const () as u64);
@@ -325,7 +333,7 @@ unsafe fn kicked(signal: c_int, frame: &mut ucontext_t, context: *mut Context, f
 
 fn outside(signal: c_int, frame: &mut ucontext_t) {
     let context = ptr::from_mut(frame).cast::<c_void>();
-    enter::kick(&Kick { signal, tcs: None, context });
+    tell(&Kick { signal, tcs: None, context });
 }
 
 /// Does what would have been done without the emulator.

@@ -19,6 +19,7 @@ pub(crate) struct TcsState {
     /// Index of the next SSA frame.
     pub(crate) cssa: AtomicU32,
     busy: AtomicBool,
+    gone: AtomicBool,
     pub(crate) key: GsKey,
     /// Address and size of the SSA frames.
     ssa: u64,
@@ -54,10 +55,21 @@ impl TcsState {
             gs_base,
             cssa: AtomicU32::new(0),
             busy: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             key: GsKey::register(gs_base),
             ssa: secs.base.wrapping_add(tcs.ossa),
             frame: u64::from(secs.ssa_frame_size) * PAGE,
         })
+    }
+
+    /// Whether this is still the TCS at `address`.
+    pub(crate) fn is_at(&self, address: u64) -> bool {
+        self.address == address && !self.gone.load(Ordering::Acquire)
+    }
+
+    /// The page is no TCS any more, or the enclave is no more.
+    pub(crate) fn retire(&self) {
+        self.gone.store(true, Ordering::Release);
     }
 
     /// Marks the TCS as in use; whether it was free.

@@ -92,11 +92,18 @@ pub trait Enclave: Send + Sync {
     /// misaligned, empty, outside, not initialised.
     fn remove_pages(&self, range: Range<u64>) -> Result<(), Refused>;
 
-    /// Installs `handler` for `signal`, process-wide. See [`Kick`] for what it may do.
+    /// Installs `handler` for `signal`, process-wide. See [`Kick`] for what it may do. A system call
+    /// that the signal hits outside returns EINTR.
     ///
     /// # Errors
     /// EINVAL: a signal that cannot be caught, or that the backend needs itself.
     fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused>;
+
+    /// The same for a signal that interrupts the enclave but no system call (SA_RESTART).
+    ///
+    /// # Errors
+    /// As for [`Enclave::install_kick`].
+    fn install_tick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused>;
 
     /// Lines for the statistics: name and value.
     fn statistics(&self) -> Vec<(&'static str, u64)> {
