@@ -212,9 +212,7 @@ fn failed(error: LaunchError) -> Failure {
         LaunchError::Refused(_) => {
             ("scone inspect shows image and signature; do they belong together?", Failure::START)
         }
-        LaunchError::Image(_) | LaunchError::EntryRefused(_) | LaunchError::Entry { .. } => {
-            ("report this as a bug", Failure::START)
-        }
+        _ => ("report this as a bug", Failure::START),
     };
     Failure::new(error.to_string(), advice).with_status(status)
 }
