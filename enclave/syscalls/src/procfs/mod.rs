@@ -18,6 +18,7 @@ use enclave_threads::current;
 
 pub(crate) use content::note_stack;
 pub(crate) use node::Node;
+pub(crate) use text::{name, set_name};
 
 use crate::{process::process, signal};
 

@@ -37,7 +37,7 @@ const NAME_MAX: usize = 15;
 static NAMES: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 /// Name of a thread (`PR_GET_NAME`), which at first is that of the program: at most 15 bytes.
-pub(super) fn name(thread: u32) -> Vec<u8> {
+pub(crate) fn name(thread: u32) -> Vec<u8> {
     if let Some(name) = NAMES.lock().get(&thread) {
         return name.clone();
     }
@@ -47,7 +47,7 @@ pub(super) fn name(thread: u32) -> Vec<u8> {
 }
 
 /// Names a thread (`PR_SET_NAME`); a name ends at a NUL or after 15 bytes.
-pub(super) fn set_name(thread: u32, name: &[u8]) {
+pub(crate) fn set_name(thread: u32, name: &[u8]) {
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len()).min(NAME_MAX);
     NAMES.lock().insert(thread, name[..end].to_vec());
 }

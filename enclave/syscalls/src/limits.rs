@@ -1,0 +1,127 @@
+//! Limits of resources. Those that concern memory, stacks and descriptors are kept inside; the
+//! rest is the host's to keep, as it holds what they limit.
+
+use enclave_core::{AppPtr, Mutex};
+use enclave_files::table;
+use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_mm::Limits;
+
+use crate::{
+    Sys,
+    args::{int, uint},
+    ids,
+    process::process,
+};
+
+const PRLIMIT64: u64 = 302;
+const INFINITY: u64 = u64::MAX;
+
+const DATA: usize = 2;
+const NOFILE: usize = 7;
+const AS: usize = 9;
+const COUNT: usize = 16;
+/// DATA, STACK, RSS, NOFILE, MEMLOCK, AS.
+const INSIDE: [usize; 6] = [DATA, 3, 5, NOFILE, 8, AS];
+
+/// `struct rlimit`: soft and hard limit.
+type Limit = [u64; 2];
+
+/// Limits that are kept inside and were set there.
+static SET: Mutex<[Option<Limit>; COUNT]> = Mutex::new([None; COUNT]);
+
+fn resource(arg: u64) -> Result<usize, Errno> {
+    usize::try_from(int(arg)).ok().filter(|&resource| resource < COUNT).ok_or(Errno::EINVAL)
+}
+
+/// Asks the host, and sets the limit there if there is a new one.
+fn of_host(resource: usize, new: Option<Limit>) -> Result<Limit, Errno> {
+    let mut call = Call::new(PRLIMIT64, 32)?;
+    let (set, old) = (call.room(16), call.room(16));
+    let pointer = match new {
+        Some([soft, hard]) => {
+            set.word(0).write(soft);
+            set.word(1).write(hard);
+            set.address()
+        }
+        None => 0,
+    };
+    call.args([0, resource as u64, pointer, old.address()]).zero(Wait::No)?;
+    Ok([old.word(0).read(), old.word(1).read()])
+}
+
+fn get(resource: usize) -> Result<Limit, Errno> {
+    match SET.lock()[resource] {
+        Some(limit) => Ok(limit),
+        // What limits the host's process is not what limits the program's memory.
+        None if resource == AS || resource == DATA => Ok([INFINITY; 2]),
+        None => of_host(resource, None),
+    }
+}
+
+fn set(resource: usize, new: Limit) -> Result<(), Errno> {
+    let [soft, hard] = new;
+    if soft > hard {
+        return Err(Errno::EINVAL);
+    }
+    if !INSIDE.contains(&resource) {
+        return of_host(resource, Some(new)).map(|_| ());
+    }
+    let [_, old_hard] = get(resource)?;
+    if hard > old_hard && !ids::is_privileged() {
+        return Err(Errno::EPERM);
+    }
+    if resource == NOFILE {
+        set_descriptors(soft)?;
+    }
+    SET.lock()[resource] = Some(new);
+    apply_memory();
+    Ok(())
+}
+
+/// The host needs some descriptors for itself: its limit is only ever raised.
+fn set_descriptors(soft: u64) -> Result<(), Errno> {
+    let [host_soft, host_hard] = of_host(NOFILE, None)?;
+    if soft > host_soft {
+        of_host(NOFILE, Some([soft.min(host_hard.max(soft)), host_hard.max(soft)]))?;
+    }
+    table().set_limit(soft);
+    Ok(())
+}
+
+fn apply_memory() {
+    let set = *SET.lock();
+    let soft = |resource: usize| set[resource].map_or(INFINITY, |[soft, _]| soft);
+    let mut space = process().space();
+    let limits = Limits { address_space: soft(AS), data: soft(DATA), ..space.limits() };
+    space.set_limits(limits);
+}
+
+pub(crate) fn getrlimit(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let limit = get(resource(sys.args[0])?)?;
+    AppPtr::new(sys.args[1]).write(&limit)?;
+    Ok(0)
+}
+
+pub(crate) fn setrlimit(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let new = AppPtr::new(sys.args[1]).read()?;
+    set(resource(sys.args[0])?, new)?;
+    Ok(0)
+}
+
+pub(crate) fn prlimit64(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [pid, number, new, old, ..] = sys.args;
+    if uint(pid) != 0 && uint(pid) != u64::from(process().pid) {
+        return Err(Errno::EPERM);
+    }
+    let resource = resource(number)?;
+    let (new, old) = (AppPtr::<Limit>::new(new), AppPtr::<Limit>::new(old));
+    let wanted = if new.is_null() { None } else { Some(new.read()?) };
+    let before = get(resource)?;
+    if let Some(wanted) = wanted {
+        set(resource, wanted)?;
+    }
+    if !old.is_null() {
+        old.write(&before)?;
+    }
+    Ok(0)
+}

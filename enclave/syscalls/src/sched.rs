@@ -1,0 +1,179 @@
+//! Scheduling: threads run under the enclave's own scheduler, all alike; what processors there are
+//! is the host's claim.
+
+use enclave_core::{AppPtr, AppSlice};
+use enclave_hostcalls::{Call, Errno, Wait};
+
+use crate::{
+    Sys,
+    args::{int, uint},
+    process::process,
+    signal,
+};
+
+mod nr {
+    pub(super) const SCHED_GETAFFINITY: u64 = 204;
+}
+
+const OTHER: i32 = 0;
+const FIFO: i32 = 1;
+const ROUND_ROBIN: i32 = 2;
+const BATCH: i32 = 3;
+const IDLE: i32 = 5;
+const DEADLINE: i32 = 6;
+const RESET_ON_FORK: i32 = 0x4000_0000;
+
+/// Most bytes of a processor set.
+const SET_MAX: u64 = 1024;
+
+/// Checks that a thread id is one of ours.
+fn own_thread(id: u64) -> Result<(), Errno> {
+    let id = u32::try_from(int(id)).map_err(|_| Errno::EINVAL)?;
+    let known = id == 0 || id == process().pid || signal::find_thread(id).is_some();
+    if known { Ok(()) } else { Err(Errno::ESRCH) }
+}
+
+/// The processors that the host lets the process use.
+fn processors(len: u64) -> Result<alloc::vec::Vec<u8>, Errno> {
+    let mut call = Call::new(nr::SCHED_GETAFFINITY, len)?;
+    let buffer = call.room(len);
+    let count = call.args([0, len, buffer.address()]).count(Wait::No, len)?;
+    let mut set = alloc::vec![0; enclave_core::to_usize(count)];
+    buffer.read_bytes(&mut set);
+    Ok(set)
+}
+
+pub(crate) fn getaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [id, len, out, ..] = sys.args;
+    let len = uint(len);
+    if !len.is_multiple_of(8) {
+        return Err(Errno::EINVAL);
+    }
+    own_thread(id)?;
+    let set = processors(len.min(SET_MAX))?;
+    AppSlice::new(out, set.len() as u64)?.write_bytes(&set)?;
+    Ok(set.len() as u64)
+}
+
+/// Threads of the program move between threads of the host: a set is checked and has no effect.
+pub(crate) fn setaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [id, len, set, ..] = sys.args;
+    own_thread(id)?;
+    let wanted = AppSlice::new(set, uint(len).min(SET_MAX))?.to_vec()?;
+    let present = processors(SET_MAX)?;
+    let any = wanted.iter().zip(&present).any(|(wanted, present)| wanted & present != 0);
+    if any { Ok(0) } else { Err(Errno::EINVAL) }
+}
+
+/// Accepts ordinary policies; real-time ones need rights that the program does not have.
+fn check(policy: i32, priority: i32) -> Result<u64, Errno> {
+    match policy & !RESET_ON_FORK {
+        OTHER | BATCH | IDLE if priority == 0 => Ok(0),
+        FIFO | ROUND_ROBIN if (1..=99).contains(&priority) => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn read_priority(address: u64) -> Result<i32, Errno> {
+    if address == 0 { Err(Errno::EINVAL) } else { Ok(AppPtr::<i32>::new(address).read()?) }
+}
+
+pub(crate) fn setscheduler(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [id, policy, parameters, ..] = sys.args;
+    let priority = read_priority(parameters)?;
+    own_thread(id)?;
+    check(int(policy), priority)
+}
+
+pub(crate) fn setparam(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let priority = read_priority(sys.args[1])?;
+    own_thread(sys.args[0])?;
+    check(OTHER, priority)
+}
+
+pub(crate) fn getscheduler(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    own_thread(sys.args[0])?;
+    Ok(0)
+}
+
+pub(crate) fn getparam(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    if sys.args[1] == 0 {
+        return Err(Errno::EINVAL);
+    }
+    own_thread(sys.args[0])?;
+    AppPtr::new(sys.args[1]).write(&0_i32)?;
+    Ok(0)
+}
+
+fn priority(policy: u64, of_real_time: u64) -> Result<u64, Errno> {
+    match int(policy) {
+        FIFO | ROUND_ROBIN => Ok(of_real_time),
+        OTHER | BATCH | IDLE | DEADLINE => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub(crate) fn get_priority_max(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    priority(sys.args[0], 99)
+}
+
+pub(crate) fn get_priority_min(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    priority(sys.args[0], 1)
+}
+
+/// Length of a turn: seconds and nanoseconds.
+const TURN: [u64; 2] = [0, 4_000_000];
+
+pub(crate) fn rr_get_interval(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    own_thread(sys.args[0])?;
+    AppPtr::new(sys.args[1]).write(&TURN)?;
+    Ok(0)
+}
+
+/// `struct sched_attr`, first version.
+const ATTR_SIZE: u64 = 48;
+
+pub(crate) fn getattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [id, out, size, flags, ..] = sys.args;
+    if out == 0 || uint(size) < ATTR_SIZE || uint(size) > 4096 || flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    own_thread(id)?;
+    let mut words = [0_u64; 6];
+    words[0] = ATTR_SIZE;
+    AppPtr::new(out).write(&words)?;
+    Ok(0)
+}
+
+pub(crate) fn setattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [id, attributes, flags, ..] = sys.args;
+    if attributes == 0 || flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let [size, policy] = AppPtr::<[u32; 2]>::new(attributes).read()?;
+    if u64::from(size) < ATTR_SIZE && size != 0 {
+        return Err(Errno::E2BIG);
+    }
+    own_thread(id)?;
+    let priority = AppPtr::<i32>::new(attributes.wrapping_add(20)).read()?;
+    match policy.cast_signed() {
+        DEADLINE => Err(Errno::EPERM),
+        policy => check(policy, priority),
+    }
+}
+
+/// Sets of memory nodes: an enclave has one kind of memory.
+pub(crate) fn accept(_: &mut Sys<'_>) -> Result<u64, Errno> {
+    Ok(0)
+}
+
+pub(crate) fn get_mempolicy(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [policy, nodes, max, ..] = sys.args;
+    if policy != 0 {
+        AppPtr::new(policy).write(&0_u32)?;
+    }
+    if nodes != 0 {
+        AppSlice::new(nodes, (max / 8).min(SET_MAX).next_multiple_of(8))?.zero()?;
+    }
+    Ok(0)
+}
