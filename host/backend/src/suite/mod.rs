@@ -30,8 +30,8 @@ pub fn turn() -> MutexGuard<'static, ()> {
 /// Defines a `#[test]` for each test of the suite; `$make` evaluates to a [`crate::Backend`].
 #[macro_export]
 macro_rules! suite_tests {
-    ($make:expr) => {
-        $crate::suite_tests!(@each $make;
+    ($(#[$attribute:meta])* $make:expr) => {
+        $crate::suite_tests!(@each [$(#[$attribute])*] $make;
             round_trip, bare_round_trip, divide_error, invalid_opcode, system_call, page_fault,
             page_fault_outside, resume_restores_registers, ssa_exhausted, busy_tcs, bad_tcs,
             bad_secs, bad_pages, bad_tcs_pages, wrong_mrenclave, bad_signature, wrong_attributes,
@@ -41,13 +41,15 @@ macro_rules! suite_tests {
             two_threads, leaves_keep_registers,
         );
     };
-    (@each $make:expr; $($name:ident),* $(,)?) => {
-        $(
-            #[test]
-            fn $name() {
-                let _turn = $crate::suite::turn();
-                $crate::suite::$name(&$make);
-            }
-        )*
+    (@each $attributes:tt $make:expr; $($name:ident),* $(,)?) => {
+        $($crate::suite_tests!(@one $attributes $make; $name);)*
+    };
+    (@one [$($attribute:tt)*] $make:expr; $name:ident) => {
+        #[test]
+        $($attribute)*
+        fn $name() {
+            let _turn = $crate::suite::turn();
+            $crate::suite::$name(&$make);
+        }
     };
 }
