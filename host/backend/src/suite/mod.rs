@@ -28,9 +28,10 @@ pub fn turn() -> MutexGuard<'static, ()> {
 }
 
 /// Defines a `#[test]` for each test of the suite; `$make` evaluates to a [`crate::Backend`].
+/// Attributes for all of them may stand in front, in brackets.
 #[macro_export]
 macro_rules! suite_tests {
-    ($(#[$attribute:meta])* $make:expr) => {
+    ([$(#[$attribute:meta])*] $make:expr) => {
         $crate::suite_tests!(@each [$(#[$attribute])*] $make;
             round_trip, bare_round_trip, divide_error, invalid_opcode, system_call, page_fault,
             page_fault_outside, resume_restores_registers, ssa_exhausted, busy_tcs, bad_tcs,
@@ -40,6 +41,9 @@ macro_rules! suite_tests {
             kick_inside, kick_storm, reports, bad_operands, reserved_policy, seal_keys, refused_keys,
             two_threads, leaves_keep_registers,
         );
+    };
+    ($make:expr) => {
+        $crate::suite_tests!([] $make);
     };
     (@each $attributes:tt $make:expr; $($name:ident),* $(,)?) => {
         $($crate::suite_tests!(@one $attributes $make; $name);)*
