@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_thread_is_recognised() {
-        let code = [0x90, 0x0f, 0x01, 0xd7, 0x90];
+        let code = [0x90u8, 0x0f, 0x01, 0xd7, 0x90];
         let start = code.as_ptr() as u64;
         let range = start..start + 5;
         // SAFETY: the structure is plain data.
