@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use xtask::metadata::Metadata;
 
 /// Both workspaces of this repository: the host's and the enclave's.
 fn workspaces() -> [PathBuf; 2] {
@@ -46,29 +47,52 @@ pub(crate) fn build() -> Result<()> {
 
 /// Formatting first: it is the quickest to fail.
 pub(crate) fn check() -> Result<()> {
-    for workspace in workspaces() {
-        let mut fmt = cargo(&workspace);
+    let [outer, enclave] = workspaces();
+    for workspace in [&outer, &enclave] {
+        let mut fmt = cargo(workspace);
         fmt.args(["fmt", "--all", "--check"]);
         must(fmt)?;
     }
-    for workspace in workspaces() {
-        let mut clippy = cargo(&workspace);
-        clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
-        must(clippy)?;
-        let mut doc = cargo(&workspace);
+    clippy(&outer, &["--workspace", "--all-targets"])?;
+    // What is linked, without the tests' dependencies, which bring std; then what can be tested.
+    clippy(&enclave, &["--workspace"])?;
+    let testable = testable()?;
+    let mut words: Vec<_> = testable.iter().map(String::as_str).collect();
+    words.push("--all-targets");
+    clippy(&enclave, &words)?;
+    for workspace in [&outer, &enclave] {
+        let mut doc = cargo(workspace);
         doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
-        must({
-            doc.env("RUSTDOCFLAGS", "-D warnings");
-            doc
-        })?;
+        doc.env("RUSTDOCFLAGS", "-D warnings");
+        must(doc)?;
     }
-    let [outer, _] = workspaces();
     let mut rules = cargo(&outer);
     rules.args(["test", "--locked", "--package", "repo-tests", "--quiet"]);
     must(rules)
 }
 
-/// Every test of both workspaces.
+fn clippy(workspace: &PathBuf, words: &[&str]) -> Result<()> {
+    let mut clippy = cargo(workspace);
+    clippy.arg("clippy").args(words).args(["--locked", "--", "-D", "warnings"]);
+    must(clippy)
+}
+
+/// `--package` for each crate of the enclave that can run on the host: those without the core,
+/// which brings its own panic handler.
+fn testable() -> Result<Vec<String>> {
+    let metadata = Metadata::resolved(&xtask::root().join("enclave"))?;
+    let members = metadata.packages.iter().filter(|p| metadata.workspace_members.contains(&p.id));
+    let mut words = Vec::new();
+    for package in members {
+        let (linked, _) = metadata.closure(&package.name)?;
+        if !linked.iter().any(|p| p.name == "enclave-core") {
+            words.extend(["--package".to_owned(), package.name.clone()]);
+        }
+    }
+    Ok(words)
+}
+
+/// Every test of both workspaces; all of them run, even when some fail.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
     let nextest = has_nextest();
     if !nextest {
@@ -77,15 +101,16 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
         );
     }
     let config = xtask::root().join(".config/nextest.toml");
+    let [outer, enclave] = workspaces();
     let mut failed = None;
-    for workspace in workspaces() {
+    for (workspace, words) in [(enclave, testable()?), (outer, vec!["--workspace".to_owned()])] {
         let mut command = cargo(&workspace);
         if nextest {
             command.args(["nextest", "run", "--no-tests=pass", "--config-file"]).arg(&config);
         } else {
             command.args(["test", "--no-fail-fast"]);
         }
-        command.args(["--workspace", "--locked"]).args(filters);
+        command.arg("--locked").args(words).args(filters);
         if let Err(error) = must(command) {
             failed.get_or_insert(error);
         }
