@@ -20,18 +20,6 @@ use crate::epcm::Entry;
 use crate::lookup::{GS_MASK, GS_TABLE};
 use crate::{leaves, signals};
 
-/// Why `emu_enter` returned.
-pub(crate) mod reason {
-    /// EEXIT.
-    pub(crate) const EXIT: u64 = 0;
-    /// An exception was saved by AEX.
-    pub(crate) const EXCEPTION: u64 = 1;
-    /// A kick was saved by AEX.
-    pub(crate) const KICK: u64 = 2;
-    /// A kick came before anything happened.
-    pub(crate) const NOT_ENTERED: u64 = 3;
-}
-
 /// Bytes that a stub spills below the stack pointer of the enclave, red zone included.
 pub(crate) const SPILL: u64 = 296;
 

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use backend::{EnterLeaf, Exception, Kick, Outcome, Run};
 use sgx_types::{PageFaultCode, PageType, SecInfoFlags, Vector};
 
-use crate::asm::{self, reason};
+use crate::asm;
 use crate::context::{Context, mode, with_current};
 use crate::cost::spend;
 use crate::create::MAX_SIZE;
 use crate::enclave::{Inner, count};
+use crate::reason;
 use crate::signals;
 use crate::ssa;
 use crate::sys;

@@ -4,15 +4,15 @@ use std::sync::atomic::Ordering;
 
 use sgx_types::Enclu;
 
-use crate::asm::reason;
 use crate::context::{Context, mode};
 use crate::edmm;
 use crate::enclave::{Inner, count};
 use crate::enter::Fault;
 use crate::keys;
 use crate::patch::JUMP_SIZE;
-use crate::signals::save_or_die;
+use crate::reason;
 use crate::ssa::Event;
+use crate::stop::save_or_die;
 
 /// Flags that leaves with a result clear or set: CF, PF, AF, ZF, SF, OF.
 const STATUS: u64 = 0x8d5;

@@ -30,13 +30,16 @@ mod edmm;
 mod enclave;
 mod enter;
 mod epcm;
+mod frame;
 mod keys;
 mod leaves;
 mod lookup;
 mod mapping;
 mod patch;
+mod reason;
 mod signals;
 mod ssa;
+mod stop;
 mod sys;
 mod tcs;
 

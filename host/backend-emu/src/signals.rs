@@ -7,17 +7,17 @@ use std::{mem, ptr};
 
 use backend::{Kick, KickHandler};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
-use sgx_types::{PageFaultCode, SecInfoFlags, Vector};
+use sgx_types::Vector;
 
-use crate::asm::{self, reason};
+use crate::asm;
 use crate::audit;
-use crate::context::{Context, Registers, mode};
+use crate::context::{Context, mode};
 use crate::enclave::{Inner, count};
-use crate::enter::Fault;
-use crate::leaves::{self, After};
-use crate::ssa::{self, Event};
+use crate::frame::{rip, set};
+use crate::reason;
+use crate::ssa::Event;
+use crate::stop::{ENCLU, Stop};
 use crate::sys;
-use crate::tcs::TcsState;
 
 /// Signals by which the kernel reports exceptions.
 const EXCEPTIONS: [c_int; 6] =
@@ -28,9 +28,6 @@ const SYS_USER_DISPATCH: c_int = 2;
 
 /// End of user space.
 const USER_END: u64 = 1 << 47;
-
-/// The instruction by which everything here began.
-const ENCLU: [u8; 3] = [0x0f, 0x01, 0xd7];
 
 static FORMER: [OnceLock<libc::sigaction>; 65] = [const { OnceLock::new() }; 65];
 static KICKS: [AtomicPtr<()>; 65] = [const { AtomicPtr::new(ptr::null_mut()) }; 65];
@@ -177,124 +174,6 @@ unsafe fn exception(
     true
 }
 
-/// A thread that an exception stopped inside.
-struct Stop<'a> {
-    frame: &'a mut ucontext_t,
-    context: &'a mut Context,
-    fs: &'a mut u64,
-    inner: &'a Inner,
-    tcs: &'a TcsState,
-}
-
-impl Stop<'_> {
-    fn reg(&self, index: c_int) -> u64 {
-        self.frame.uc_mcontext.gregs[index as usize] as u64
-    }
-
-    fn set(&mut self, index: c_int, value: u64) {
-        set(self.frame, index, value);
-    }
-
-    fn rip(&self) -> u64 {
-        rip(self.frame)
-    }
-
-    /// Whether the code at RIP starts with `bytes`.
-    fn code_is(&self, bytes: &[u8; 3]) -> bool {
-        let mut code = [0u8; 3];
-        // SAFETY: faults become a count.
-        let left = unsafe { asm::emu_copy(code.as_mut_ptr() as u64, self.rip(), 3) };
-        left == 0 && code == *bytes
-    }
-
-    /// Turns the kernel's report into the processor's, unless only the mapping lags behind.
-    fn fault(&mut self) {
-        let vector = self.reg(libc::REG_TRAPNO) as u8;
-        let mut code = self.reg(libc::REG_ERR) as u32;
-        let mut address = 0;
-        if vector == Vector::PageFault as u8 {
-            address = self.reg(libc::REG_CR2);
-            if self.inner.mapping.range().contains(&address) {
-                if self.inner.catch_up(address, wanted(code)) {
-                    return;
-                }
-                self.inner.augment(address & !0xfff);
-                code |= (PageFaultCode::P | PageFaultCode::SGX).bits();
-            }
-        }
-        if vector == Vector::Breakpoint as u8 {
-            // INT3 is fault-like in an enclave that is not debugged (SDM 43.3).
-            let rip = self.rip().wrapping_sub(1);
-            self.set(libc::REG_RIP, rip);
-        }
-        self.raise(vector, code, address);
-    }
-
-    /// AEX with an exception.
-    fn raise(&mut self, vector: u8, error_code: u32, address: u64) {
-        count(&self.inner.counters.exceptions);
-        let event = Event { vector: Some(vector), error_code, address };
-        self.context.exception = Some(self.inner.exception(&event));
-        self.aex(event, reason::EXCEPTION);
-    }
-
-    /// AEX: saves the state, and sends the thread to the end of `emu_enter`.
-    fn aex(&mut self, event: Event, reason: u64) {
-        let regs = registers(self.frame, *self.fs);
-        let vectors = self.frame.uc_mcontext.fpregs as u64;
-        save_or_die(self.inner, self.tcs, &regs, vectors, event);
-        self.tcs.release();
-        self.leave(reason);
-        clear_vectors(self.frame);
-        self.set(libc::REG_RBX, self.tcs.address);
-        self.set(libc::REG_RCX, asm::emu_aep as *const () as u64);
-    }
-
-    /// Makes the thread go on at the end of `emu_enter`.
-    fn leave(&mut self, reason: u64) {
-        self.context.mode.store(mode::TRANSIT, Ordering::Relaxed);
-        self.set(libc::REG_RIP, asm::emu_finish as *const () as u64);
-        self.set(libc::REG_RSP, self.context.host_rsp);
-        let context = ptr::from_mut(self.context) as u64;
-        self.set(libc::REG_R11, context);
-        self.set(libc::REG_RAX, reason);
-        self.set(libc::REG_EFL, 2);
-        *self.fs = self.context.host_fs;
-    }
-
-    /// Executes the leaf at RIP.
-    fn leaf(&mut self) {
-        count(&self.inner.counters.trapped_leaves);
-        self.context.regs = registers(self.frame, *self.fs);
-        match leaves::execute(self.inner, self.context) {
-            After::Continue => {
-                let regs = self.context.regs;
-                store(self.frame, &regs);
-                let rip = self.rip() + ENCLU.len() as u64;
-                self.set(libc::REG_RIP, rip);
-            }
-            After::Exit => self.leave(reason::EXIT),
-            After::Fault(Fault { vector, error_code, address }) => {
-                self.raise(vector as u8, error_code, address);
-            }
-        }
-    }
-}
-
-/// AEX, or the end: an enclave whose state is lost cannot go on.
-pub(crate) fn save_or_die(
-    inner: &Inner,
-    tcs: &TcsState,
-    regs: &Registers,
-    vectors: u64,
-    event: Event,
-) {
-    if let Err(fault) = ssa::aex(inner, tcs, regs, vectors, event) {
-        eprintln!("the state save area at {:#x} is gone: the enclave is lost", fault.address);
-        std::process::abort();
-    }
-}
-
 /// Handles a kick: at once if the thread is in the enclave's code or wholly outside, else soon.
 ///
 /// # Safety
@@ -359,79 +238,5 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
                 libc::signal(signal, libc::SIG_DFL);
             }
         }
-    }
-}
-
-/// The access that a page fault was about.
-fn wanted(code: u32) -> SecInfoFlags {
-    let code = PageFaultCode::from_bits_retain(code);
-    if code.contains(PageFaultCode::I) {
-        SecInfoFlags::X
-    } else if code.contains(PageFaultCode::W) {
-        SecInfoFlags::W
-    } else {
-        SecInfoFlags::R
-    }
-}
-
-fn rip(frame: &ucontext_t) -> u64 {
-    frame.uc_mcontext.gregs[libc::REG_RIP as usize] as u64
-}
-
-fn set(frame: &mut ucontext_t, index: c_int, value: u64) {
-    frame.uc_mcontext.gregs[index as usize] = value as i64;
-}
-
-/// The kernel's indices of registers, in the order of [`Registers`].
-const ORDER: [c_int; 18] = [
-    libc::REG_RAX,
-    libc::REG_RCX,
-    libc::REG_RDX,
-    libc::REG_RBX,
-    libc::REG_RSP,
-    libc::REG_RBP,
-    libc::REG_RSI,
-    libc::REG_RDI,
-    libc::REG_R8,
-    libc::REG_R9,
-    libc::REG_R10,
-    libc::REG_R11,
-    libc::REG_R12,
-    libc::REG_R13,
-    libc::REG_R14,
-    libc::REG_R15,
-    libc::REG_EFL,
-    libc::REG_RIP,
-];
-
-/// Registers of the interrupted code.
-fn registers(frame: &ucontext_t, fs_base: u64) -> Registers {
-    let mut words = [0; 20];
-    for (word, index) in words.iter_mut().zip(ORDER) {
-        *word = frame.uc_mcontext.gregs[index as usize] as u64;
-    }
-    (words[18], words[19]) = (fs_base, sys::gs_base());
-    // SAFETY: both are twenty words.
-    unsafe { mem::transmute(words) }
-}
-
-/// Puts registers back, except for RIP and the segment bases.
-fn store(frame: &mut ucontext_t, regs: &Registers) {
-    // SAFETY: both are twenty words.
-    let words: [u64; 20] = unsafe { mem::transmute(*regs) };
-    for (word, index) in words.into_iter().zip(ORDER).filter(|(_, index)| *index != libc::REG_RIP) {
-        set(frame, index, word);
-    }
-}
-
-/// Gives the interrupted code the initial vector state, as AEX does.
-fn clear_vectors(frame: &mut ucontext_t) {
-    const HEADER: usize = 512;
-    const MXCSR: usize = 24;
-    let image = frame.uc_mcontext.fpregs.cast::<u8>();
-    // SAFETY: the kernel saved an XSAVE image there, which sigreturn will load.
-    unsafe {
-        image.add(HEADER).cast::<u64>().write(0);
-        image.add(MXCSR).cast::<u32>().write(0x1f80);
     }
 }
