@@ -52,6 +52,8 @@ pub const TRACE_FD: u64 = 21;
 pub const IGNORED: u64 = 22;
 /// Word index of the set of signals that the host had blocked at start.
 pub const BLOCKED: u64 = 23;
+/// Word index of the host address of the rings: one for each enclave thread, each of a page.
+pub const RINGS: u64 = 24;
 
 /// Option flags.
 pub mod option {

@@ -25,4 +25,6 @@ pub mod state {
     pub const SUBMITTED: u64 = 1;
     /// Executed: the result stands in the request.
     pub const DONE: u64 = 2;
+    /// Handed to the host through a ring, and its thread waits to be told when it is done.
+    pub const AWAITED: u64 = 3;
 }

@@ -27,8 +27,6 @@ pub const CLOCK: u64 = 0x1007;
 pub const SPAWN: u64 = 0x1008;
 /// Makes a running enclave thread leave by an exception entry: `args[0]` = its index.
 pub const KICK: u64 = 0x1009;
-/// Reports counters at the end: `args` = host address of a text, its length.
-pub const REPORT: u64 = 0x100a;
 /// Sleeps while the word at host address `args[0]` is 1, at most `args[1]` nanoseconds
 /// (`u64::MAX` for no limit), or until a signal arrives.
 pub const IDLE: u64 = 0x100b;
@@ -38,3 +36,5 @@ pub const CANCEL: u64 = 0x100c;
 /// Executes CPUID: `args[0]` = host address of four words, whose first two hold EAX (leaf) and ECX
 /// (subleaf); they become EAX, EBX, ECX and EDX. All of it is a claim.
 pub const CPUID: u64 = 0x100d;
+/// Wakes the host thread that serves the ring with index `args[0]`, starting it if there is none.
+pub const RING: u64 = 0x100e;

@@ -36,6 +36,9 @@ pub(crate) const EXC_HOST_RIP: u64 = 0xb0;
 /// Offset of the top of the scheduler's stack.
 pub(crate) const SCHED_STACK: u64 = 0xb8;
 
+/// Offset of the number of spin locks that are held.
+pub(crate) const LOCKS: u64 = 0xc0;
+
 /// States of an enclave thread.
 pub(crate) mod state {
     /// Never entered.
@@ -65,6 +68,15 @@ pub(crate) fn write<const OFFSET: u64>(value: u64) {
     unsafe {
         asm!("mov gs:[{}], {}", const OFFSET, in(reg) value, options(nostack, preserves_flags));
     }
+}
+
+/// Adds to the word at `OFFSET`, which only this enclave thread changes.
+#[inline]
+pub(crate) fn add<const OFFSET: u64>(value: i32) {
+    // SAFETY: as for `write`.
+    unsafe {
+        asm!("add qword ptr gs:[{}], {:r}", const OFFSET, in(reg) i64::from(value), options(nostack))
+    };
 }
 
 /// Writes a word into the data page of enclave thread `index`, which must not be running.

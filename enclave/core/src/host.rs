@@ -54,6 +54,16 @@ impl HostPtr {
         unsafe { (self.0 as *mut u64).write_volatile(value) }
     }
 
+    /// Replaces `expected` by `new` atomically, if it is there.
+    #[must_use]
+    pub fn replace(self, expected: u64, new: u64) -> bool {
+        use core::sync::atomic::{AtomicU64, Ordering};
+        // SAFETY: as for `swap`.
+        unsafe { AtomicU64::from_ptr(self.0 as *mut u64) }
+            .compare_exchange(expected, new, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
     /// Exchanges the word atomically.
     #[must_use]
     pub fn swap(self, value: u64) -> u64 {

@@ -54,5 +54,5 @@ pub use regs::UserRegs;
 pub use stacks::{STACK_BYTES, Stack};
 pub use start::{prepare_thread, ready};
 pub use switch::{Context, abandon, enter_user, switch};
-pub use sync::{Mutex, MutexGuard, Once, RwLock};
+pub use sync::{Mutex, MutexGuard, Once, RwLock, locks_held};
 pub use tsc::timestamp;

@@ -7,6 +7,7 @@ use crate::{
     asm::{scone_switch, scone_thread_trampoline},
     data::{self, RUNTIME_STACK},
     fs_base, set_fs_base,
+    sync::locks_held,
     xstate::{self, restore_live, save_live, write_image},
 };
 
@@ -74,6 +75,7 @@ const INITIAL_XSTATE: [u8; 576] = {
 /// If `to` is running already.
 pub fn switch(from: &Context, to: &Context) {
     assert!(from.top == data::read::<RUNTIME_STACK>());
+    assert!(!locks_held(), "a thread waits while it holds a spin lock");
     let fs = fs_base();
     let live = save_live();
     let load = to.rsp.swap(0, Ordering::Acquire);

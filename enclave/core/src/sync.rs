@@ -8,7 +8,10 @@ use core::{
     sync::atomic::{AtomicBool, AtomicI32, Ordering},
 };
 
-use crate::call::yield_processor;
+use crate::{
+    call::yield_processor,
+    data::{self, LOCKS},
+};
 
 /// A mutual exclusion lock.
 pub type Mutex<T> = lock_api::Mutex<RawSpin, T>;
@@ -18,6 +21,24 @@ pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawSpin, T>;
 pub type RwLock<T> = lock_api::RwLock<RawSpinRw, T>;
 
 const SPINS: u32 = 20_000;
+
+/// Whether this enclave thread holds a spin lock: then it must not switch to another thread.
+#[must_use]
+pub fn locks_held() -> bool {
+    data::read::<LOCKS>() != 0
+}
+
+/// Counts a lock that was taken.
+fn count(taken: bool) -> bool {
+    if taken {
+        data::add::<LOCKS>(1);
+    }
+    taken
+}
+
+fn release() {
+    data::add::<LOCKS>(-1);
+}
 
 fn spin_while(mut busy: impl FnMut() -> bool) {
     let mut spins = 0;
@@ -46,11 +67,12 @@ unsafe impl lock_api::RawMutex for RawSpin {
     }
 
     fn try_lock(&self) -> bool {
-        self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        count(self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok())
     }
 
     unsafe fn unlock(&self) {
         self.0.store(false, Ordering::Release);
+        release();
     }
 }
 
@@ -72,15 +94,17 @@ unsafe impl lock_api::RawRwLock for RawSpinRw {
 
     fn try_lock_shared(&self) -> bool {
         let readers = self.0.load(Ordering::Relaxed);
-        readers >= 0
+        let taken = readers >= 0
             && self
                 .0
                 .compare_exchange(readers, readers + 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
+                .is_ok();
+        count(taken)
     }
 
     unsafe fn unlock_shared(&self) {
         self.0.fetch_sub(1, Ordering::Release);
+        release();
     }
 
     fn lock_exclusive(&self) {
@@ -90,11 +114,12 @@ unsafe impl lock_api::RawRwLock for RawSpinRw {
     }
 
     fn try_lock_exclusive(&self) -> bool {
-        self.0.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        count(self.0.compare_exchange(0, -1, Ordering::Acquire, Ordering::Relaxed).is_ok())
     }
 
     unsafe fn unlock_exclusive(&self) {
         self.0.store(0, Ordering::Release);
+        release();
     }
 }
 

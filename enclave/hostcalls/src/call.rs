@@ -1,7 +1,7 @@
 //! One call: stage, commit, collect.
 
 use enclave_core::{AppSlice, HostSlice, exit_call};
-use enclave_threads::{Blocking, handover};
+use enclave_threads::{Blocking, handover, through_ring};
 use hostcall_abi::request;
 
 use crate::{Errno, Staging, misbehaved};
@@ -114,7 +114,11 @@ impl Call {
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
         let memory = self.staging.memory();
         match wait {
-            Wait::No => exit_call(memory),
+            Wait::No => {
+                if !through_ring(memory) {
+                    exit_call(memory);
+                }
+            }
             Wait::Maybe => match Blocking::here() {
                 Some(_blocking) => exit_call(memory),
                 None => handover(memory),

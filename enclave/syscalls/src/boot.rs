@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use enclave_core::{
-    HostSlice, Mutex, UserRegs, exit_forever, fatal, random_u64, ready, to_usize, xstate,
+    HostSlice, Mutex, UserRegs, exit_forever, fatal, own_call, random_u64, ready, to_usize, xstate,
 };
 use enclave_hostcalls::{self as hostcalls, Call, Wait};
 use enclave_loader::PAGE_SIZE;
@@ -26,6 +26,9 @@ static START: Mutex<Option<Start>> = Mutex::new(None);
 const START_LIMIT: u64 = 8 << 20;
 /// Bytes of the arena that the clock needs for its replies.
 const CLOCK_BYTES: u64 = 64;
+
+/// Nanoseconds that a call through a ring takes at best on machines with two processors to spare.
+const RING_COST: u64 = 2500;
 
 /// Starts the runtime on the first enclave thread.
 pub fn start(parameters: HostSlice) -> ! {
@@ -50,6 +53,9 @@ pub fn start(parameters: HostSlice) -> ! {
     hostcalls::init(arena.part(CLOCK_BYTES, arena.len() - CLOCK_BYTES));
     let threads = word(boot::THREADS).clamp(1, layout::TCS_COUNT);
     enclave_threads::init(outside(word(boot::CONTROL), control::WORDS * 8), threads);
+    if leaves_by_ring(word(boot::MODE)) {
+        enclave_threads::init_rings(outside(word(boot::RINGS), layout::TCS_COUNT * layout::PAGE));
+    }
     stats::init(word(boot::OPTIONS));
     trace::init(word(boot::TRACE_FD));
     init_process(&word);
@@ -64,6 +70,27 @@ pub fn start(parameters: HostSlice) -> ! {
     signal::init(&first, word(boot::IGNORED), word(boot::BLOCKED));
     spawn(first);
     enclave_threads::run()
+}
+
+/// Whether calls go through rings: as asked, or if leaving the enclave costs more than it takes a
+/// host thread on another processor to see an entry and answer.
+fn leaves_by_ring(mode: u64) -> bool {
+    match mode {
+        boot::mode::SYNC => false,
+        boot::mode::ASYNC => true,
+        _ => exit_cost() > RING_COST,
+    }
+}
+
+/// Nanoseconds that leaving and entering again take, the least of a few tries.
+fn exit_cost() -> u64 {
+    const GETPPID: u64 = 110;
+    let once = |_| {
+        let before = clock::monotonic();
+        own_call(GETPPID, []);
+        clock::monotonic() - before
+    };
+    (0..8).map(once).min().unwrap_or(0)
 }
 
 fn init_process(word: &impl Fn(u64) -> u64) {

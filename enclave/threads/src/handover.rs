@@ -20,11 +20,23 @@ struct InFlight {
 /// thread, the host is told to give the request up: it then ends with `EINTR`, unless it was just
 /// done.
 pub fn handover(staged: HostSlice) {
-    let address = staged.address();
     staged.word(request::STATE).write(request::state::SUBMITTED);
+    await_completion(staged, || {
+        own_call(service::SUBMIT, [staged.address()]);
+        true
+    });
+}
+
+/// Waits until the host says that a request is done. `begin` is called once completions of it are
+/// expected; if it returns `false`, the request is done already.
+pub(crate) fn await_completion(staged: HostSlice, begin: impl FnOnce() -> bool) {
+    let address = staged.address();
     let entry = InFlight { request: staged, thread: current(), done: false };
     OUTSIDE.lock().insert(address, entry);
-    own_call(service::SUBMIT, [address]);
+    if !begin() {
+        OUTSIDE.lock().remove(&address);
+        return;
+    }
     let mut cancelled = false;
     loop {
         let mut outside = OUTSIDE.lock();

@@ -18,12 +18,14 @@ pub mod clock;
 pub mod futex;
 mod handover;
 mod host;
+mod ring;
 mod scheduler;
 mod thread;
 mod timer;
 
 pub use handover::handover;
 pub use host::{Control, SignalInfo, init, take_pending_signals};
+pub use ring::{init_rings, through_ring};
 pub use scheduler::{
     Blocking, check_events, interrupted, live_threads, poll_now, run, set_interrupted_hook,
     set_signal_hook, spawn, yield_now,

@@ -199,6 +199,17 @@ pub fn poll_now() -> bool {
     control().has_events() || timer::next_deadline() != u64::MAX
 }
 
+/// Whether threads wait for an enclave thread.
+pub(crate) fn others_wait() -> bool {
+    !QUEUE.lock().is_empty()
+}
+
+/// Leaves the enclave once, to let whoever else there is on this processor run.
+pub(crate) fn give_processor_away() {
+    const SCHED_YIELD: u64 = 24;
+    own_call(SCHED_YIELD, []);
+}
+
 /// Gives the enclave thread to another thread, if one is runnable.
 pub fn yield_now() {
     if QUEUE.lock().is_empty() {

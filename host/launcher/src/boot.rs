@@ -6,7 +6,7 @@ use backend::Capabilities;
 use hostcall_abi::{VERSION, boot, control, layout};
 use worker::Shared;
 
-use crate::{LaunchError, Mode, Options};
+use crate::{LaunchError, Mode, Options, rings::Rings, signals::AtStart};
 
 /// Bytes reserved for staging; backed as they are used.
 const ARENA: u64 = 1 << 34;
@@ -17,10 +17,15 @@ pub(crate) struct Boot {
     pub(crate) parameters: Shared,
     pub(crate) control: Shared,
     pub(crate) arena: Shared,
+    pub(crate) rings: Shared,
 }
 
 /// Lays out the boot parameters.
-pub(crate) fn prepare(machine: &Capabilities, options: &Options) -> Result<Boot, LaunchError> {
+pub(crate) fn prepare(
+    machine: &Capabilities,
+    options: &Options,
+    signals: AtStart,
+) -> Result<Boot, LaunchError> {
     let record = start_record(options)?;
     let start = Shared::new((record.len() as u64).next_multiple_of(8).max(8))?;
     start.write(0, &record);
@@ -28,7 +33,9 @@ pub(crate) fn prepare(machine: &Capabilities, options: &Options) -> Result<Boot,
         parameters: Shared::new(boot::WORDS * 8)?,
         control: Shared::new(control::WORDS * 8)?,
         arena: Shared::new(ARENA)?,
+        rings: Shared::new(layout::TCS_COUNT * layout::PAGE)?,
     };
+    Rings::prepare(boot.rings);
     let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let threads = if options.threads == 0 { cpus } else { options.threads };
     let cpu = worker::cpu();
@@ -41,6 +48,7 @@ pub(crate) fn prepare(machine: &Capabilities, options: &Options) -> Result<Boot,
         (boot::ARENA, boot.arena.address()),
         (boot::ARENA_LEN, boot.arena.len()),
         (boot::CONTROL, boot.control.address()),
+        (boot::RINGS, boot.rings.address()),
         (boot::THREADS, threads.clamp(1, layout::TCS_COUNT)),
         (boot::XSAVE_SIZE, cpu.xsave_size),
         (boot::XFRM, machine.xfrm.bits()),
@@ -58,6 +66,8 @@ pub(crate) fn prepare(machine: &Capabilities, options: &Options) -> Result<Boot,
         (boot::CPUS, cpus),
         (boot::HWCAP, cpu.hwcap),
         (boot::HWCAP2, cpu.hwcap2),
+        (boot::IGNORED, signals.ignored),
+        (boot::BLOCKED, signals.blocked),
         (boot::TRACE_FD, options.trace.map_or(u64::MAX, u64::from)),
     ];
     for (index, value) in values {

@@ -23,6 +23,9 @@ pub enum LaunchError {
     /// Memory for the exchange with the enclave could not be had.
     #[error("no memory for the exchange with the enclave: {0}")]
     Memory(#[from] std::io::Error),
+    /// A thread could not be started.
+    #[error("no thread for signals: {0}")]
+    Thread(#[source] std::io::Error),
     /// An argument or environment string holds a NUL.
     #[error("argument or environment string {0:?} holds a NUL byte")]
     Nul(std::ffi::OsString),

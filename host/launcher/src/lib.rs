@@ -14,7 +14,9 @@ mod construct;
 mod error;
 mod options;
 mod pool;
+mod rings;
 mod services;
+mod signals;
 mod threads;
 
 pub use error::LaunchError;
@@ -31,6 +33,6 @@ use std::convert::Infallible;
 pub fn run(options: &Options) -> Result<Infallible, LaunchError> {
     let machine = construct::machine(options)?;
     let enclave = construct::enclave(machine.as_ref(), options)?;
-    let boot = boot::prepare(&machine.capabilities(), options)?;
+    let boot = boot::prepare(&machine.capabilities(), options, signals::block())?;
     threads::run(enclave, boot)
 }

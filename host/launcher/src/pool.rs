@@ -1,19 +1,21 @@
 //! Threads that may block on behalf of the enclave: as many as there are calls that block.
 
 use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use hostcall_abi::{control, layout};
 use worker::{Attention, Request, wake_word};
 
-use crate::threads::Running;
+use crate::threads::{KICK, Running};
 
 #[derive(Debug, Default)]
 struct Queue {
     requests: VecDeque<Request>,
     idle: usize,
+    /// Requests that are being executed, by address: by which thread, and how to call it off.
+    executing: HashMap<u64, (i32, Arc<Attention>)>,
 }
 
 /// The pool.
@@ -47,10 +49,34 @@ impl Pool {
         }
     }
 
+    /// Calls a request off: if it is still to be done or waits, it ends with `EINTR`.
+    pub(crate) fn cancel(&self, running: &Running, address: u64) {
+        const EINTR: u64 = 4;
+        let mut queue = self.lock();
+        let at = queue.requests.iter().position(|request| request.address() == address);
+        if let Some(request) = at.and_then(|at| queue.requests.remove(at)) {
+            drop(queue);
+            request.set_result(EINTR.wrapping_neg());
+            finish(running, &request);
+        } else if let Some((thread, attention)) = queue.executing.get(&address) {
+            // Under the lock: the thread cannot go on to another request meanwhile.
+            attention.want();
+            worker::kick_thread(*thread, KICK);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn work(&self, running: &Running) {
         loop {
             let request = self.take();
-            Attention::new().execute(&request);
+            let attention = Arc::new(Attention::new());
+            let me = (worker::thread_id(), Arc::clone(&attention));
+            self.lock().executing.insert(request.address(), me);
+            attention.execute(&request);
+            self.lock().executing.remove(&request.address());
             finish(running, &request);
         }
     }
@@ -69,7 +95,7 @@ impl Pool {
 }
 
 /// Tells the enclave that a request is done.
-fn finish(running: &Running, request: &Request) {
+pub(crate) fn finish(running: &Running, request: &Request) {
     use std::sync::atomic::Ordering::SeqCst;
     let block = &running.boot.control;
     request.complete(block.word(control::COMPLETED));

@@ -49,13 +49,24 @@ fn serve_own(
         }
         service::REMOVE => running.enclave.remove_pages(range()?).map_err(refused)?,
         service::CLOCK => {
-            let words = running.boot.arena.words_at(first).ok_or(EINVAL)?;
+            let words = running.boot.arena.words_at::<3>(first).ok_or(EINVAL)?;
             for (word, value) in words.into_iter().zip(clocks()) {
                 word.store(value, Ordering::Relaxed);
             }
         }
         service::SPAWN => running.spawn(first).map_err(|_| EINVAL)?,
         service::KICK => running.kick(first),
+        service::RING => running.rings.wake(running, first).map_err(|_| EINVAL)?,
+        service::SIGNAL => running.signals.set(first, second),
+        service::CANCEL => running.pool.cancel(running, first),
+        service::CPUID => {
+            let words = running.boot.arena.words_at::<4>(first).ok_or(EINVAL)?;
+            let number = |index: usize| words[index].load(Ordering::Relaxed) as u32;
+            let answer = worker::cpuid(number(0), number(1));
+            for (word, value) in words.iter().zip(answer) {
+                word.store(value.into(), Ordering::Relaxed);
+            }
+        }
         service::IDLE => {
             let index = first.checked_sub(running.boot.control.address()).ok_or(EINVAL)? / 8;
             let word = running.boot.control.word(index);

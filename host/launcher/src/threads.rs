@@ -12,12 +12,19 @@ use backend::{Enclave, EnterLeaf, Kick, Outcome, Run};
 use hostcall_abi::{control, exit, layout};
 use worker::Attention;
 
-use crate::{LaunchError, boot::Boot, pool::Pool, services};
+use crate::{
+    LaunchError,
+    boot::Boot,
+    pool::Pool,
+    rings::Rings,
+    services,
+    signals::{self, Dispositions},
+};
 
 /// The signal by which threads are called out of the enclave, or of a system call.
 pub(crate) const KICK: i32 = 64;
 /// The signal of the preemption tick. It interrupts no system call.
-const TICK: i32 = 63;
+pub(crate) const TICK: i32 = 63;
 /// Nanoseconds of processor time between ticks.
 const TICK_PERIOD: i64 = 10_000_000;
 
@@ -33,6 +40,8 @@ pub(crate) struct Running {
     pub(crate) enclave: Arc<dyn Enclave>,
     pub(crate) boot: Boot,
     pub(crate) pool: Pool,
+    pub(crate) rings: Rings,
+    pub(crate) signals: Dispositions,
     slots: [Slot; layout::TCS_COUNT as usize],
 }
 
@@ -43,7 +52,15 @@ pub(crate) fn run(enclave: Arc<dyn Enclave>, boot: Boot) -> Result<Infallible, L
     enclave.install_kick(KICK, on_kick)?;
     enclave.install_kick(TICK, on_kick)?;
     let slots = Default::default();
-    let running = RUNNING.get_or_init(|| Running { enclave, boot, pool: Pool::new(), slots });
+    let running = RUNNING.get_or_init(|| Running {
+        enclave,
+        boot,
+        pool: Pool::new(),
+        rings: Rings::default(),
+        signals: Dispositions::default(),
+        slots,
+    });
+    signals::start(running).map_err(LaunchError::Thread)?;
     running.serve(0)
 }
 

@@ -21,6 +21,13 @@ pub fn cpu() -> Cpu {
     Cpu { hwcap: __cpuid(1).edx.into(), hwcap2, xsave_size: __cpuid_count(0xd, 0).ebx.into() }
 }
 
+/// EAX, EBX, ECX and EDX of a leaf of CPUID.
+#[must_use]
+pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
+    let answer = __cpuid_count(leaf, subleaf);
+    [answer.eax, answer.ebx, answer.ecx, answer.edx]
+}
+
 /// Reads the time stamp counter, in ticks.
 #[must_use]
 pub fn timestamp() -> u64 {
@@ -38,9 +45,18 @@ pub fn clocks() -> [u64; 3] {
         let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
         seconds * 1_000_000_000 + rest
     };
-    let realtime = read(libc::CLOCK_REALTIME);
-    let before = timestamp();
-    let monotonic = read(libc::CLOCK_MONOTONIC);
-    let after = timestamp();
-    [before + (after - before) / 2, monotonic, realtime]
+    let mut best = [0; 3];
+    let mut shortest = u64::MAX;
+    // The reading during which this thread was least likely to have lost its processor.
+    for _ in 0..3 {
+        let before = timestamp();
+        let monotonic = read(libc::CLOCK_MONOTONIC);
+        let realtime = read(libc::CLOCK_REALTIME);
+        let taken = timestamp() - before;
+        if taken < shortest {
+            shortest = taken;
+            best = [before + taken / 4, monotonic, realtime];
+        }
+    }
+    best
 }

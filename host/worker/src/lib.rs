@@ -14,10 +14,14 @@ mod cpu;
 mod execute;
 mod memory;
 mod process;
+mod signals;
 mod wait;
 
-pub use cpu::{Cpu, clocks, cpu, timestamp};
+pub use cpu::{Cpu, clocks, cpu, cpuid, timestamp};
 pub use execute::{Attention, interrupt};
 pub use memory::{Request, Shared};
 pub use process::{exit_now, kick_thread, kill_self, start_tick, thread_id};
+pub use signals::{
+    Arrived, block_signals, default_action, ignore_signal, ignored_signals, wait_signal,
+};
 pub use wait::{wait_word, wake_word};

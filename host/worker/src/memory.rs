@@ -85,12 +85,12 @@ impl Shared {
         fits.then(|| Request { memory: *self, first: offset / 8 })
     }
 
-    /// The three words at `address`, if they lie in this memory and are aligned.
+    /// The `N` words at `address`, if they lie in this memory and are aligned.
     #[must_use]
-    pub fn words_at(&self, address: u64) -> Option<[&'static AtomicU64; 3]> {
+    pub fn words_at<const N: usize>(&self, address: u64) -> Option<[&'static AtomicU64; N]> {
         let offset = address.checked_sub(self.address)?;
-        let fits = offset.checked_add(24)? <= self.len && offset.is_multiple_of(8);
-        fits.then(|| [0, 1, 2].map(|index| self.word(offset / 8 + index)))
+        let fits = offset.checked_add(N as u64 * 8)? <= self.len && offset.is_multiple_of(8);
+        fits.then(|| std::array::from_fn(|index| self.word(offset / 8 + index as u64)))
     }
 }
 
@@ -127,6 +127,13 @@ impl Request {
     /// Stores the result.
     pub fn set_result(&self, result: u64) {
         self.word(request::RESULT).store(result, Ordering::Release);
+    }
+
+    /// Marks the request as done. Returns whether its thread waits to be told.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        let before = self.word(request::STATE).swap(request::state::DONE, Ordering::AcqRel);
+        before == request::state::AWAITED
     }
 
     /// Marks the request as done and puts it on the list whose head is `head`.
