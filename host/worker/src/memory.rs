@@ -82,7 +82,7 @@ impl Shared {
     pub fn request(&self, address: u64) -> Option<Request> {
         let offset = address.checked_sub(self.address)?;
         let fits = offset.checked_add(request::BYTES)? <= self.len && offset.is_multiple_of(8);
-        fits.then(|| Request { memory: *self, first: offset / 8 })
+        fits.then_some(Request { memory: *self, first: offset / 8 })
     }
 
     /// The `N` words at `address`, if they lie in this memory and are aligned.
