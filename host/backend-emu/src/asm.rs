@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use sgx_types::SecInfoFlags;
 
-use crate::context::{ARENA, ARENA_LEN, Context, SLOT_SIZE, at};
+use crate::context::{ARENA, ARENA_SIZE, Context, SLOT_SIZE, at};
 use crate::epcm::Entry;
 use crate::lookup::{GS_MASK, GS_TABLE};
 use crate::{leaves, signals};
@@ -84,6 +84,8 @@ emu_enter:
     push r14
     push r15
     sub rsp, 8
+    stmxcsr [rsp]
+    fnstcw [rsp + 4]
     mov [rdi + {HOST_RSP}], rsp
     mov r11, rdi
 
@@ -144,6 +146,8 @@ emu_finish:                                 // rax = reason, r11 = context, FS =
     wrgsbase rcx
     push 2
     popfq
+    ldmxcsr [rsp]
+    fldcw [rsp + 4]
     add rsp, 8
     pop r15
     pop r14
@@ -257,6 +261,8 @@ emu_fast:
     xor r9d, r9d                            // bytes by which the run grows
     cmp rdx, {NEW_PAGE}
     jne 10f
+    test rcx, rcx                           // the end of an empty run is no page
+    jz emu_leaf_slow
     cmp rcx, [rbx + {RUN_END}]
     jne emu_leaf_slow
     mov r9d, 4096
@@ -310,7 +316,6 @@ emu_leaf_slow:
     jz emu_window
     jmp emu_finish
 
-    .p2align 4
 emu_signal:                                 // (signal, siginfo, ucontext)
     push 2
     popfq
@@ -339,7 +344,6 @@ emu_signal:                                 // (signal, siginfo, ucontext)
     pop rbx
     ret
 
-    .p2align 4
 emu_copy:                                   // (to, from, len) -> bytes not copied
     mov rcx, rdx
     cmp rcx, 16
@@ -393,5 +397,3 @@ emu_asm_end:
     leaf = sym leaves::leaf,
     handle = sym signals::handle,
 );
-
-static ARENA_SIZE: u64 = ARENA_LEN;

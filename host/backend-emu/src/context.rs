@@ -25,7 +25,7 @@ const SLOTS: usize = 4096;
 const LEAF_XSAVE: usize = 0x1000;
 /// Offset of the vector state that ERESUME loads.
 const RESUME_XSAVE: usize = 0x4000;
-/// Space for one XSAVE image (without AMX tiles it needs 2.7 KiB, with them 11 KiB).
+/// Space for one XSAVE image (with AVX-512 it needs 2.7 KiB).
 pub(crate) const XSAVE_SPACE: usize = 0x3000;
 /// Offset of the page with the thread's last two instructions before the enclave.
 const TRAMPOLINE: usize = 0x7000;
@@ -151,7 +151,7 @@ pub(crate) mod at {
 /// Start of the arena, 0 before the first attach; read by the signal prologue.
 pub(crate) static ARENA: AtomicU64 = AtomicU64::new(0);
 /// Bytes of the arena.
-pub(crate) const ARENA_LEN: u64 = (SLOTS * SLOT_SIZE) as u64;
+pub(crate) static ARENA_SIZE: u64 = (SLOTS * SLOT_SIZE) as u64;
 
 static FREE: Mutex<Slots> = Mutex::new(Slots { released: Vec::new(), fresh: 0 });
 

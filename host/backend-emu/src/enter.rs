@@ -90,11 +90,12 @@ fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
             Ok(tcs) => tcs,
             Err(fault) => return refused(leaf, fault),
         };
-        match go(inner, context, &tcs) {
+        let reason = go(inner, context, &tcs);
+        let tcs = context.last_tcs.insert(tcs);
+        match reason {
             reason::EXIT => {
-                let outcome = exited(inner, context, &tcs, run);
-                context.last_tcs = Some(tcs);
-                return outcome;
+                let tcs = Arc::clone(tcs);
+                return exited(inner, context, &tcs, run);
             }
             reason::EXCEPTION => {
                 spend(inner.costs.aex);
@@ -108,7 +109,7 @@ fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
                 leaf = EnterLeaf::Eresume;
             }
             _ => {
-                undo(&tcs, leaf);
+                undo(tcs, leaf);
                 let inside = leaf == EnterLeaf::Eresume;
                 deliver_pending(context, inside.then_some(run.tcs));
             }

@@ -79,12 +79,13 @@ impl EmuBackend {
             return Err(Unsupported::SyscallUserDispatch);
         }
         sys::dispatch_syscalls(None);
-        Ok(Self { costs, audit: false })
+        Ok(Self { costs, audit: std::env::var_os("SCONE_EMU_AUDIT").is_some() })
     }
 
     /// The same, with a seccomp filter on each thread that enters, which kills the process should a
     /// system call instruction in ELRANGE ever reach the kernel. For tests: it cannot be undone, holds
-    /// for child processes too, and makes system calls slower.
+    /// for child processes too, and makes system calls slower. The environment variable
+    /// `SCONE_EMU_AUDIT` does the same.
     #[must_use]
     pub fn audited(self) -> Self {
         Self { audit: true, ..self }

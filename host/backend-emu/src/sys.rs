@@ -43,12 +43,13 @@ pub(crate) fn has_xsaveopt() -> bool {
     __cpuid(1).ecx & 1 << 27 != 0 && __cpuid_count(13, 1).eax & 1 != 0
 }
 
-/// Components of vector state that the emulator keeps: those of XCR0, except for protection keys,
-/// which the host does not change.
+/// Components of vector state that the emulator keeps: those of XCR0, except for protection keys, which
+/// the host does not change, and for tiles, which Linux gives only to processes that ask.
 pub(crate) fn xfeatures() -> u64 {
     static FEATURES: OnceLock<u64> = OnceLock::new();
+    let without = Xfrm::PKRU | Xfrm::TILECFG | Xfrm::TILEDATA;
     // SAFETY: XSAVE was checked when the backend was made.
-    *FEATURES.get_or_init(|| unsafe { _xgetbv(0) } & !Xfrm::PKRU.bits())
+    *FEATURES.get_or_init(|| unsafe { _xgetbv(0) } & !without.bits())
 }
 
 /// Bytes of a standard-format XSAVE area with these components (SDM volume 1, 13.4).

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use sgx_types::{PAGE_SIZE, Secs, Tcs, TcsFlags};
+use sgx_types::{PAGE_SIZE, Secs, Tcs};
 
 use crate::lookup::GsKey;
 
@@ -34,7 +34,7 @@ impl TcsState {
     pub(crate) fn new(address: u64, tcs: &Tcs, secs: &Secs) -> Result<Self, &'static str> {
         let rules = [
             (tcs.reserved_is_zero(), "TCS reserved bytes are not zero"),
-            (tcs.flags.difference(TcsFlags::AEXNOTIFY).is_empty(), "TCS.FLAGS has reserved bits"),
+            (tcs.flags.is_empty(), "TCS.FLAGS is not zero"),
             (tcs.stage == 0 && tcs.aep == 0, "TCS state is not zero"),
             (tcs.cssa == 0, "TCS.CSSA is not zero"),
             (tcs.ossa.is_multiple_of(PAGE), "TCS.OSSA is not page aligned"),
