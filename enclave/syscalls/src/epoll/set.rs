@@ -174,6 +174,10 @@ impl Object for Set {
         Some(&self.host)
     }
 
+    fn seek(&self, _: u64, _: u64) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
     fn stat(&self) -> Result<Stat, Errno> {
         self.host.stat()
     }

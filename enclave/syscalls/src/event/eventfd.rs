@@ -82,6 +82,10 @@ impl Object for EventFd {
         Err(Errno::EINTR)
     }
 
+    fn seek(&self, _: u64, _: u64) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(Stat::inside(ANONYMOUS, 0))
     }

@@ -71,6 +71,10 @@ impl Object for SignalFd {
         Err(Errno::EINTR)
     }
 
+    fn seek(&self, _: u64, _: u64) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(Stat::inside(ANONYMOUS, 0))
     }
