@@ -1,5 +1,7 @@
 //! Sending, blocking, choosing and taking signals, as signal(7) has it.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use enclave_signals::{
     Action, AltStack, AltStackError, Next, Sent, SigInfo, SigSet, Signals, Target, code, flags,
     number::{
