@@ -1,12 +1,18 @@
 //! Scheduling: threads run under the enclave's own scheduler, all alike; what processors there are
 //! is the host's claim.
 
-use enclave_core::{AppPtr, AppSlice};
+use alloc::{collections::BTreeMap, vec, vec::Vec};
+
+use enclave_core::{AppPtr, AppSlice, Mutex, to_usize};
 use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_threads::current;
 
 use crate::{
     Sys,
-    args::{int, uint},
+    args::{
+        Arg::{Int, Out},
+        at_most, forward, forward_zero, int, uint,
+    },
     process::process,
     signal,
 };
@@ -21,26 +27,38 @@ const ROUND_ROBIN: i32 = 2;
 const BATCH: i32 = 3;
 const IDLE: i32 = 5;
 const DEADLINE: i32 = 6;
+/// The policy with the largest number, and the flag that may come with it.
+const LAST_POLICY: u64 = 7 | 0x4000_0000;
 const RESET_ON_FORK: i32 = 0x4000_0000;
 
 /// Most bytes of a processor set.
 const SET_MAX: u64 = 1024;
 
-/// Checks that a thread id is one of ours.
-fn own_thread(id: u64) -> Result<(), Errno> {
+/// The thread with this id; `None` if it is a process of the host.
+fn own_thread(id: u64) -> Result<Option<u32>, Errno> {
     let id = u32::try_from(int(id)).map_err(|_| Errno::EINVAL)?;
-    let known = id == 0 || id == process().pid || signal::find_thread(id).is_some();
-    if known { Ok(()) } else { Err(Errno::ESRCH) }
+    if id == 0 {
+        return Ok(Some(current().tid()));
+    }
+    Ok((id == process().pid || signal::find_thread(id).is_some()).then_some(id))
 }
 
-/// The processors that the host lets the process use.
-fn processors(len: u64) -> Result<alloc::vec::Vec<u8>, Errno> {
+/// The processors that the host lets a process use (0 for this one).
+fn processors(id: u64, len: u64) -> Result<Vec<u8>, Errno> {
     let mut call = Call::new(nr::SCHED_GETAFFINITY, len)?;
     let buffer = call.room(len);
-    let count = call.args([0, len, buffer.address()]).count(Wait::No, len)?;
-    let mut set = alloc::vec![0; enclave_core::to_usize(count)];
+    let count = call.args([id, len, buffer.address()]).count(Wait::No, len)?;
+    let mut set = vec![0; to_usize(count)];
     buffer.read_bytes(&mut set);
     Ok(set)
+}
+
+/// Sets that threads asked for. They are remembered, and have no other effect: threads of the
+/// program move between threads of the host.
+static WANTED: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::new(BTreeMap::new());
+
+fn intersection(left: &[u8], right: &[u8]) -> Vec<u8> {
+    left.iter().zip(right).map(|(left, right)| left & right).collect()
 }
 
 pub(crate) fn getaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -49,20 +67,32 @@ pub(crate) fn getaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if !len.is_multiple_of(8) {
         return Err(Errno::EINVAL);
     }
-    own_thread(id)?;
-    let set = processors(len.min(SET_MAX))?;
-    AppSlice::new(out, set.len() as u64)?.write_bytes(&set)?;
+    let id = u64::from(u32::try_from(int(id)).map_err(|_| Errno::ESRCH)?);
+    let Some(thread) = own_thread(id)? else {
+        return give(&processors(id, len.min(SET_MAX))?, out);
+    };
+    let set = processors(0, len.min(SET_MAX))?;
+    let wanted = WANTED.lock().get(&thread).cloned();
+    give(&wanted.map_or_else(|| set.clone(), |wanted| intersection(&set, &wanted)), out)
+}
+
+fn give(set: &[u8], out: u64) -> Result<u64, Errno> {
+    AppSlice::new(out, set.len() as u64)?.write_bytes(set)?;
     Ok(set.len() as u64)
 }
 
-/// Threads of the program move between threads of the host: a set is checked and has no effect.
 pub(crate) fn setaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [id, len, set, ..] = sys.args;
-    own_thread(id)?;
-    let wanted = AppSlice::new(set, uint(len).min(SET_MAX))?.to_vec()?;
-    let present = processors(SET_MAX)?;
-    let any = wanted.iter().zip(&present).any(|(wanted, present)| wanted & present != 0);
-    if any { Ok(0) } else { Err(Errno::EINVAL) }
+    let id = u64::from(u32::try_from(int(id)).map_err(|_| Errno::ESRCH)?);
+    let mut wanted = AppSlice::new(set, uint(len).min(SET_MAX))?.to_vec()?;
+    let thread = own_thread(id)?.ok_or(Errno::EPERM)?;
+    let present = processors(0, SET_MAX)?;
+    wanted.resize(present.len(), 0);
+    if intersection(&wanted, &present).iter().all(|&byte| byte == 0) {
+        return Err(Errno::EINVAL);
+    }
+    WANTED.lock().insert(thread, wanted);
+    Ok(0)
 }
 
 /// Accepts ordinary policies; real-time ones need rights that the program does not have.
@@ -81,18 +111,20 @@ fn read_priority(address: u64) -> Result<i32, Errno> {
 pub(crate) fn setscheduler(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [id, policy, parameters, ..] = sys.args;
     let priority = read_priority(parameters)?;
-    own_thread(id)?;
+    own_thread(id)?.ok_or(Errno::EPERM)?;
     check(int(policy), priority)
 }
 
 pub(crate) fn setparam(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let priority = read_priority(sys.args[1])?;
-    own_thread(sys.args[0])?;
+    own_thread(sys.args[0])?.ok_or(Errno::EPERM)?;
     check(OTHER, priority)
 }
 
 pub(crate) fn getscheduler(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    own_thread(sys.args[0])?;
+    if own_thread(sys.args[0])?.is_none() {
+        return at_most(forward(sys.regs.orig_rax, Wait::No, [Int(sys.args[0])])?, LAST_POLICY);
+    }
     Ok(0)
 }
 
@@ -100,7 +132,10 @@ pub(crate) fn getparam(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if sys.args[1] == 0 {
         return Err(Errno::EINVAL);
     }
-    own_thread(sys.args[0])?;
+    if own_thread(sys.args[0])?.is_none() {
+        let out = Out(AppSlice::new(sys.args[1], 4)?);
+        return forward_zero(sys.regs.orig_rax, [Int(sys.args[0]), out]);
+    }
     AppPtr::new(sys.args[1]).write(&0_i32)?;
     Ok(0)
 }
@@ -125,7 +160,7 @@ pub(crate) fn get_priority_min(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 const TURN: [u64; 2] = [0, 4_000_000];
 
 pub(crate) fn rr_get_interval(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    own_thread(sys.args[0])?;
+    own_thread(sys.args[0])?.ok_or(Errno::ESRCH)?;
     AppPtr::new(sys.args[1]).write(&TURN)?;
     Ok(0)
 }
@@ -138,7 +173,7 @@ pub(crate) fn getattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if out == 0 || uint(size) < ATTR_SIZE || uint(size) > 4096 || flags != 0 {
         return Err(Errno::EINVAL);
     }
-    own_thread(id)?;
+    own_thread(id)?.ok_or(Errno::ESRCH)?;
     let mut words = [0_u64; 6];
     words[0] = ATTR_SIZE;
     AppPtr::new(out).write(&words)?;
@@ -154,7 +189,7 @@ pub(crate) fn setattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if u64::from(size) < ATTR_SIZE && size != 0 {
         return Err(Errno::E2BIG);
     }
-    own_thread(id)?;
+    own_thread(id)?.ok_or(Errno::EPERM)?;
     let priority = AppPtr::<i32>::new(attributes.wrapping_add(20)).read()?;
     match policy.cast_signed() {
         DEADLINE => Err(Errno::EPERM),
