@@ -30,6 +30,9 @@ fn leave(reason: u64, argument: u64) {
     restore_live(live);
 }
 
+/// `-EINTR` as a result.
+const EINTR: u64 = 4_u64.wrapping_neg();
+
 /// Makes a call with up to six arguments that needs no staging, with this enclave thread's own
 /// request: for the needs of the core and the scheduler. Returns the unchecked result.
 pub fn own_call<const N: usize>(number: u64, args: [u64; N]) -> u64 {
@@ -42,8 +45,14 @@ pub fn own_call<const N: usize>(number: u64, args: [u64; N]) -> u64 {
     {
         request.word(request::ARGS + index as u64).write(arg);
     }
-    exit_call(request);
-    request.word(request::RESULT).read()
+    // A host thread that is wanted elsewhere may call the request off before it was made.
+    loop {
+        exit_call(request);
+        let result = request.word(request::RESULT).read();
+        if result != EINTR {
+            return result;
+        }
+    }
 }
 
 /// Gives the processor away once (sched_yield).

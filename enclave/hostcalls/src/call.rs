@@ -114,11 +114,15 @@ impl Call {
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
         let memory = self.staging.memory();
         match wait {
-            Wait::No => {
+            // A host thread that is wanted elsewhere may call the request off before it was made.
+            Wait::No => loop {
                 if !through_ring(memory) {
                     exit_call(memory);
                 }
-            }
+                if memory.word(request::RESULT).read() != Errno::EINTR.as_result() {
+                    break;
+                }
+            },
             Wait::Maybe => match Blocking::here() {
                 Some(_blocking) => exit_call(memory),
                 None => handover(memory),

@@ -66,6 +66,10 @@ pub(crate) fn clone3(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 fn new_thread(regs: &mut UserRegs, args: &CloneArgs) -> Result<u64, Errno> {
     const THREAD: u64 = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
+    let with = |flag, needed| args.flags & flag == 0 || args.flags & needed != 0;
+    if !with(CLONE_THREAD, CLONE_SIGHAND) || !with(CLONE_SIGHAND, CLONE_VM) {
+        return Err(Errno::EINVAL);
+    }
     if args.flags & THREAD != THREAD {
         // A process of its own: not in this milestone.
         return Err(Errno::ENOSYS);
@@ -233,6 +237,9 @@ pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let low = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
     let (value, value3) = (low(value), low(value3));
     let realtime = operation & CLOCK_REALTIME != 0;
+    if !address.is_multiple_of(4) {
+        return Err(Errno::EINVAL);
+    }
     let result = match operation & !(CLOCK_REALTIME | PRIVATE) & 0xffff_ffff {
         0 => wait(address, value, u32::MAX, deadline(fourth, false, realtime)?),
         9 if value3 == 0 => return Err(Errno::EINVAL),
@@ -241,7 +248,7 @@ pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         10 if value3 == 0 => return Err(Errno::EINVAL),
         10 => Ok(futex::wake(address, value, value3).into()),
         3 => futex::requeue(address, address2, value, low(fourth), None)
-            .map(|(woken, _)| u64::from(woken)),
+            .map(|(woken, moved)| u64::from(woken) + u64::from(moved)),
         4 => futex::requeue(address, address2, value, low(fourth), Some(value3))
             .map(|(woken, moved)| u64::from(woken) + u64::from(moved)),
         5 => wake_op(address, address2, value, low(fourth), value3),

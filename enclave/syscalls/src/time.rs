@@ -259,8 +259,10 @@ pub(crate) fn clock_nanosleep(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     match clock {
         id::REALTIME | id::MONOTONIC | id::BOOTTIME | id::TAI => {}
         id::REALTIME_ALARM | id::BOOTTIME_ALARM => return Err(Errno::EPERM),
-        id::THREAD_CPU => return Err(Errno::EINVAL),
-        _ => return Err(Errno::EOPNOTSUPP),
+        id::PROCESS_CPU | id::MONOTONIC_RAW | id::REALTIME_COARSE | id::MONOTONIC_COARSE => {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        _ => return Err(Errno::EINVAL),
     }
     let time = read_timespec(time)?.duration()?;
     if flags & ABSOLUTE == 0 {

@@ -17,6 +17,8 @@ use crate::{
 static QUEUE: Mutex<VecDeque<Arc<Thread>>> = Mutex::new(VecDeque::new());
 /// Set of enclave threads that sleep outside.
 static IDLE: AtomicU64 = AtomicU64::new(0);
+/// When the enclave threads that sleep outside will wake by themselves.
+static WAKES: [AtomicU64; SLOTS] = [const { AtomicU64::new(u64::MAX) }; SLOTS];
 /// Enclave threads that have been started; the first always is.
 static STARTED: AtomicU64 = AtomicU64::new(1);
 /// Threads of the program.
@@ -171,12 +173,15 @@ fn idle() {
     let bit = 1 << index;
     let word = control().idle_word(index);
     word.write(1);
+    let deadline = timer::next_deadline();
+    if let Some(wakes) = usize::try_from(index).ok().and_then(|index| WAKES.get(index)) {
+        wakes.store(deadline, Ordering::Release);
+    }
     IDLE.fetch_or(bit, Ordering::AcqRel);
     // Whoever queues a thread from here on sees the bit; what was queued before, we see.
     let nothing = QUEUE.lock().is_empty() && !control().has_events();
     let now = clock::monotonic();
-    let deadline = timer::next_deadline();
-    if nothing && deadline > now {
+    if nothing && deadline == timer::next_deadline() && deadline > now {
         // The host is asked to sleep; when it lies, we only look again.
         own_call(service::IDLE, [word.address(), deadline.saturating_sub(now)]);
     }
@@ -220,6 +225,26 @@ pub fn yield_now() {
     leave(&thread);
 }
 
+/// Whether timers will expire while this enclave thread, the last of `blocked`, is outside.
+fn timers_are_watched(blocked: u64) -> bool {
+    let deadline = timer::next_deadline();
+    if deadline == u64::MAX {
+        return true;
+    }
+    let idle = IDLE.load(Ordering::Acquire);
+    let awake_in_time =
+        |index: usize| WAKES.get(index).is_some_and(|at| at.load(Ordering::Acquire) <= deadline);
+    if (0..SLOTS).any(|index| idle >> index & 1 == 1 && awake_in_time(index)) {
+        return true;
+    }
+    if idle != 0 {
+        // It went to sleep before the timer was set: it looks again.
+        wake(u64::from(idle.trailing_zeros()));
+        return true;
+    }
+    STARTED.load(Ordering::Relaxed) > blocked
+}
+
 /// Permission to block this enclave thread in a call outside.
 #[derive(Debug)]
 pub struct Blocking(());
@@ -231,7 +256,8 @@ impl Blocking {
     pub fn here() -> Option<Self> {
         let threads = control().threads;
         let blocked = BLOCKED.fetch_add(1, Ordering::AcqRel) + 1;
-        if LIVE.load(Ordering::Relaxed) <= threads || blocked < threads {
+        let others = LIVE.load(Ordering::Relaxed) <= threads || blocked < threads;
+        if others && timers_are_watched(blocked) {
             crate::current().count_until_now();
             return Some(Self(()));
         }
