@@ -205,6 +205,39 @@ GROUP(files)
     EQ(p[0], 'a');
 }
 
+GROUP(code_from_files)
+{
+    static const unsigned char code[] = "\xb8\x27\0\0\0\x0f\x05\xc3"; // mov $39, %eax; syscall; ret
+    char page[2 * P];
+    memset(page, 0x90, sizeof page);
+    memcpy(page + 100, code, 8);
+    memcpy(page + P - 6, code, 8);
+    int fd = open("code", O_RDWR | O_CREAT | O_TRUNC, 0700);
+    write(fd, page, P + 200);
+    char *p = mmap(NULL, 3 * P, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    OK(p != MAP_FAILED);
+    EQ(((int (*)(void))(p + 100))() == getpid(), 1);
+    EQ(((int (*)(void))(p + P - 6))() == getpid(), 1);
+    EQ(p[P + 300], 0);
+    char *room = mmap(NULL, 4 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    p = mmap(room, 2 << 20, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED | 0x800, fd, 0);
+    NAMED("a mapping may be much longer than its file", p == room);
+    if (p != room) return;
+    EQ(((int (*)(void))(p + 100))() == getpid(), 1);
+    EQ(mprotect(p + P * 2, (2 << 20) - 2 * P, PROT_NONE), 0);
+    EQ(((int (*)(void))(p + P - 6))() == getpid(), 1);
+    char *q = mmap(NULL, P, PROT_READ, MAP_PRIVATE, fd, 0);
+    EQ(mprotect(q, P, PROT_READ | PROT_EXEC), 0);
+    EQ(((int (*)(void))(q + 100))() == getpid(), 1);
+    q = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    memcpy(q + 500, code, 8);
+    EQ(mprotect(q, P, PROT_READ | PROT_EXEC), 0);
+    EQ(((int (*)(void))(q + 500))() == getpid(), 1);
+    EQ(((int (*)(void))(q + 100))() == getpid(), 1);
+    pread(fd, page, 8, 500);
+    NAMED("the file is as it was", memcmp(page, "\x90\x90\x90\x90\x90\x90\x90\x90", 8) == 0);
+}
+
 GROUP(shared_files)
 {
     char b[10] = "";
