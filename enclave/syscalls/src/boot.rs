@@ -59,7 +59,7 @@ pub fn start(parameters: HostSlice) -> ! {
     stats::init(word(boot::OPTIONS));
     trace::init(word(boot::TRACE_FD));
     init_process(&word);
-    if enclave_files::init().is_err() {
+    if enclave_files::init(stats::wanted() || trace::wanted()).is_err() {
         fatal("the host misbehaved: it has no /dev/null for closed standard streams");
     }
     *START.lock() = Some(read_start(&word, &outside));
