@@ -109,7 +109,6 @@ pub(crate) struct Backward {
     lens: Vec<u8>,
     /// How many runs come by, for each offset from `first` to the end.
     weights: Vec<u32>,
-    skipped: u32,
 }
 
 impl Backward {
@@ -118,36 +117,41 @@ impl Backward {
         let first = end.saturating_sub(window);
         let lens: Vec<u8> = (first..end).map(|offset| reader.usual_len(offset)).collect();
         let mut weights = alloc::vec![1u32; lens.len() + 1];
-        let mut skipped = 0;
         if let Some(last) = weights.last_mut() {
             *last = 0;
         }
         for (index, &len) in lens.iter().enumerate() {
             let weight = weights.get(index).copied().unwrap_or(0);
-            match weights.get_mut(index + usize::from(len)) {
-                _ if len == 0 => {}
-                Some(next) => *next += weight,
-                None => skipped += weight,
+            if len != 0
+                && let Some(next) = weights.get_mut(index + usize::from(len))
+            {
+                *next += weight;
             }
         }
-        Self { first, lens, weights, skipped }
+        Self { first, lens, weights }
     }
 
     /// Nearly all runs meet `offset` as a boundary.
     pub(crate) fn agrees(&self, offset: usize) -> bool {
-        let weight = |offset: usize| self.weights.get(offset - self.first).copied().unwrap_or(0);
-        let low = offset.saturating_sub(INSN_MAX).max(self.first);
-        let passes_over = |&other: &usize| {
-            let len = self.lens.get(other - self.first).copied().unwrap_or(0);
-            other + usize::from(len) > offset
-        };
-        let over: u32 = (low..offset).filter(passes_over).map(weight).sum();
-        offset >= self.first && weight(offset) >= AGREED && weight(offset) >= 4 * over
+        let (met, passed) = self.votes(offset);
+        met >= AGREED && met >= 4 * passed
     }
 
-    /// Runs that meet the end as a boundary, and runs that pass over it.
-    pub(crate) fn votes(&self) -> (u32, u32) {
-        (self.weights.last().copied().unwrap_or(0), self.skipped)
+    /// Most runs meet `offset` as a boundary.
+    pub(crate) fn leads(&self, offset: usize) -> bool {
+        let (met, passed) = self.votes(offset);
+        met > passed
+    }
+
+    /// Runs that meet `offset` as a boundary, and runs that pass over it.
+    fn votes(&self, offset: usize) -> (u32, u32) {
+        let Some(index) = offset.checked_sub(self.first) else { return (0, 0) };
+        let weight = |index: usize| self.weights.get(index).copied().unwrap_or(0);
+        let passes = |&other: &usize| {
+            other + usize::from(self.lens.get(other).copied().unwrap_or(0)) > index
+        };
+        let others = index.saturating_sub(INSN_MAX)..index;
+        (weight(index), others.filter(passes).map(weight).sum())
     }
 
     /// The instruction that ends at `end`, by majority.

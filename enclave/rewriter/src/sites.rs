@@ -78,15 +78,12 @@ fn is_site<'a>(code: &Code<'a>, offset: usize, reader: &mut Option<Reader<'a>>) 
     }
     let reader = reader.get_or_insert_with(|| Reader::new(*code));
     let backward = Backward::new(reader, offset, CONTEXT);
-    let (reached, skipped) = backward.votes();
-    if numbered || checked {
-        return reached > skipped;
+    if checked {
+        return backward.leads(offset);
     }
-    if !backward.agrees(offset) {
-        return false;
-    }
-    has_number(reader, &backward, offset)
-        || (fits_before(reader, &backward, offset) && fits_behind(reader, offset + SYSCALL.len()))
+    let near =
+        if numbered || has_number(reader, &backward, offset) { NUMBERED } else { UNNUMBERED };
+    backward.agrees(offset) && near.fits(reader, &backward, offset)
 }
 
 /// `mov eax, NUMBER` or `mov rax, NUMBER` ends here.
@@ -101,12 +98,10 @@ fn sets_number(before: &[u8]) -> bool {
     opcode && u32::from_le_bytes(number) < NUMBER_MAX
 }
 
-/// A comparison of `rax` or `eax` with the range of error numbers begins here.
+/// A comparison of `rax` or `eax` with the range of error numbers, or with `-ENOSYS`, begins here.
 fn checks_result(after: &[u8]) -> bool {
-    matches!(
-        after,
-        [0x48, 0x3d, 0x00 | 0x01, 0xf0, 0xff, 0xff, ..] | [0x3d, 0x00 | 0x01, 0xf0, 0xff, 0xff, ..]
-    )
+    let after = after.strip_prefix(&[0x48]).unwrap_or(after);
+    matches!(after, [0x3d, 0x00 | 0x01, 0xf0, 0xff, 0xff, ..] | [0x83, 0xf8, 0xda, ..])
 }
 
 /// One of the last instructions before `offset` is `mov eax, NUMBER`.
@@ -118,17 +113,55 @@ fn has_number(reader: &mut Reader<'_>, backward: &Backward, offset: usize) -> bo
     })
 }
 
-/// The last instructions before `offset` are common, and one of them puts something into `rax` that
-/// could be a number.
-fn fits_before(reader: &mut Reader<'_>, backward: &Backward, offset: usize) -> bool {
-    let mut loads = false;
-    let mut seen = 0;
-    for offset in backward.chain(offset).take(6) {
-        let Some(found) = reader.decode(offset).filter(is_common) else { break };
-        seen += 1;
-        loads |= may_load_number(&found);
+/// How many instructions around a candidate must be common.
+struct Near {
+    before: usize,
+    behind: usize,
+    /// The number may come from elsewhere, but something must hint at it, or at the result.
+    hint: bool,
+}
+
+/// A system call's number is set right before.
+const NUMBERED: Near = Near { before: 2, behind: 2, hint: false };
+/// It isn't seen.
+const UNNUMBERED: Near = Near { before: 5, behind: 3, hint: true };
+
+impl Near {
+    fn fits(&self, reader: &mut Reader<'_>, backward: &Backward, offset: usize) -> bool {
+        let next = offset + SYSCALL.len();
+        let mut hint = !self.hint || reader.decode(next).is_some_and(|next| uses_result(&next));
+        let mut seen = Vec::with_capacity(self.before + 1);
+        for offset in backward.chain(offset).take(self.before + 1) {
+            let Some(found) = common(reader, offset) else { break };
+            seen.push(found.insn.mnemonic());
+            hint |= may_load_number(&found);
+        }
+        let enough = seen.len() >= self.before;
+        // Tables repeat themselves.
+        let varied = seen.iter().any(|mnemonic| Some(mnemonic) != seen.first());
+        hint && enough && (varied || !self.hint) && self.fits_behind(reader, next)
     }
-    loads && seen >= 4
+
+    fn fits_behind(&self, reader: &mut Reader<'_>, mut offset: usize) -> bool {
+        for _ in 0..self.behind {
+            let Some(found) = common(reader, offset) else { return false };
+            if matches!(found.insn.mnemonic(), Mnemonic::Ret | Mnemonic::Jmp) {
+                return true;
+            }
+            offset = found.end();
+        }
+        true
+    }
+}
+
+/// It compares `rax`, or moves it elsewhere.
+fn uses_result(found: &Insn) -> bool {
+    let insn = &found.insn;
+    match insn.mnemonic() {
+        Mnemonic::Cmp | Mnemonic::Test => found.names_rax(),
+        Mnemonic::Mov => insn.op1_kind() == OpKind::Register && is_rax(insn.op1_register()),
+        _ => false,
+    }
 }
 
 fn may_load_number(found: &Insn) -> bool {
@@ -139,6 +172,7 @@ fn may_load_number(found: &Insn) -> bool {
     let zeroes = insn.op1_kind() == OpKind::Register && insn.op1_register() == insn.op0_register();
     match (insn.mnemonic(), insn.op1_kind()) {
         (Mnemonic::Xor, _) => zeroes,
+        (Mnemonic::Mov, OpKind::Immediate32) => insn.immediate32() < NUMBER_MAX,
         (Mnemonic::Mov, OpKind::Immediate32to64) => insn.immediate64() < NUMBER_MAX.into(),
         (Mnemonic::Mov | Mnemonic::Movsxd, OpKind::Register) => true,
         (Mnemonic::Mov, OpKind::Memory) => insn.memory_index() == Register::None,
@@ -146,26 +180,15 @@ fn may_load_number(found: &Insn) -> bool {
     }
 }
 
-/// The next instructions are common.
-fn fits_behind(reader: &mut Reader<'_>, mut offset: usize) -> bool {
-    for _ in 0..3 {
-        let Some(found) = reader.decode(offset).filter(is_common) else { return false };
-        if matches!(found.insn.mnemonic(), Mnemonic::Ret | Mnemonic::Jmp) {
-            return true;
-        }
-        offset = found.end();
-    }
-    true
-}
-
-/// Instructions around nearly all system calls. Data rarely decodes to a row of them.
-fn is_common(found: &Insn) -> bool {
+/// The instruction at `offset`, when it is one of those around nearly all system calls. Data rarely
+/// decodes to a row of them.
+fn common(reader: &mut Reader<'_>, offset: usize) -> Option<Insn> {
     use Mnemonic as M;
+    let found = reader.decode(offset)?;
     let named = matches!(
         found.insn.mnemonic(),
         M::Mov
             | M::Movsxd
-            | M::Movzx
             | M::Lea
             | M::Xor
             | M::And
@@ -180,16 +203,32 @@ fn is_common(found: &Insn) -> bool {
             | M::Jmp
             | M::Ret
             | M::Nop
-            | M::Endbr64
+            | M::Neg
+            | M::Not
+            | M::Shl
+            | M::Shr
+            | M::Sar
+            | M::Leave
+            | M::Int3
+            | M::Cdqe
+            | M::Imul
     );
-    // Bytes are rarely moved there, but often in data.
-    let byte = found.insn.op_count() == 2
-        && found.insn.op0_kind() == OpKind::Memory
-        && is_byte(found.insn.op1_register());
-    (named || condition(found.insn.code()).is_some()) && !byte
+    // Bytes are rarely handled there, but often in data.
+    let byte = (0..found.insn.op_count()).any(|op| {
+        found.insn.op_kind(op) == OpKind::Register && is_byte(found.insn.op_register(op))
+    });
+    let short_branch = condition(found.insn.code()).is_some();
+    let usual = (named && !byte) || short_branch || has_long_opcode(reader.code.from(offset));
+    usual.then_some(found)
 }
 
-/// A register of one byte.
+/// The opcode has two bytes or more, which data rarely happens to have.
+fn has_long_opcode(bytes: &[u8]) -> bool {
+    let prefix = |byte: &&u8| matches!(byte, 0x66 | 0xf2 | 0xf3 | 0x40..=0x4f);
+    bytes.iter().take(4).find(|byte| !prefix(byte)) == Some(&0x0f)
+}
+
+/// A register of one byte that needs no prefix.
 fn is_byte(register: Register) -> bool {
-    (Register::AL..=Register::R15L).contains(&register)
+    (Register::AL..=Register::BH).contains(&register)
 }
