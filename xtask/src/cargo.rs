@@ -63,7 +63,7 @@ pub(crate) fn check() -> Result<()> {
     for workspace in [&outer, &enclave] {
         let mut doc = cargo(workspace);
         doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
-        doc.env("RUSTDOCFLAGS", "-D warnings");
+        doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
         must(doc)?;
     }
     let mut rules = cargo(&outer);

@@ -7,7 +7,7 @@
 //!   the thread is parked is remembered in the thread's state.
 //! * A call that may block the host's thread is made in place only while another enclave thread
 //!   stays free to run the rest ([`scheduler::Blocking`]); otherwise it is handed over
-//!   ([`handover`]), and the thread is parked until the host has done it.
+//!   ([`handover()`]), and the thread is parked until the host has done it.
 //! * Idle enclave threads sleep outside on a futex; whoever makes a thread runnable wakes one.
 
 #![no_std]

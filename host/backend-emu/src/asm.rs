@@ -2,7 +2,7 @@
 //!
 //! While an enclave runs, FS, GS, the stack and all registers are its own. The code here is what
 //! stands between that state and Rust:
-//! - `emu_enter` loads the enclave's state from a [`Context`](crate::context::Context). Its last part
+//! - `emu_enter` loads the enclave's state from a [`Context`]. Its last part
 //!   is a *window* that a signal may send back to its start, so that no kick is lost between the
 //!   check for one and the jump.
 //! - `emu_leaf` is where patched ENCLU sites arrive, through a stub per site

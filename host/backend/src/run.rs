@@ -42,8 +42,8 @@ pub enum Outcome {
 /// An exception while entering or inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exception {
-    /// `Eresume`: it happened inside the enclave, whose state an AEX has saved. `Eenter`: ENCLU[EENTER]
-    /// itself faulted, and nothing happened. (ENCLU[ERESUME] faulting also reports `Eresume`: then
+    /// `Eresume`: it happened inside the enclave, whose state an AEX has saved. `Eenter`: `ENCLU[EENTER]`
+    /// itself faulted, and nothing happened. (`ENCLU[ERESUME]` faulting also reports `Eresume`: then
     /// the thread was not inside, and CSSA has not changed. The same ambiguity exists on hardware.)
     pub leaf: EnterLeaf,
     /// Interrupt vector.

@@ -2,7 +2,7 @@
 //!
 //! The state is `enclave_signals::Signals` under one lock. A thread that has to look at it is
 //! flagged ([`TaskSignals::wanted`]) and called out of whatever it does ([`Thread::interrupt`]);
-//! it delivers its signals itself on its way back to the program ([`deliver`]).
+//! it delivers its signals itself on its way back to the program ([`deliver()`]).
 
 mod calls;
 mod deliver;

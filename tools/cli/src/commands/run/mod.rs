@@ -41,7 +41,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "MODEL", default_value = "off", help_heading = ENCLAVE,
           long_help = cost_models())]
     cost_model: String,
-    /// An enclave that debuggers may look into [default]
+    /// An enclave that debuggers may look into (the default)
     #[arg(long, conflicts_with = "production", help_heading = ENCLAVE)]
     debug: bool,
     /// An enclave that nobody may look into; needs a signature of yours
