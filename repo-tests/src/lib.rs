@@ -1,7 +1,6 @@
 //! What the tests of the repository itself share; the rules are in `tests/`.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use xtask::metadata::{Metadata, Package};
 
@@ -49,21 +48,6 @@ pub fn relative(root: &Path, path: &Path) -> String {
     let root = root.canonicalize().expect("the root exists");
     let inside = path.strip_prefix(root).expect("a path dependency lies in this repository");
     inside.to_str().expect("paths of this repository are UTF-8").to_owned()
-}
-
-/// Every file that git knows, relative to the root; deleted ones are left out.
-///
-/// # Panics
-/// Without git, or outside a repository.
-#[must_use]
-pub fn tracked_files() -> Vec<PathBuf> {
-    let root = xtask::root();
-    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(&root).output();
-    let output = output.expect("git is installed");
-    assert!(output.status.success(), "git ls-files: {}", output.status);
-    let names = String::from_utf8(output.stdout).expect("names are UTF-8");
-    let names = names.split_terminator('\0').map(PathBuf::from);
-    names.filter(|name| root.join(name).exists()).collect()
 }
 
 /// The text of a file of this repository; `None` when it is no text.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use repo_tests::{text, tracked_files};
+use repo_tests::text;
+use xtask::ratchet;
 
 /// Written in two parts, so that this file does not hold them.
 const MACHINE: &[&str] = &[
@@ -22,6 +23,10 @@ const UNFINISHED: &[&str] = &[
     concat!("not yet ", "implemented"),
 ];
 
+fn tracked_files() -> impl Iterator<Item = PathBuf> {
+    ratchet::tracked_files().expect("git knows its files").into_iter()
+}
+
 fn refuse(words: &[&str], files: impl Iterator<Item = PathBuf>) {
     for file in files {
         let Some(text) = text(&file) else { continue };
@@ -34,15 +39,12 @@ fn refuse(words: &[&str], files: impl Iterator<Item = PathBuf>) {
 
 #[test]
 fn no_paths_or_hosts_of_one_machine() {
-    refuse(MACHINE, tracked_files().into_iter());
+    refuse(MACHINE, tracked_files());
 }
 
 #[test]
 fn no_marks_of_unfinished_work() {
-    refuse(
-        UNFINISHED,
-        tracked_files().into_iter().filter(|f| f.extension().is_some_and(|e| e == "rs")),
-    );
+    refuse(UNFINISHED, tracked_files().filter(|f| f.extension().is_some_and(|e| e == "rs")));
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn assert_proof(proof: &str) -> Result<(), String> {
 /// Links to files of this repository, in the documents at its root and below docs/.
 #[test]
 fn links_lead_somewhere() {
-    for file in tracked_files().into_iter().filter(|f| f.extension().is_some_and(|e| e == "md")) {
+    for file in tracked_files().filter(|f| f.extension().is_some_and(|e| e == "md")) {
         let text = text(&file).expect("text");
         let folder = xtask::root().join(&file).parent().expect("a folder").to_owned();
         for part in text.split("](").skip(1) {

@@ -2,6 +2,7 @@
 //! and writing TCB.md.
 
 pub mod metadata;
+pub mod ratchet;
 pub mod reasons;
 pub mod source;
 pub mod tcb;

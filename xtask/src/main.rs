@@ -28,6 +28,12 @@ enum Chore {
     },
     /// Writes TCB.md anew
     Tcb,
+    /// Writes down the counts that may only go down, where they have fallen
+    Ratchet {
+        /// Writes higher ones as well
+        #[arg(long)]
+        raise: bool,
+    },
     /// Start-up, memory and raw system calls against native runs
     Bench(bench::Options),
     /// What CI runs: check, then test
@@ -40,6 +46,7 @@ fn main() -> Result<()> {
         Chore::Check => cargo::check(),
         Chore::Test { filters } => cargo::test(&filters),
         Chore::Tcb => write_tcb(),
+        Chore::Ratchet { raise } => xtask::ratchet::write(raise),
         Chore::Bench(options) => bench::run(&options),
         Chore::Ci => {
             cargo::check()?;
