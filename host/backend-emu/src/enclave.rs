@@ -14,7 +14,7 @@ use crate::context::{Context, Run};
 use crate::cost::{CostModel, spend};
 use crate::epcm::{Entry, Epcm};
 use crate::lookup;
-use crate::mapping::Mapping;
+use crate::mapping::{HUGE_PAGE, Mapping};
 use crate::patch::Stubs;
 use crate::ssa::Event;
 use crate::tcs::TcsState;
@@ -153,7 +153,10 @@ impl Inner {
     pub(crate) fn flush(&self, context: &mut Context) {
         let Run { start, end } = mem::take(&mut context.run);
         if start != end {
-            self.mapping.lock().show(&self.epcm, start..end);
+            let locked = self.mapping.lock();
+            locked.enlarge(start..end);
+            locked.show(&self.epcm, start..end);
+            drop(locked);
             let pages = (end - start) / 4096;
             self.counters.accepted.fetch_add(pages, Ordering::Relaxed);
             spend(pages * self.costs.epc_fault);
@@ -163,12 +166,11 @@ impl Inner {
     /// Shows the page at `address`, and its like around it, if the EPCM allows the access and only
     /// the mapping lags behind.
     pub(crate) fn catch_up(&self, address: u64, access: SecInfoFlags) -> bool {
-        const STRETCH: u64 = 2 << 20;
         if !self.allows(address, access) {
             return false;
         }
         let page = address & !0xfff;
-        let limits = page & !(STRETCH - 1)..(page & !(STRETCH - 1)) + STRETCH;
+        let limits = page & !(HUGE_PAGE - 1)..(page & !(HUGE_PAGE - 1)) + HUGE_PAGE;
         let limits = limits.start.max(self.mapping.range().start)..limits.end;
         let locked = self.mapping.lock();
         locked.show(&self.epcm, self.epcm.alike(page, limits));

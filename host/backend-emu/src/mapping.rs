@@ -15,6 +15,9 @@ pub(crate) const LOWEST: u64 = 0x1_0000;
 
 const PAGE: u64 = 4096;
 
+/// Bytes of the kernel's huge pages.
+pub(crate) const HUGE_PAGE: u64 = 2 << 20;
+
 /// The reserved address range.
 pub(crate) struct Mapping {
     range: Range<u64>,
@@ -27,7 +30,6 @@ impl Mapping {
         let start = base.max(LOWEST);
         let range = start..base + size;
         sys::reserve(start, range.end - start)?;
-        sys::advise(start, range.end - start, libc::MADV_HUGEPAGE);
         sys::advise(start, range.end - start, libc::MADV_DONTDUMP);
         Ok(Self { range, lock: Mutex::new(()) })
     }
@@ -64,6 +66,15 @@ impl Locked<'_> {
             }
             sys::protect(start, end - start, protection);
             start = end;
+        }
+    }
+
+    /// Lets the kernel use huge pages where the enclave has accepted all of them at once. Elsewhere they
+    /// would be cleared for the sake of the few small pages that are used.
+    pub(crate) fn enlarge(&self, range: Range<u64>) {
+        let huge = range.start.next_multiple_of(HUGE_PAGE)..range.end & !(HUGE_PAGE - 1);
+        if !huge.is_empty() {
+            sys::advise(huge.start, huge.end - huge.start, libc::MADV_HUGEPAGE);
         }
     }
 
