@@ -103,7 +103,7 @@ struct Placer<'a> {
     code: Code<'a>,
     reader: Reader<'a>,
     trampolines: Trampolines<'a>,
-    /// Ranges that hold patches, unsorted, after the sorted ones of earlier times.
+    /// Ranges that hold patches, sorted; those of earlier times apart.
     taken: Vec<(u64, u64)>,
     earlier: &'a [(u64, u64)],
     out: Rewritten,
@@ -208,16 +208,19 @@ impl<'a> Placer<'a> {
     }
 
     fn add(&mut self, patch: Patch) {
-        self.taken.push((patch.addr, patch.end()));
+        let range = (patch.addr, patch.end());
+        let at = self.taken.partition_point(|taken| *taken < range);
+        self.taken.insert(at, range);
         self.out.patches.push(patch);
     }
 
     /// No patch lies between two offsets yet.
     fn is_free(&self, start: usize, end: usize) -> bool {
         let (start, end) = (self.code.at(start), self.code.at(end));
-        let apart = |taken: &(u64, u64)| taken.1 <= start || end <= taken.0;
-        let next = self.earlier.partition_point(|taken| taken.1 <= start);
-        self.earlier.get(next).is_none_or(apart) && self.taken.iter().rev().all(apart)
+        [self.earlier, &self.taken].iter().all(|ranges| {
+            let next = ranges.partition_point(|taken| taken.1 <= start);
+            ranges.get(next).is_none_or(|taken| end <= taken.0)
+        })
     }
 
     fn finish(mut self) -> Rewritten {
