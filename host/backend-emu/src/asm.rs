@@ -127,7 +127,13 @@ emu_window:                                 // r11 = context; may be restarted a
     jmp [r11 + {TRAMPOLINE}]
 emu_window_end:
 
-3:  mov rax, [r11 + {HOST_FS}]              // a kick waits
+3:  cmp qword ptr [r11 + {LOAD_BASES}], 0   // a kick waits
+    jne 6f
+    rdfsbase rax                            // after a short cut the bases are in the registers still
+    mov [r11 + {REGS} + 144], rax
+    rdgsbase rax
+    mov [r11 + {REGS} + 152], rax
+6:  mov rax, [r11 + {HOST_FS}]
     wrfsbase rax
     mov rbx, r11
     cmp qword ptr [r11 + {LOAD_VECTORS}], 0
