@@ -35,8 +35,8 @@ pub(crate) fn rewrite_file(range: PageRange) -> Result<(), Errno> {
     let Some(area) = take_area(range, size)? else { return Ok(()) };
     let (addr, room) = (area.start(), enclave_core::to_usize(size));
     let mut map = process().rewritten.lock();
-    let out = rewrite(&code, &sites, Area { addr, size: room }, &map);
     map.remove(range.start()..range.end());
+    let out = rewrite(&code, &sites, Area { addr, size: room }, &map);
     let patches: Vec<_> = out.patches;
     map.add(out.moved);
     drop(map);
