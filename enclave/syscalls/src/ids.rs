@@ -212,7 +212,7 @@ pub(crate) fn getgroups(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if size == 0 {
         return Ok(count);
     }
-    if size < count {
+    if size < count || size > i32::MAX.unsigned_abs().into() {
         return Err(Errno::EINVAL);
     }
     let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_le_bytes()).collect();

@@ -21,15 +21,20 @@ struct InFlight {
 /// done.
 pub fn handover(staged: HostSlice) {
     staged.word(request::STATE).write(request::state::SUBMITTED);
-    await_completion(staged, || {
+    await_completion(staged, true, || {
         own_call(service::SUBMIT, [staged.address()]);
         true
     });
 }
 
 /// Waits until the host says that a request is done. `begin` is called once completions of it are
-/// expected; if it returns `false`, the request is done already.
-pub(crate) fn await_completion(staged: HostSlice, begin: impl FnOnce() -> bool) {
+/// expected; if it returns `false`, the request is done already. A request that `may_wait` is given
+/// up when a signal comes.
+pub(crate) fn await_completion(
+    staged: HostSlice,
+    may_wait: bool,
+    begin: impl FnOnce() -> bool,
+) {
     let address = staged.address();
     let entry = InFlight { request: staged, thread: current(), done: false };
     OUTSIDE.lock().insert(address, entry);
@@ -45,7 +50,7 @@ pub(crate) fn await_completion(staged: HostSlice, begin: impl FnOnce() -> bool) 
             return;
         }
         drop(outside);
-        if !cancelled && interrupted() {
+        if may_wait && !cancelled && interrupted() {
             cancelled = true;
             own_call(service::CANCEL, [address]);
         }

@@ -87,7 +87,7 @@ fn wait(staged: HostSlice) {
             looks = 0;
             continue;
         }
-        return await_completion(staged, || {
+        return await_completion(staged, false, || {
             state.replace(request::state::SUBMITTED, request::state::AWAITED)
         });
     }
