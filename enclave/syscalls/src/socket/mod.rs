@@ -8,16 +8,17 @@ mod address;
 mod control;
 mod create;
 mod message;
-mod messages;
 mod options;
+mod receive;
+mod send;
 mod transfer;
 
 pub(crate) use create::{
     accept, accept4, bind, connect, getpeername, getsockname, listen, shutdown, socket, socketpair,
 };
-pub(crate) use message::{recvmsg, sendmsg};
-pub(crate) use messages::{recvmmsg, sendmmsg};
 pub(crate) use options::{getsockopt, setsockopt};
+pub(crate) use receive::{recvmmsg, recvmsg};
+pub(crate) use send::{sendmmsg, sendmsg};
 pub(crate) use transfer::{recvfrom, sendto};
 
 use alloc::sync::Arc;
@@ -44,6 +45,9 @@ mod msg {
 
 /// Largest piece of data that one call moves, in bytes: with the request it fits into 1 MiB.
 const PIECE: u64 = (1 << 20) - (16 << 10);
+/// Messages that one call outside moves at most, and one of the program.
+const BATCH: u64 = 64;
+const MAX_MESSAGES: u64 = 1024;
 /// What Linux moves in one call at most.
 const LONGEST_TRANSFER: u64 = 0x7fff_f000;
 
@@ -70,6 +74,11 @@ impl Socket {
         } else {
             (Wait::Maybe, flags)
         }
+    }
+
+    /// Whether a call answers at once.
+    fn never_waits(&self, flags: u64) -> bool {
+        self.wait(flags).0 == Wait::No
     }
 
     /// An option of level `SOL_SOCKET` that is an `int`.

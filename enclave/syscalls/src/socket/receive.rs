@@ -1,0 +1,227 @@
+//! recvmsg(2) and recvmmsg(2).
+
+use alloc::vec::Vec;
+
+use enclave_core::{AppPtr, AppSlice, HostSlice};
+use enclave_hostcalls::{Call, Errno, misbehaved};
+use enclave_threads::{check_events, clock};
+
+use super::{
+    BATCH, LONGEST_TRANSFER, PIECE, Socket, address, control,
+    message::{self, ENTRY, HEADER, Message, word},
+    msg,
+    send::write_count,
+};
+use crate::{
+    Sys,
+    args::uint,
+    time::{self, Timespec},
+    wait::interrupted,
+};
+
+const RECVMSG: u64 = 47;
+const RECVMMSG: u64 = 299;
+
+pub(crate) fn recvmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, message, flags, ..] = sys.args;
+    let (socket, flags) = (Socket::get(fd)?, uint(flags));
+    let incoming = Incoming::read(message)?;
+    let mut call = Call::new(RECVMSG, HEADER + incoming.room())?;
+    let slot = call.room(HEADER);
+    let staged = incoming.stage(&mut call, slot);
+    let (wait, host) = socket.wait(flags);
+    let args = [socket.fd, slot.address(), host | msg::CMSG_CLOEXEC];
+    let count = call.args(args).count(wait, limit(flags, incoming.0.len()))?;
+    staged.collect(&socket, &incoming.0, count, flags)?;
+    Ok(count)
+}
+
+/// What a count can be for buffers of `len` bytes.
+fn limit(flags: u64, len: u64) -> u64 {
+    if flags & msg::TRUNC == 0 { len } else { LONGEST_TRANSFER }
+}
+
+/// A message to be received.
+struct Incoming(Message);
+
+impl Incoming {
+    fn read(address: u64) -> Result<Self, Errno> {
+        let mut message = Message::read(address)?;
+        message.cut(0, PIECE);
+        Ok(Self(message))
+    }
+
+    fn control_room(&self) -> u64 {
+        self.0.control[1].min(control::LONGEST)
+    }
+
+    /// Room in a call, without the header.
+    fn room(&self) -> u64 {
+        self.0.room() + address::LONGEST + self.control_room().next_multiple_of(8)
+    }
+
+    fn stage(&self, call: &mut Call, slot: HostSlice) -> Staged {
+        let buffers = self.0.stage_vector(call, slot);
+        let name = call.room(address::LONGEST);
+        if self.0.name[0] != 0 {
+            let words = [word::NAME, word::NAME_LEN];
+            message::set(slot, words, name.address(), address::LONGEST);
+        }
+        let control = call.room(self.control_room());
+        if !control.is_empty() {
+            let words = [word::CONTROL, word::CONTROL_LEN];
+            message::set(slot, words, control.address(), control.len());
+        }
+        Staged { slot, buffers, name, control }
+    }
+}
+
+/// Where the host leaves a message.
+struct Staged {
+    slot: HostSlice,
+    buffers: Vec<HostSlice>,
+    name: HostSlice,
+    control: HostSlice,
+}
+
+impl Staged {
+    /// Gives the program the message, of `count` bytes.
+    fn collect(
+        &self,
+        socket: &Socket,
+        message: &Message,
+        count: u64,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        // Descriptors first: they are ours now, whatever else fails.
+        let control_len = self.slot.word(word::CONTROL_LEN).read();
+        if control_len > self.control.len() {
+            misbehaved("the host misbehaved: more control data than there was room for");
+        }
+        let received = control::read(self.control, control_len);
+        let control = control::incoming(&received, flags & msg::CMSG_CLOEXEC != 0);
+        if flags & msg::TRUNC == 0 || !socket.is_tcp()? {
+            scatter(&self.buffers, &message.buffers, count)?;
+        }
+        let [name, room] = message.name;
+        if name != 0 {
+            let len = address::checked(self.slot.word(word::NAME_LEN).read() & 0xffff_ffff);
+            let target = AppSlice::new(name, len.min(room))?;
+            self.name.part(0, target.len()).read_app(target)?;
+            write_low(message, word::NAME_LEN, len)?;
+        }
+        let len = control.bytes.len() as u64;
+        AppSlice::new(message.control[0], len)?.write_bytes(&control.bytes)?;
+        AppPtr::<u64>::new(message.address + 8 * word::CONTROL_LEN).write(&len)?;
+        let mut reply = self.slot.word(word::FLAGS).read() & !msg::CMSG_CLOEXEC;
+        reply |= flags & msg::CMSG_CLOEXEC;
+        if control.truncated {
+            reply |= msg::CTRUNC;
+        }
+        write_low(message, word::FLAGS, reply)
+    }
+}
+
+/// Writes the low half of a word of the program's message.
+fn write_low(message: &Message, word: u64, value: u64) -> Result<(), Errno> {
+    let value = u32::try_from(value & 0xffff_ffff).unwrap_or(0);
+    Ok(AppPtr::<u32>::new(message.address + 8 * word).write(&value)?)
+}
+
+/// Copies the first `count` bytes of the host's buffers to the program's.
+fn scatter(buffers: &[HostSlice], parts: &[AppSlice], mut count: u64) -> Result<(), Errno> {
+    for (buffer, part) in buffers.iter().zip(parts) {
+        let len = part.len().min(count);
+        buffer.part(0, len).read_app(part.first(len))?;
+        count -= len;
+    }
+    Ok(())
+}
+
+pub(crate) fn recvmmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, entries, count, flags, timeout, _] = sys.args;
+    let (socket, flags) = (Socket::get(fd)?, uint(flags));
+    let deadline = match timeout {
+        0 => None,
+        _ => Some(time::after(time::read_timespec(timeout)?.duration()?)),
+    };
+    let received = receive_all(&socket, entries, uint(count), flags, deadline)?;
+    if let Some(deadline) = deadline {
+        let rest = deadline.saturating_sub(clock::monotonic());
+        AppPtr::new(timeout).write(&Timespec::new(rest))?;
+    }
+    Ok(received)
+}
+
+fn receive_all(
+    socket: &Socket,
+    entries: u64,
+    count: u64,
+    flags: u64,
+    deadline: Option<u64>,
+) -> Result<u64, Errno> {
+    let count = count.min(super::MAX_MESSAGES);
+    // Linux looks at the time after each message, so those go one by one.
+    let most = if deadline.is_some() { 1 } else { BATCH };
+    let mut done = 0;
+    while done < count {
+        if done > 0 && deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
+            break;
+        }
+        let later = done > 0 && flags & msg::WAITFORONE != 0;
+        let batch_flags = if later { flags | msg::DONTWAIT } else { flags };
+        let entry = |index| entries.wrapping_add((done + index) * ENTRY);
+        match receive_batch(socket, entry, (count - done).min(most), batch_flags) {
+            Ok((received, wanted)) => {
+                done += received;
+                // If it was to wait for all, the host has been interrupted.
+                let all = flags & msg::WAITFORONE == 0 && !socket.never_waits(flags);
+                if received < wanted && (!all || interrupted()) {
+                    break;
+                }
+            }
+            Err(Errno::EINTR) if done > 0 && !interrupted() => check_events(),
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
+/// Receives at most `count` messages by one call; returns how many came, of how many.
+fn receive_batch(
+    socket: &Socket,
+    entry: impl Fn(u64) -> u64,
+    count: u64,
+    flags: u64,
+) -> Result<(u64, u64), Errno> {
+    let mut batch = Vec::new();
+    let mut room = 0;
+    for index in 0..count {
+        let message = Incoming::read(entry(index))?;
+        let more = ENTRY + message.room();
+        if room + more > PIECE && !batch.is_empty() {
+            break;
+        }
+        room += more;
+        batch.push(message);
+    }
+    let wanted = batch.len() as u64;
+    let mut call = Call::new(RECVMMSG, room)?;
+    let slots = call.room(ENTRY * wanted);
+    let slot = |index| slots.part(ENTRY * index, ENTRY);
+    let staged: Vec<Staged> =
+        (0..).zip(&batch).map(|(index, message)| message.stage(&mut call, slot(index))).collect();
+    let (wait, host) = socket.wait(flags);
+    let args = [socket.fd, slots.address(), wanted, host | msg::CMSG_CLOEXEC, 0];
+    let received = call.args(args).count(wait, wanted)?;
+    for (index, (staged, message)) in (0..received).zip(staged.iter().zip(&batch)) {
+        let bytes = slot(index).word(word::COUNT).read();
+        if bytes > limit(flags, message.0.len()) {
+            misbehaved("the host misbehaved: it returned more than was asked for");
+        }
+        staged.collect(socket, &message.0, bytes, flags)?;
+        write_count(entry(index), bytes)?;
+    }
+    Ok((received, wanted))
+}

@@ -1,0 +1,189 @@
+//! sendmsg(2) and sendmmsg(2).
+
+use alloc::{sync::Arc, vec::Vec};
+
+use enclave_core::{AppPtr, AppSlice, HostSlice};
+use enclave_files::OpenFile;
+use enclave_hostcalls::{Call, Errno, misbehaved};
+use enclave_threads::check_events;
+
+use super::{
+    BATCH, PIECE, Socket, address, control,
+    message::{self, ENTRY, HEADER, Message, word},
+    msg,
+};
+use crate::{Sys, args::uint, wait::interrupted};
+
+const SENDMSG: u64 = 46;
+const SENDMMSG: u64 = 307;
+
+pub(crate) fn sendmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, message, flags, ..] = sys.args;
+    send(&Socket::get(fd)?, Message::read(message)?, uint(flags))
+}
+
+fn send(socket: &Socket, mut message: Message, flags: u64) -> Result<u64, Errno> {
+    let len = message.len();
+    if len <= PIECE {
+        return send_piece(socket, Outgoing::new(message)?, flags);
+    }
+    if !socket.is_stream()? {
+        return Err(Errno::EMSGSIZE);
+    }
+    let buffers = message.buffers.clone();
+    message.cut(0, PIECE);
+    match send_piece(socket, Outgoing::new(message)?, flags)? {
+        PIECE => Ok(send_rest(socket, &buffers, flags)),
+        count => Ok(count),
+    }
+}
+
+/// Sends what follows the first piece of a stream, as Linux would have in one call.
+fn send_rest(socket: &Socket, buffers: &[AppSlice], flags: u64) -> u64 {
+    let mut done = PIECE;
+    loop {
+        let mut message =
+            Message { address: 0, name: [0; 2], buffers: buffers.to_vec(), control: [0; 2] };
+        message.cut(done, PIECE);
+        let wanted = message.len();
+        let sent = Outgoing::new(message).and_then(|piece| send_piece(socket, piece, flags));
+        match sent {
+            Ok(count) => done += count,
+            Err(Errno::EINTR) if !interrupted() => check_events(),
+            Err(_) => return done,
+        }
+        if wanted == 0 || sent.is_ok_and(|count| count < wanted) {
+            return done;
+        }
+    }
+}
+
+fn send_piece(socket: &Socket, message: Outgoing, flags: u64) -> Result<u64, Errno> {
+    let mut call = Call::new(SENDMSG, HEADER + message.room())?;
+    let slot = call.room(HEADER);
+    message.stage(&mut call, slot)?;
+    let (wait, flags) = socket.wait(flags);
+    let len = message.message.len();
+    call.args([socket.fd, slot.address(), host_flags(flags)]).count(wait, len)
+}
+
+/// The host raises no signals: the dispatcher does, if the program wants them.
+fn host_flags(flags: u64) -> u64 {
+    flags & !msg::ZEROCOPY | msg::NOSIGNAL
+}
+
+/// A message whose control data was read and translated.
+struct Outgoing {
+    message: Message,
+    control: Vec<u8>,
+    /// What the control data passes on; must live until the host has it.
+    _files: Vec<Arc<OpenFile>>,
+}
+
+impl Outgoing {
+    fn new(message: Message) -> Result<Self, Errno> {
+        let [pointer, len] = message.control;
+        if len > control::LONGEST {
+            return Err(Errno::ENOBUFS);
+        }
+        let mut control = AppSlice::new(pointer, len)?.to_vec()?;
+        let files = control::outgoing(&mut control)?;
+        Ok(Self { message, control, _files: files })
+    }
+
+    /// Room in a call, without the header.
+    fn room(&self) -> u64 {
+        let control = (self.control.len() as u64).next_multiple_of(8);
+        self.message.room() + self.message.name[1].next_multiple_of(8) + control
+    }
+
+    fn stage(&self, call: &mut Call, slot: HostSlice) -> Result<(), Errno> {
+        let buffers = self.message.stage_vector(call, slot);
+        for (buffer, part) in buffers.iter().zip(&self.message.buffers) {
+            buffer.write_app(*part)?;
+        }
+        let [name, len] = self.message.name;
+        if len > 0 {
+            let [name, len] = address::stage(call, name, len)?;
+            message::set(slot, [word::NAME, word::NAME_LEN], name, len);
+        }
+        if !self.control.is_empty() {
+            let pointer = call.bytes(&self.control);
+            let len = self.control.len() as u64;
+            message::set(slot, [word::CONTROL, word::CONTROL_LEN], pointer, len);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn sendmmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [fd, entries, count, flags, ..] = sys.args;
+    let (socket, flags) = (Socket::get(fd)?, uint(flags));
+    let count = uint(count).min(super::MAX_MESSAGES);
+    let mut done = 0;
+    while done < count {
+        let entry = |index| entries.wrapping_add((done + index) * ENTRY);
+        let sent = send_batch(&socket, entry, (count - done).min(BATCH), flags);
+        match sent {
+            Ok((sent, wanted)) => {
+                done += sent;
+                if sent < wanted {
+                    break;
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
+/// Sends at most `count` messages by one call; returns how many were sent, of how many.
+fn send_batch(
+    socket: &Socket,
+    entry: impl Fn(u64) -> u64,
+    count: u64,
+    flags: u64,
+) -> Result<(u64, u64), Errno> {
+    let mut batch = Vec::new();
+    let mut room = 0;
+    for index in 0..count {
+        let message = Message::read(entry(index))?;
+        if message.len() > PIECE && batch.is_empty() {
+            let sent = send(socket, message, flags)?;
+            write_count(entry(index), sent)?;
+            return Ok((1, 1));
+        }
+        let message = Outgoing::new(message)?;
+        room += ENTRY + message.room();
+        if room > PIECE && !batch.is_empty() {
+            break;
+        }
+        batch.push(message);
+    }
+    let room = batch.iter().map(|message| ENTRY + message.room()).sum();
+    let wanted = batch.len() as u64;
+    let mut call = Call::new(SENDMMSG, room)?;
+    let slots = call.room(ENTRY * wanted);
+    let slot = |index| slots.part(ENTRY * index, ENTRY);
+    for (index, message) in (0..).zip(&batch) {
+        message.stage(&mut call, slot(index))?;
+    }
+    let (wait, flags) = socket.wait(flags);
+    let args = [socket.fd, slots.address(), wanted, host_flags(flags)];
+    let sent = call.args(args).count(wait, wanted)?;
+    for (index, message) in (0..sent).zip(&batch) {
+        let count = slot(index).word(word::COUNT).read();
+        if count > message.message.len() {
+            misbehaved("the host misbehaved: it sent more than there was");
+        }
+        write_count(entry(index), count)?;
+    }
+    Ok((sent, wanted))
+}
+
+/// Writes `msg_len` of a `struct mmsghdr` of the program.
+pub(super) fn write_count(entry: u64, count: u64) -> Result<(), Errno> {
+    let at = entry.wrapping_add(8 * word::COUNT);
+    Ok(AppPtr::<u32>::new(at).write(&u32::try_from(count).unwrap_or(u32::MAX))?)
+}
