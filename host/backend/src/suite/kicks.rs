@@ -6,10 +6,10 @@ use std::thread;
 
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
-use sgx_types::{Enclu, SecInfoFlags};
+use sgx_types::{Enclu, SecInfoFlags, SgxError};
 
 use super::assembler::{Code, Form, Reg};
-use super::specimen::{DATA, RW, Specimen, call, exit, tcs};
+use super::specimen::{DATA, DYNAMIC, RW, Specimen, call, exit, stack, tcs};
 use crate::{Backend, Enclave, Kick, Outcome, Run};
 
 static ENCLAVE: Mutex<Option<Arc<dyn Enclave>>> = Mutex::new(None);
@@ -131,19 +131,36 @@ pub fn kick_inside(backend: &dyn Backend) {
 
 /// Kicks at all moments of entering, leaving, and executing leaves: none is lost, nothing breaks.
 pub fn kick_storm(backend: &dyn Backend) {
+    storm(backend, RW | SecInfoFlags::PR, SgxError::PageAttributesMismatch as u64);
+}
+
+/// The same while leaves succeed.
+pub fn kick_storm_accepting(backend: &dyn Backend) {
+    storm(backend, RW | SecInfoFlags::PENDING, 0);
+}
+
+/// Each round executes EACCEPT on some new pages, which leaves `result` in RAX; and looks each time
+/// whether FS and GS still point to the thread's page.
+fn storm(backend: &dyn Backend, flags: SecInfoFlags, result: u64) {
     let (rounds, leaves) = (3000, 20);
-    // Each round executes EACCEPT, which fails (RAX = 19), some times.
-    let mut main = Code::new().set(Reg::R12, 0).store(DATA + 0x1000, Reg::Rdi);
-    main = main.set(Reg::Rax, (RW | SecInfoFlags::PR).bits()).store(DATA, Reg::Rax);
+    let mut main = Code::new().set(Reg::Rax, flags.bits()).store(DATA, Reg::Rax);
+    for reg in [Reg::R12, Reg::R14, Reg::R15] {
+        main = main.set(reg, 0);
+    }
     for _ in 0..leaves {
         main = main
             .set(Reg::Rbx, DATA.into())
-            .set(Reg::Rcx, DATA.into())
+            .copy(Reg::Rcx, Reg::Rdi)
             .enclu(Enclu::Eaccept as u32, Form::Roomy)
-            .raw(&[0x49, 0x01, 0xc4]); // add r12, rax
+            .raw(&[0x49, 0x01, 0xc4, 0x64]) // add r12, rax; fs:
+            .load(Reg::Rax, 0)
+            .raw(&[0x49, 0x01, 0xc6, 0x65]) // add r14, rax; gs:
+            .load(Reg::Rax, 0)
+            .raw(&[0x49, 0x01, 0xc7]) // add r15, rax
+            .add(Reg::Rdi, 4096);
     }
-    let main = main.load(Reg::Rdi, DATA + 0x1000).copy(Reg::Rsi, Reg::R12).then(&exit(Form::Roomy));
-    let enclave = prepare(backend, main, true);
+    let main = main.copy(Reg::Rsi, Reg::R12).copy(Reg::Rdx, Reg::R14).copy(Reg::R8, Reg::R15);
+    let enclave = prepare(backend, main.then(&exit(Form::Roomy)), true);
     let (done, target) = (AtomicBool::new(false), pthread_self() as u64);
     let sent = thread::scope(|scope| {
         let kicker = scope.spawn(|| {
@@ -155,8 +172,10 @@ pub fn kick_storm(backend: &dyn Backend) {
             sent
         });
         for round in 0..rounds {
-            let run = call(&*enclave.0, round);
-            assert_eq!((run.rdi, run.rsi), (round, 19 * leaves), "round {round}");
+            let pages = DYNAMIC + round * leaves * 4096;
+            let run = call(&*enclave.0, pages);
+            assert_eq!((run.rdi, run.rsi), (pages + leaves * 4096, result * leaves), "{round}");
+            assert_eq!((run.rdx, run.r8), (stack(0) * leaves, stack(0) * leaves), "{round}");
         }
         done.store(true, Ordering::SeqCst);
         kicker.join().expect("the kicker ends")

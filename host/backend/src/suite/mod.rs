@@ -38,7 +38,7 @@ macro_rules! suite_tests {
             bad_secs, bad_pages, bad_tcs_pages, wrong_mrenclave, bad_signature, wrong_attributes,
             initialised_once, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,
             trim_and_remove, dynamic_tcs, accept_copy, driver_refusals, kick_outside,
-            kick_inside, kick_storm, reports, bad_operands, reserved_policy, seal_keys, refused_keys,
+            kick_inside, kick_storm, kick_storm_accepting, reports, bad_operands, reserved_policy, seal_keys, refused_keys,
             two_threads, leaves_keep_registers,
         );
     };
