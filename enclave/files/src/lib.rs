@@ -27,9 +27,10 @@ mod transfer;
 mod wait_queue;
 
 pub use device::Device;
+pub use enclave_descriptors::dirent::DirEntry;
 pub use host::HostFd;
 pub use host_file::HostFile;
-pub use object::{DirEntry, Io, Object, ready};
+pub use object::{Io, Object, ready};
 pub use open_file::OpenFile;
 pub use stat::{Stat, kind};
 pub use stdio::init;

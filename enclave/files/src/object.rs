@@ -4,6 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::any::Any;
 
 use enclave_core::AppSlice;
+use enclave_descriptors::dirent::DirEntry;
 use enclave_hostcalls::Errno;
 
 use crate::{HostFd, OpenFile, Stat, WaitQueue};
@@ -58,17 +59,6 @@ impl Io<'_> {
         }
         Ok((all - bytes.len()) as u64)
     }
-}
-
-/// An entry of a directory.
-#[derive(Clone, Debug)]
-pub struct DirEntry {
-    /// Inode number.
-    pub ino: u64,
-    /// Type, as in the mode of [`Stat`].
-    pub kind: u32,
-    /// Name.
-    pub name: Vec<u8>,
 }
 
 /// What may stand behind a descriptor: a file of the host, a device, a socket, ...

@@ -1,14 +1,18 @@
-//! The standard streams.
+//! The standard streams, and what else a program is started with.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec, vec::Vec};
 
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_core::to_usize;
+use enclave_descriptors::dirent::{Format, check};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
-use crate::{HostFd, HostFile, OpenFile, table};
+use crate::{HostFd, HostFile, OpenFile, flag::DIRECTORY, table};
 
 const STANDARD_ERROR: u32 = 2;
 const FCNTL: u64 = 72;
+const F_GETFD: u64 = 1;
 const F_GETFL: u64 = 3;
+const GETDENTS64: u64 = 217;
 const PRLIMIT64: u64 = 302;
 const RLIMIT_NOFILE: u64 = 7;
 
@@ -34,10 +38,45 @@ pub fn init(keep_errors: bool) -> Result<(), Errno> {
             Err(_) => core::mem::forget(HostFd::open(b"/dev/null", 2, 0)?),
         }
     }
+    for number in inherited()? {
+        if let Ok(flags) = status(number) {
+            let file = OpenFile::new(HostFile::new(HostFd::adopt(number), b""), flags);
+            table().replace(number.into(), file, false)?;
+        }
+    }
     if let Ok(limit) = soft_limit() {
         table().set_limit(limit);
     }
     Ok(())
+}
+
+/// What else the host's process was started with: descriptors that it did not make itself, as a
+/// shell's `3<file` or `<(command)`.
+fn inherited() -> Result<Vec<u32>, Errno> {
+    const ROOM: u64 = 32 << 10;
+    const FD_CLOEXEC: u64 = 1;
+    let directory = HostFd::open(b"/proc/self/fd", DIRECTORY, 0)?;
+    let mut numbers = Vec::new();
+    loop {
+        let mut call = Call::new(GETDENTS64, ROOM)?;
+        let buffer = call.room(ROOM);
+        call.args([directory.number(), buffer.address(), ROOM]);
+        let count = call.count(Wait::No, ROOM)?;
+        if count == 0 {
+            break;
+        }
+        let mut bytes = vec![0; to_usize(count)];
+        buffer.read_bytes(&mut bytes);
+        let each = |name: &[u8]| {
+            let number = core::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+            numbers.extend(number.filter(|&number: &u32| number > STANDARD_ERROR));
+        };
+        if check(&bytes, Format::New, each).is_err() {
+            misbehaved("the host misbehaved: a directory entry that cannot exist");
+        }
+    }
+    let kept = |number: &u32| fcntl(*number, F_GETFD).is_ok_and(|flags| flags & FD_CLOEXEC == 0);
+    Ok(numbers.into_iter().filter(kept).collect())
 }
 
 /// The host's limit of open files.
@@ -49,5 +88,9 @@ fn soft_limit() -> Result<u64, Errno> {
 }
 
 fn status(number: u32) -> Result<u64, Errno> {
-    Call::new(FCNTL, 0)?.args([u64::from(number), F_GETFL]).run(Wait::No)
+    fcntl(number, F_GETFL)
+}
+
+fn fcntl(number: u32, command: u64) -> Result<u64, Errno> {
+    Call::new(FCNTL, 0)?.args([u64::from(number), command]).run(Wait::No)
 }

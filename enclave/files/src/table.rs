@@ -4,6 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::RwLock;
+use enclave_descriptors::Slots;
 use enclave_hostcalls::Errno;
 
 use crate::OpenFile;
@@ -14,23 +15,14 @@ struct Slot {
     close_on_exec: bool,
 }
 
-struct Slots {
-    slots: Vec<Option<Slot>>,
-    /// No number below is free.
-    full_below: usize,
-}
-
 /// The descriptor table of the process. Its lock is held for look-ups only: files are dropped
 /// (closed) after it was released.
 pub struct Table {
-    slots: RwLock<Slots>,
+    slots: RwLock<Slots<Slot>>,
     limit: AtomicU64,
 }
 
-static TABLE: Table = Table {
-    slots: RwLock::new(Slots { slots: Vec::new(), full_below: 0 }),
-    limit: AtomicU64::new(1024),
-};
+static TABLE: Table = Table { slots: RwLock::new(Slots::new()), limit: AtomicU64::new(1024) };
 
 /// The table of this process.
 pub fn table() -> &'static Table {
@@ -44,34 +36,8 @@ fn index(fd: u64) -> Result<usize, Errno> {
     usize::try_from(low.cast_signed()).map_err(|_| Errno::EBADF)
 }
 
-impl Slots {
-    fn slot(&self, fd: u64) -> Result<&Slot, Errno> {
-        self.slots.get(index(fd)?).and_then(Option::as_ref).ok_or(Errno::EBADF)
-    }
-
-    /// The lowest free number that is at least `from`.
-    fn lowest_free(&mut self, from: usize) -> usize {
-        let start = from.max(self.full_below);
-        let free = (start..self.slots.len()).find(|&at| self.slots[at].is_none());
-        let free = free.unwrap_or(self.slots.len().max(start));
-        if from <= self.full_below {
-            self.full_below = free;
-        }
-        free
-    }
-
-    fn put(&mut self, at: usize, slot: Slot) -> Option<Slot> {
-        if self.slots.len() <= at {
-            self.slots.resize_with(at + 1, || None);
-        }
-        self.slots[at].replace(slot)
-    }
-
-    fn take(&mut self, at: usize) -> Option<Slot> {
-        let slot = self.slots.get_mut(at)?.take();
-        self.full_below = self.full_below.min(at);
-        slot
-    }
+fn slot(slots: &Slots<Slot>, fd: u64) -> Result<&Slot, Errno> {
+    slots.get(index(fd)?).ok_or(Errno::EBADF)
 }
 
 impl Table {
@@ -81,7 +47,7 @@ impl Table {
     ///
     /// `EBADF` if there is none.
     pub fn get(&self, fd: u64) -> Result<Arc<OpenFile>, Errno> {
-        Ok(Arc::clone(&self.slots.read().slot(fd)?.file))
+        Ok(Arc::clone(&slot(&self.slots.read(), fd)?.file))
     }
 
     /// Gives a file the lowest free number.
@@ -172,7 +138,7 @@ impl Table {
     #[must_use]
     pub fn remove_range(&self, first: u64, last: u64) -> Vec<Arc<OpenFile>> {
         let mut slots = self.slots.write();
-        let end = slots.slots.len();
+        let end = slots.end();
         let (Ok(first), last) = (usize::try_from(first), usize::try_from(last).unwrap_or(end))
         else {
             return Vec::new();
@@ -185,9 +151,8 @@ impl Table {
     #[must_use]
     pub fn remove_close_on_exec(&self) -> Vec<Arc<OpenFile>> {
         let mut slots = self.slots.write();
-        let marked = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.close_on_exec);
-        let numbers: Vec<usize> =
-            (0..slots.slots.len()).filter(|&at| marked(&slots.slots[at])).collect();
+        let marked = slots.iter().filter(|(_, slot)| slot.close_on_exec).map(|(at, _)| at);
+        let numbers: Vec<usize> = marked.collect();
         numbers.into_iter().filter_map(|at| slots.take(at)).map(|slot| slot.file).collect()
     }
 
@@ -197,7 +162,7 @@ impl Table {
     ///
     /// `EBADF` if it is not in use.
     pub fn close_on_exec(&self, fd: u64) -> Result<bool, Errno> {
-        Ok(self.slots.read().slot(fd)?.close_on_exec)
+        Ok(slot(&self.slots.read(), fd)?.close_on_exec)
     }
 
     /// Says whether a number is to be closed at exec.
@@ -208,7 +173,7 @@ impl Table {
     pub fn set_close_on_exec(&self, fd: u64, close: bool) -> Result<(), Errno> {
         let at = index(fd)?;
         let mut slots = self.slots.write();
-        let slot = slots.slots.get_mut(at).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        let slot = slots.get_mut(at).ok_or(Errno::EBADF)?;
         slot.close_on_exec = close;
         Ok(())
     }
@@ -216,9 +181,7 @@ impl Table {
     /// The numbers in use, ascending.
     #[must_use]
     pub fn numbers(&self) -> Vec<u64> {
-        let slots = self.slots.read();
-        let used = slots.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
-        used.map(|(at, _)| at as u64).collect()
+        self.slots.read().iter().map(|(at, _)| at as u64).collect()
     }
 
     /// One more than the largest number that may be given out (`RLIMIT_NOFILE`).

@@ -3,7 +3,8 @@
 use alloc::{vec, vec::Vec};
 
 use enclave_core::{AppSlice, to_usize};
-use enclave_files::{DirEntry, OpenFile};
+use enclave_descriptors::dirent::{Format, check, write};
+use enclave_files::OpenFile;
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use crate::{
@@ -18,32 +19,10 @@ use crate::{
     procfs,
 };
 
-/// Bytes before the name of `struct linux_dirent64`.
-const HEAD: usize = 19;
-/// Bytes before the name of `struct linux_dirent`.
-const OLD_HEAD: usize = 18;
 /// Most bytes that the host is asked for at once.
 const LIMIT: u64 = 1 << 18;
 
-/// Checks the host's chain of entries: each inside of the buffer, its name ended by a NUL inside.
-fn check_chain(mut bytes: &[u8], head: usize) {
-    const NAME_MAX: usize = 255;
-    while !bytes.is_empty() {
-        let len = match bytes.get(16..18) {
-            Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
-            _ => 0,
-        };
-        let name = bytes.get(head..len).unwrap_or_default();
-        let end = name.iter().take(NAME_MAX + 1).position(|&byte| byte == 0);
-        let good = end.is_some_and(|end| end > 0 && !name[..end].contains(&b'/'));
-        if !good || !len.is_multiple_of(8) {
-            misbehaved("the host misbehaved: a directory entry that cannot exist");
-        }
-        bytes = &bytes[len..];
-    }
-}
-
-fn entries_of_host(number: u64, host: u64, out: AppSlice, head: usize) -> Result<u64, Errno> {
+fn entries_of_host(number: u64, host: u64, out: AppSlice, format: Format) -> Result<u64, Errno> {
     let room = out.len().min(LIMIT);
     let mut call = Call::new(number, room)?;
     let buffer = call.room(room);
@@ -51,34 +30,14 @@ fn entries_of_host(number: u64, host: u64, out: AppSlice, head: usize) -> Result
     let count = call.count(Wait::No, room)?;
     let mut bytes = vec![0; to_usize(count)];
     buffer.read_bytes(&mut bytes);
-    check_chain(&bytes, head);
+    if check(&bytes, format, |_| {}).is_err() {
+        misbehaved("the host misbehaved: a directory entry that cannot exist");
+    }
     out.write_bytes(&bytes)?;
     Ok(count)
 }
 
-/// Type of an entry, as `d_type`.
-fn entry_type(kind: u32) -> u8 {
-    u8::try_from(kind >> 12).unwrap_or(0)
-}
-
-fn encode(entry: &DirEntry, position: u64, old: bool, out: &mut Vec<u8>) {
-    let head = if old { OLD_HEAD + 1 } else { HEAD };
-    let len = (head + entry.name.len() + 1).next_multiple_of(8);
-    let start = out.len();
-    out.extend_from_slice(&entry.ino.to_le_bytes());
-    out.extend_from_slice(&position.to_le_bytes());
-    out.extend_from_slice(&u16::try_from(len).unwrap_or(0).to_le_bytes());
-    if !old {
-        out.push(entry_type(entry.kind));
-    }
-    out.extend_from_slice(&entry.name);
-    out.resize(start + len, 0);
-    if old {
-        out[start + len - 1] = entry_type(entry.kind);
-    }
-}
-
-fn entries_inside(file: &OpenFile, out: AppSlice, old: bool) -> Result<u64, Errno> {
+fn entries_inside(file: &OpenFile, out: AppSlice, format: Format) -> Result<u64, Errno> {
     const SEEK_SET: u64 = 0;
     const SEEK_CUR: u64 = 1;
     let entries = file.entries()?;
@@ -87,7 +46,7 @@ fn entries_inside(file: &OpenFile, out: AppSlice, old: bool) -> Result<u64, Errn
     let mut next = position;
     for entry in entries.iter().skip(to_usize(position)) {
         let before = bytes.len();
-        encode(entry, next + 1, old, &mut bytes);
+        write(&mut bytes, entry, next + 1, format);
         if bytes.len() as u64 > out.len() {
             bytes.truncate(before);
             break;
@@ -102,24 +61,22 @@ fn entries_inside(file: &OpenFile, out: AppSlice, old: bool) -> Result<u64, Errn
     Ok(bytes.len() as u64)
 }
 
-fn entries(sys: &Sys<'_>, number: u64, old: bool) -> Result<u64, Errno> {
+fn entries(sys: &Sys<'_>, number: u64, format: Format) -> Result<u64, Errno> {
     let [fd, buffer, len, ..] = sys.args;
     let file = args::file(fd)?;
     let out = AppSlice::new(buffer, uint(len))?;
     match file.host() {
-        Some(host) => {
-            entries_of_host(number, host.number(), out, if old { OLD_HEAD } else { HEAD })
-        }
-        None => entries_inside(&file, out, old),
+        Some(host) => entries_of_host(number, host.number(), out, format),
+        None => entries_inside(&file, out, format),
     }
 }
 
 pub(crate) fn getdents64(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    entries(sys, nr::GETDENTS64, false)
+    entries(sys, nr::GETDENTS64, Format::New)
 }
 
 pub(crate) fn getdents(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    entries(sys, nr::GETDENTS, true)
+    entries(sys, nr::GETDENTS, Format::Old)
 }
 
 pub(crate) fn chdir(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -2,6 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
+use enclave_descriptors::path::{join, normal};
 use enclave_files::{Directory, HostFile, OpenFile};
 use enclave_hostcalls::Errno;
 
@@ -92,23 +93,6 @@ fn absolute(path: Vec<u8>, follow: bool) -> Result<Place, Errno> {
         Found::Inside(node) => Ok(Place::Inside(node)),
         Found::Same => Ok(Place::host(AT_FDCWD, path)),
     }
-}
-
-fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
-    [base, b"/", path].concat()
-}
-
-/// The path without `.`, `..` and repeated slashes.
-fn normal(path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(parts.pop()),
-            name => parts.push(name),
-        }
-    }
-    parts.iter().flat_map(|part| [b"/", *part].concat()).collect()
 }
 
 /// A path for calls that change something: it must lead to the host.

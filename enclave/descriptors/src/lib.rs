@@ -1,0 +1,18 @@
+//! What of files can be decided without a machine, memory or a host: which descriptor is free,
+//! whether a directory's entries are well-formed, where a path leads by its letters.
+//!
+//! Design principles:
+//!
+//! * **As Linux.** The lowest free number; records of `getdents64(2)`; `.` and `..` and `//`.
+//! * **Bytes of the host are hostile.** Whatever they are, the functions here return; they never
+//!   panic and never look beyond the slice.
+
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod dirent;
+pub mod path;
+mod slots;
+
+pub use slots::Slots;
