@@ -33,6 +33,12 @@ pub fn set_current<T: Send + Sync + 'static>(thread: Option<Arc<T>>) {
     }
 }
 
+/// Whether a thread runs now: false at start, and on a scheduler's stack.
+#[must_use]
+pub fn has_current() -> bool {
+    data::read::<CURRENT>() != 0
+}
+
 /// The object of the thread that runs now.
 ///
 /// # Panics

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex, locks_held, own_call, tcs_index};
+use enclave_core::{HostSlice, Mutex, has_current, locks_held, own_call, tcs_index};
 use hostcall_abi::{layout::PAGE, request, service};
 use scone_ring::{CAPACITY, Producer, Words};
 
@@ -81,8 +81,8 @@ fn wait(staged: HostSlice) {
         if looks < limit {
             continue;
         }
-        if locks_held() {
-            // A thread that holds a lock keeps its enclave thread.
+        if locks_held() || !has_current() {
+            // A thread that holds a lock keeps its enclave thread; a scheduler has no other.
             scheduler::give_processor_away();
             looks = 0;
             continue;
