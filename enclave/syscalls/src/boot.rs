@@ -59,9 +59,6 @@ pub fn start(parameters: HostSlice) -> ! {
     stats::init(word(boot::OPTIONS));
     trace::init(word(boot::TRACE_FD));
     init_process(&word);
-    if enclave_files::init(stats::wanted() || trace::wanted()).is_err() {
-        fatal("the host misbehaved: it has no /dev/null for closed standard streams");
-    }
     *START.lock() = Some(read_start(&word, &outside));
     let regs = UserRegs::start_at(0, 0);
     let tid = process::process().pid;
@@ -123,6 +120,9 @@ fn read_start(word: &impl Fn(u64) -> u64, outside: &impl Fn(u64, u64) -> HostSli
 }
 
 extern "sysv64" fn first_thread(_: u64) {
+    if enclave_files::init(stats::wanted() || trace::wanted()).is_err() {
+        fatal("the host misbehaved: it has no /dev/null for closed standard streams");
+    }
     let Some(start) = START.lock().take() else { fatal("the program was started twice") };
     if let Err(error) = exec::exec(start) {
         report(&error);
