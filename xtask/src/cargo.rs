@@ -100,13 +100,12 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
             "xtask: cargo-nextest is missing (cargo install cargo-nextest --locked); using cargo test"
         );
     }
-    let config = xtask::root().join(".config/nextest.toml");
     let [outer, enclave] = workspaces();
     let mut failed = None;
     for (workspace, words) in [(enclave, testable()?), (outer, vec!["--workspace".to_owned()])] {
         let mut command = cargo(&workspace);
         if nextest {
-            command.args(["nextest", "run", "--no-tests=pass", "--config-file"]).arg(&config);
+            command.args(["nextest", "run", "--no-tests=pass", "--no-fail-fast"]);
         } else {
             command.args(["test", "--no-fail-fast"]);
         }
