@@ -30,11 +30,7 @@ pub fn handover(staged: HostSlice) {
 /// Waits until the host says that a request is done. `begin` is called once completions of it are
 /// expected; if it returns `false`, the request is done already. A request that `may_wait` is given
 /// up when a signal comes.
-pub(crate) fn await_completion(
-    staged: HostSlice,
-    may_wait: bool,
-    begin: impl FnOnce() -> bool,
-) {
+pub(crate) fn await_completion(staged: HostSlice, may_wait: bool, begin: impl FnOnce() -> bool) {
     let address = staged.address();
     let entry = InFlight { request: staged, thread: current(), done: false };
     OUTSIDE.lock().insert(address, entry);
