@@ -232,11 +232,16 @@ pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
     }
     let prot = request.prot;
     let len = request.len.next_multiple_of(PAGE_SIZE);
+    // Pages behind the end of the file cannot be had: touching them is SIGBUS, as on Linux.
+    let in_file = match &request.file {
+        Some(backing) => backing.file.len()?.saturating_sub(request.offset),
+        None => len,
+    };
+    let code_len = len.min(in_file.next_multiple_of(PAGE_SIZE));
     let writable = MapRequest { prot: PROT_READ | PROT_WRITE, ..request };
     let start = process().space().mmap(writable).map_err(errno)?;
-    let Some(range) = PageRange::from_len(start, len) else { return Err(Errno::ENOMEM) };
+    let Some(range) = PageRange::from_len(start, code_len) else { return Err(Errno::ENOMEM) };
     let populated = process().space().populate(range);
-    // Pages behind the end of the file cannot be had: touching them is SIGBUS, as on Linux.
     if populated.is_ok() {
         rewrite::rewrite_file(range)?;
     }
