@@ -3,9 +3,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <ucontext.h>
 
 static volatile sig_atomic_t hits_, last_, code_, value_, nested_, deepest_;
@@ -308,6 +311,48 @@ GROUP(interruption)
     FAILS(nanosleep(&ten, &left), EINTR);
     pthread_join(t, NULL);
     EQ(hits_, 7);
+}
+
+// A call that need not wait is not interrupted, however many signals come.
+GROUP(no_interruption_without_waiting)
+{
+    int p[2], s[2], zero = open("/dev/zero", O_RDWR), file = open("f", O_RDWR | O_CREAT, 0600), interrupted = 0, wrong = 0;
+    int event = eventfd(0, EFD_NONBLOCK), timer = timerfd_create(CLOCK_MONOTONIC, 0);
+    char b[100] = "";
+    struct stat st;
+    uint64_t v;
+    pipe(p);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+    on_(SIGALRM, simple_, 0);
+    struct itimerval often = {{0, 1000}, {0, 1000}}, off = {{0, 0}, {0, 0}};
+    struct itimerspec at_once = {{0, 1}, {0, 1}};
+    timerfd_settime(timer, 0, &at_once, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    long long end = now_ns_(CLOCK_MONOTONIC) + 400000000LL;
+#define CALL(e, want) ({ errno = 0; long r_ = (e); interrupted += r_ < 0 && errno == EINTR; wrong += r_ != (want); })
+    while (now_ns_(CLOCK_MONOTONIC) < end) {
+        CALL(write(p[1], b, 10), 10);
+        CALL(read(p[0], b, 10), 10);
+        CALL(send(s[0], b, 10, 0), 10);
+        CALL(recv(s[1], b, 10, 0), 10);
+        CALL(read(zero, b, 100), 100);
+        CALL(pwrite(file, b, 50, 0), 50);
+        CALL(pread(file, b, 50, 0), 50);
+        CALL(fstat(file, &st), 0);
+        CALL(stat("f", &st), 0);
+        v = 1;
+        CALL(write(event, &v, 8), 8);
+        CALL(read(event, &v, 8), 8);
+        CALL(read(timer, &v, 8), 8);
+        CALL(poll(&(struct pollfd){p[1], POLLOUT, 0}, 1, 1000), 1);
+        int fd = open("f", O_RDONLY);
+        wrong += fd < 0;
+        CALL(close(fd), 0);
+    }
+    setitimer(ITIMER_REAL, &off, NULL);
+    EQ(interrupted, 0);
+    EQ(wrong, 0);
+    NAMED("many signals came", hits_ >= 20);
 }
 
 static int restart_pipe_[2];

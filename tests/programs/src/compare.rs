@@ -117,10 +117,11 @@ fn sorted(text: &[u8]) -> Vec<u8> {
 /// Where two byte strings part, with the lines around it.
 pub(crate) fn differing(native: &[u8], scone: &[u8]) -> String {
     let at = native.iter().zip(scone).take_while(|(a, b)| a == b).count();
-    let from = native[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+    let line_start = native[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+    let from = line_start.max(at.saturating_sub(60));
     let line = |text: &[u8]| {
         let rest = &text[from.min(text.len())..];
-        let end = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()).min(300);
+        let end = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()).min(160);
         String::from_utf8_lossy(&rest[..end]).into_owned()
     };
     format!(

@@ -10,7 +10,7 @@ pub(super) fn cases() -> Vec<Case> {
         ("maps", "4", "40"),
         ("signals", "4", "40"),
         ("faults", "2", "20"),
-        ("yield", "2", "20"),
+        ("yield", "1", "10"),
         ("churn", "2", "20"),
     ] {
         for (link, tool) in [("gcc", Tool::Gcc), ("musl-static", Tool::MuslStatic)] {
