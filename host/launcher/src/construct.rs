@@ -4,14 +4,34 @@ use std::sync::Arc;
 
 use backend::{Backend, Enclave, Source};
 use backend_emu::EmuBackend;
+use backend_sgx::SgxBackend;
 use measure::{ImageOptions, image_layout};
 use sgx_types::{SecInfo, Sigstruct};
 use zerocopy::FromBytes;
 
-use crate::{LaunchError, Options};
+use crate::{BackendChoice, LaunchError, Options};
 
 /// The machine on which the enclave runs.
 pub(crate) fn machine(options: &Options) -> Result<Box<dyn Backend>, LaunchError> {
+    match options.backend {
+        BackendChoice::Sgx => hardware(),
+        BackendChoice::Emulator => emulator(options),
+        BackendChoice::Auto => hardware().or_else(|_| emulator(options)),
+    }
+}
+
+/// The processor, if it can change the pages of a running enclave: the runtime needs that.
+fn hardware() -> Result<Box<dyn Backend>, LaunchError> {
+    let missing = |what: &dyn ToString| LaunchError::NoBackend(what.to_string());
+    let machine = SgxBackend::open().map_err(|error| missing(&error))?;
+    if machine.capabilities().edmm {
+        Ok(Box::new(machine))
+    } else {
+        Err(missing(&"the processor or its driver cannot add pages to a running enclave (EDMM)"))
+    }
+}
+
+fn emulator(options: &Options) -> Result<Box<dyn Backend>, LaunchError> {
     EmuBackend::new(options.cost_model.clone())
         .map(|emulator| Box::new(emulator) as Box<dyn Backend>)
         .map_err(|error| LaunchError::NoBackend(error.to_string()))

@@ -20,18 +20,21 @@ mod signals;
 mod threads;
 
 pub use error::LaunchError;
-pub use options::{CostModel, Mode, Options};
+pub use options::{BackendChoice, CostModel, Mode, Options};
 
 use std::convert::Infallible;
 
+pub use backend::Kind;
+
 /// Runs the program of `options`. On success it never returns: the process ends as the program
-/// does.
+/// does. `announce` is called once, when it is known what runs the enclave.
 ///
 /// # Errors
 ///
 /// [`LaunchError`] says why the enclave could not be started.
-pub fn run(options: &Options) -> Result<Infallible, LaunchError> {
+pub fn run(options: &Options, announce: impl FnOnce(Kind)) -> Result<Infallible, LaunchError> {
     let machine = construct::machine(options)?;
+    announce(machine.capabilities().kind);
     let enclave = construct::enclave(machine.as_ref(), options)?;
     let boot = boot::prepare(&machine.capabilities(), options, signals::block())?;
     threads::run(enclave, boot)

@@ -4,6 +4,18 @@ use std::ffi::OsString;
 
 pub use backend_emu::CostModel;
 
+/// What runs the enclave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// The processor where it can, else the emulator.
+    #[default]
+    Auto,
+    /// The processor.
+    Sgx,
+    /// The emulator.
+    Emulator,
+}
+
 /// How system calls leave the enclave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -25,6 +37,8 @@ pub struct Options {
     pub args: Vec<OsString>,
     /// Its environment, `NAME=VALUE`.
     pub env: Vec<OsString>,
+    /// What runs the enclave.
+    pub backend: BackendChoice,
     /// How system calls leave.
     pub mode: Mode,
     /// Enclave threads; zero for one per processor.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use hostcall_abi::layout::TCS_COUNT;
-use launcher::{CostModel, LaunchError, Mode, Options};
+use launcher::{BackendChoice, CostModel, Kind, LaunchError, Mode, Options};
 
 use crate::image::{layout, read};
 use crate::{Failure, output};
@@ -130,17 +130,14 @@ impl Run {
             let mrenclave = layout(enclave_image::IMAGE, !self.production)?.measure();
             return output::text_line(&mrenclave.to_string());
         }
-        if self.backend == Backend::Sgx {
-            let advice = "leave --backend out for the emulator, which gives no protection";
-            let what = "--backend sgx: this version has no hardware backend";
-            return Err(Failure::new(what, advice).with_status(Failure::START));
-        }
         let quiet = self.quiet;
         let options = self.options()?;
-        if !quiet {
-            banner(&options);
-        }
-        let never: Infallible = launcher::run(&options).map_err(failed)?;
+        let announce = |kind| {
+            if kind == Kind::Emulated && !quiet {
+                banner(&options);
+            }
+        };
+        let never: Infallible = launcher::run(&options, announce).map_err(failed)?;
         match never {}
     }
 
@@ -161,6 +158,11 @@ impl Run {
             program: program::find(&self.command, &env)?,
             args: self.command,
             env,
+            backend: match self.backend {
+                Backend::Auto => BackendChoice::Auto,
+                Backend::Sgx => BackendChoice::Sgx,
+                Backend::Emu => BackendChoice::Emulator,
+            },
             mode: match self.syscalls {
                 Leaving::Auto => Mode::Auto,
                 Leaving::Sync => Mode::Sync,
