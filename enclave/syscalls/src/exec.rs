@@ -222,31 +222,31 @@ fn map_segment(backing: &Backing, base: u64, segment: &Segment) -> Result<(), Er
     Ok(())
 }
 
-/// Maps a file; if it is executable, its system call sites are rewritten before anybody can run
-/// them.
+/// Maps a file; if it is executable, its pages are given rewritten system call sites as they are
+/// read.
 pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
     const MAP_TYPE: u64 = 0x0f;
     let private = request.flags & MAP_TYPE == MAP_PRIVATE;
-    if request.prot & PROT_EXEC == 0 || !private {
-        return process().space().mmap(request).map_err(errno);
-    }
-    let prot = request.prot;
     let len = request.len.next_multiple_of(PAGE_SIZE);
-    // Pages behind the end of the file cannot be had: touching them is SIGBUS, as on Linux.
-    let in_file = match &request.file {
-        Some(backing) => backing.file.len()?.saturating_sub(request.offset),
-        None => len,
+    let (Some(mut file), true, true) =
+        (request.file.clone(), private, request.prot & PROT_EXEC != 0)
+    else {
+        return process().space().mmap(request).map_err(errno);
     };
-    let code_len = len.min(in_file.next_multiple_of(PAGE_SIZE));
-    let writable = MapRequest { prot: PROT_READ | PROT_WRITE, ..request };
-    let start = process().space().mmap(writable).map_err(errno)?;
-    let Some(range) = PageRange::from_len(start, code_len) else { return Err(Errno::ENOMEM) };
-    let populated = process().space().populate(range);
-    if populated.is_ok() {
-        rewrite::rewrite_file(range)?;
+    let start = if request.flags & MAP_FIXED != 0 {
+        request.hint
+    } else {
+        // The jumps depend on where the code will be.
+        let flags = request.flags | MAP_ANONYMOUS;
+        let room = MapRequest { prot: 0, flags, offset: 0, file: None, ..request };
+        process().space().mmap(room).map_err(errno)?
+    };
+    if let Some(range) = PageRange::from_len(start, len) {
+        file.file.patches = rewrite::plan(&file.file, request.offset, range)?;
     }
-    process().space().mprotect(start, len, prot).map_err(errno)?;
-    Ok(start)
+    let flags = request.flags & !MAP_FIXED_NOREPLACE | MAP_FIXED;
+    let fixed = MapRequest { hint: start, flags, file: Some(file), ..request };
+    process().space().mmap(fixed).map_err(errno)
 }
 
 fn enter(
@@ -311,11 +311,11 @@ impl Backing {
     /// Takes a file of the host for mappings.
     pub(crate) fn new(fd: Arc<HostFd>, path: &[u8]) -> Result<Self, Errno> {
         let (device, inode) = crate::pages::identity(&fd)?;
-        Ok(Self { fd, device, inode, path: path.into() })
+        Ok(Self { fd, device, inode, path: path.into(), patches: None })
     }
 
     /// Length of the file in bytes.
-    fn len(&self) -> Result<u64, Errno> {
+    pub(crate) fn len(&self) -> Result<u64, Errno> {
         crate::pages::file_size(self)
     }
 

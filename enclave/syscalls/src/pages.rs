@@ -9,7 +9,7 @@ use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
 use enclave_mm::{MmError, PageRange, Pages, Prot};
 use sgx_types::SecInfoFlags;
 
-use crate::process::Backing;
+use crate::{process::Backing, rewrite};
 
 mod nr {
     pub(super) const FSTAT: u64 = 5;
@@ -67,6 +67,9 @@ impl Pages<Backing> for EnclavePages {
     ) -> Result<(), MmError> {
         let mut buffer = PageBuffer::new(range.len());
         file.fd.read_at(offset, buffer.bytes()).map_err(|_| MmError::Io)?;
+        if let Some(patches) = &file.patches {
+            rewrite::apply(patches, range.start(), buffer.bytes());
+        }
         pages::accept_copy(range.start(), range.len(), &buffer, flags(prot)).map_err(no_memory)
     }
 

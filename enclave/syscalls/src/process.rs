@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use enclave_core::{Mutex, MutexGuard, Once};
 use enclave_files::HostFd;
 use enclave_mm::{AddressSpace, BackingFile};
-use enclave_rewriter::AddressMap;
+use enclave_rewriter::{AddressMap, Patch};
 
 use crate::pages::EnclavePages;
 
@@ -17,11 +17,19 @@ pub(crate) struct Backing {
     pub(crate) device: u64,
     pub(crate) inode: u64,
     pub(crate) path: Arc<[u8]>,
+    /// What is written over its code in this mapping.
+    pub(crate) patches: Option<Arc<[Patch]>>,
 }
 
 impl PartialEq for Backing {
     fn eq(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        // Mappings whose code was rewritten for different places must not become one.
+        let rewritten = match (&self.patches, &other.patches) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            _ => false,
+        };
+        rewritten && (self.device, self.inode) == (other.device, other.inode)
     }
 }
 

@@ -1,14 +1,20 @@
 //! System call sites of mapped code: to trampolines, before the code can run.
+//!
+//! Code is read when it is first touched. What is to be written over it is decided when it is
+//! mapped, and belongs to the mapping, so that a page that was dropped is read with it again.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec};
 
-use enclave_core::{AppSlice, Mutex};
+use enclave_core::{AppSlice, Mutex, to_usize};
 use enclave_hostcalls::Errno;
 use enclave_loader::PAGE_SIZE;
 use enclave_mm::{PageRange, Prot, VmaKind};
-use enclave_rewriter::{Area, Code, Origin, Stats, rewrite, scan};
+use enclave_rewriter::{Area, Code, Origin, Patch, Stats, rewrite, scan};
 
-use crate::{memory::errno, process::process};
+use crate::{
+    memory::errno,
+    process::{Backing, process},
+};
 
 /// How far a `jmp rel32` reaches, less the size of large programs.
 const REACH: u64 = 0x7000_0000;
@@ -19,34 +25,52 @@ const DISTANCE: u64 = 0x3000_0000;
 /// Counts of all sites so far.
 pub(crate) static SITES: Mutex<Option<Stats>> = Mutex::new(None);
 
-/// Rewrites the sites of a file's code, which is mapped readable and writable, not executable yet.
+/// Decides what is written over the sites of a file's code that will be mapped at `range`, and
+/// lays out the trampolines. The patches are by rising address, and do not overlap.
 ///
 /// # Errors
 ///
-/// `EFAULT` if the mapping vanished meanwhile. Whatever cannot be rewritten is left to trap.
-pub(crate) fn rewrite_file(range: PageRange) -> Result<(), Errno> {
-    let bytes = AppSlice::new(range.start(), range.len())?.to_vec()?;
+/// As pread(2). Whatever cannot be rewritten is left to trap.
+pub(crate) fn plan(
+    file: &Backing,
+    offset: u64,
+    range: PageRange,
+) -> Result<Option<Arc<[Patch]>>, Errno> {
+    let mut bytes = vec![0; to_usize(range.len().min(file.len()?.saturating_sub(offset)))];
+    let len = file.fd.read_at(offset, &mut bytes)?;
+    bytes.truncate(len);
     let code = Code { bytes: &bytes, addr: range.start(), origin: Origin::File };
     let sites = scan(&code);
+    process().rewritten.lock().remove(range.start()..range.end());
     if sites.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let size = (sites.area_size() as u64).next_multiple_of(PAGE_SIZE);
-    let Some(area) = take_area(range, size)? else { return Ok(()) };
-    let (addr, room) = (area.start(), enclave_core::to_usize(size));
+    let Some(area) = take_area(range, size)? else { return Ok(None) };
+    let (addr, room) = (area.start(), to_usize(size));
     let mut map = process().rewritten.lock();
-    map.remove(range.start()..range.end());
-    let out = rewrite(&code, &sites, Area { addr, size: room }, &map);
-    let patches: Vec<_> = out.patches;
+    let mut out = rewrite(&code, &sites, Area { addr, size: room }, &map);
     map.add(out.moved);
     drop(map);
     SITES.lock().get_or_insert_default().add(&out.stats);
     AppSlice::new(addr, out.trampolines.len() as u64)?.write_bytes(&out.trampolines)?;
     process().space().protect_runtime(area, Prot::RX).map_err(errno)?;
-    for patch in &patches {
-        AppSlice::new(patch.addr, patch.bytes().len() as u64)?.write_bytes(patch.bytes())?;
+    out.patches.sort_unstable_by_key(|patch| patch.addr);
+    Ok(Some(out.patches.into()))
+}
+
+/// Writes the parts of `patches` that lie in `bytes`, which will be seen from `start` on.
+pub(crate) fn apply(patches: &[Patch], start: u64, bytes: &mut [u8]) {
+    let end = start + bytes.len() as u64;
+    let first = patches.partition_point(|patch| patch.end() <= start);
+    for patch in patches[first..].iter().take_while(|patch| patch.addr < end) {
+        for (address, &byte) in (patch.addr..).zip(patch.bytes()) {
+            let at = address.checked_sub(start).map(to_usize);
+            if let Some(place) = at.and_then(|at| bytes.get_mut(at)) {
+                *place = byte;
+            }
+        }
     }
-    Ok(())
 }
 
 /// Takes writable memory for trampolines near `range`, if there is any.
