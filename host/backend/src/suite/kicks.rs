@@ -140,15 +140,23 @@ pub fn kick_storm_accepting(backend: &dyn Backend) {
 }
 
 /// Each round executes EACCEPT on some new pages, which leaves `result` in RAX; and looks each time
-/// whether FS and GS still point to the thread's page.
+/// whether FS still points where it was just set to, and GS to the thread's page.
 fn storm(backend: &dyn Backend, flags: SecInfoFlags, result: u64) {
-    let (rounds, leaves) = (3000, 20);
-    let mut main = Code::new().set(Reg::Rax, flags.bits()).store(DATA, Reg::Rax);
+    let (rounds, kicks, leaves) = (39_000, 2000, 20);
+    let mut main = Code::new()
+        .set(Reg::Rax, flags.bits())
+        .store(DATA, Reg::Rax)
+        .set(Reg::Rax, 5)
+        .store(DATA + 0x2000, Reg::Rax)
+        .set(Reg::Rax, 7)
+        .store(DATA + 0x2040, Reg::Rax);
     for reg in [Reg::R12, Reg::R14, Reg::R15] {
         main = main.set(reg, 0);
     }
-    for _ in 0..leaves {
+    for leaf in 0..leaves {
         main = main
+            .set(Reg::Rax, u64::from(DATA) + 0x2000 + leaf % 2 * 0x40)
+            .raw(&[0xf3, 0x48, 0x0f, 0xae, 0xd0]) // wrfsbase rax
             .set(Reg::Rbx, DATA.into())
             .copy(Reg::Rcx, Reg::Rdi)
             .enclu(Enclu::Eaccept as u32, Form::Roomy)
@@ -171,11 +179,11 @@ fn storm(backend: &dyn Backend, flags: SecInfoFlags, result: u64) {
             }
             sent
         });
-        for round in 0..rounds {
+        for round in (0..rounds).take_while(|_| handled() < kicks) {
             let pages = DYNAMIC + round * leaves * 4096;
             let run = call(&*enclave.0, pages);
             assert_eq!((run.rdi, run.rsi), (pages + leaves * 4096, result * leaves), "{round}");
-            assert_eq!((run.rdx, run.r8), (stack(0) * leaves, stack(0) * leaves), "{round}");
+            assert_eq!((run.rdx, run.r8), ((5 + 7) * leaves / 2, stack(0) * leaves), "{round}");
         }
         done.store(true, Ordering::SeqCst);
         kicker.join().expect("the kicker ends")
