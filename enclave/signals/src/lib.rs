@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod action;
 mod altstack;
+pub mod exception;
 pub mod frame;
 mod group;
 mod info;

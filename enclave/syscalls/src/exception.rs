@@ -6,7 +6,8 @@ use enclave_core::{AppSlice, Exception, UserRegs, xstate};
 use enclave_mm::{Access, FaultOutcome, SegvCode};
 use enclave_signals::{
     SigInfo, code,
-    number::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP},
+    exception::{self, FloatingPoint, Instruction},
+    number::{SIGBUS, SIGSEGV},
 };
 use sgx_types::Vector;
 
@@ -70,21 +71,20 @@ fn code_at<const N: usize>(rip: u64) -> [u8; N] {
 }
 
 fn invalid_opcode(regs: &mut UserRegs) {
-    let code = code_at::<3>(regs.rip);
-    if code[..2] == [0x0f, 0x05] {
-        return trapped_syscall(regs);
+    match Instruction::decode(code_at::<3>(regs.rip)) {
+        Some(Instruction::Syscall) => trapped_syscall(regs),
+        Some(instruction) => {
+            stats::EMULATED.fetch_add(1, Ordering::Relaxed);
+            cpuid::emulate(regs, instruction);
+        }
+        None => other(regs, Vector::InvalidOpcode),
     }
-    if let Some(instruction) = cpuid::decode(code) {
-        stats::EMULATED.fetch_add(1, Ordering::Relaxed);
-        return cpuid::emulate(regs, instruction);
-    }
-    raise(regs, SIGILL, code::ILL_OPN, Vector::InvalidOpcode);
 }
 
 /// A system call that was not rewritten: executed as the processor would have entered the kernel.
 fn trapped_syscall(regs: &mut UserRegs) {
     stats::TRAPPED.fetch_add(1, Ordering::Relaxed);
-    regs.rip += 2;
+    regs.rip += Instruction::Syscall.len();
     regs.rcx = regs.rip;
     regs.r11 = regs.rflags;
     regs.orig_rax = regs.rax;
@@ -96,47 +96,12 @@ fn trapped_syscall(regs: &mut UserRegs) {
     }
 }
 
-fn raise(regs: &UserRegs, signal: u32, code: i32, vector: Vector) {
-    signal::fault(SigInfo::fault(signal, code, regs.rip), vector as u64, 0, 0);
-}
-
 fn other(regs: &mut UserRegs, vector: Vector) {
-    match vector {
-        Vector::DivideError => raise(regs, SIGFPE, code::FPE_INTDIV, vector),
-        Vector::X87 | Vector::Simd => {
-            raise(regs, SIGFPE, floating_point(vector == Vector::Simd), vector);
-        }
-        Vector::Debug => raise(regs, SIGTRAP, code::TRAP_TRACE, vector),
-        Vector::Breakpoint => {
-            // An enclave reports INT3 at the instruction; Linux shows the next one.
-            if code_at::<1>(regs.rip) == [0xcc] {
-                regs.rip += 1;
-            }
-            signal::fault(SigInfo::kernel(SIGTRAP), vector as u64, 0, 0);
-        }
-        Vector::AlignmentCheck => {
-            signal::fault(SigInfo::fault(SIGBUS, code::BUS_ADRALN, 0), vector as u64, 0, 0);
-        }
-        _ => signal::fault(SigInfo::kernel(SIGSEGV), vector as u64, 0, 0),
+    // An enclave reports INT3 at the instruction; Linux shows the next one.
+    if vector == Vector::Breakpoint && code_at::<1>(regs.rip) == [0xcc] {
+        regs.rip += 1;
     }
-}
-
-/// Which floating-point exception it was: the first that is raised and not masked.
-fn floating_point(simd: bool) -> i32 {
-    let image = xstate::image();
-    let half = |at: usize| image.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
-    let raised = if simd {
-        let mxcsr = half(24);
-        mxcsr & !(mxcsr >> 7)
-    } else {
-        half(2) & !half(0)
-    };
-    match raised & 0x3f {
-        bits if bits & 0x01 != 0 => code::FPE_FLTINV,
-        bits if bits & 0x04 != 0 => code::FPE_FLTDIV,
-        bits if bits & 0x08 != 0 => code::FPE_FLTOVF,
-        bits if bits & 0x12 != 0 => code::FPE_FLTUND,
-        bits if bits & 0x20 != 0 => code::FPE_FLTRES,
-        _ => 0,
-    }
+    let floating_point = FloatingPoint::of(&xstate::image());
+    let info = exception::signal(vector as u8, regs.rip, floating_point);
+    signal::fault(info, vector as u64, 0, 0);
 }
