@@ -77,12 +77,7 @@ global_asm!(
 emu_asm_begin:
 
 emu_enter:
-    push rbp
-    push rbx
-    push r12
-    push r13
-    push r14
-    push r15
+    push rbp; push rbx; push r12; push r13; push r14; push r15
     sub rsp, 8
     stmxcsr [rsp]
     fnstcw [rsp + 4]
@@ -155,12 +150,7 @@ emu_finish:                                 // rax = reason, r11 = context, FS =
     ldmxcsr [rsp]
     fldcw [rsp + 4]
     add rsp, 8
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbx
-    pop rbp
+    pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp
     ret
 
     // RCX of the enclave after EENTER: never executed, every EEXIT is emulated.
