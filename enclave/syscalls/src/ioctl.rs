@@ -137,7 +137,7 @@ mod request {
 static UNKNOWN: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
 
 /// Requests that were refused because they are unknown, and how often; for the report at the end.
-pub fn unknown() -> BTreeMap<u64, u64> {
+pub(crate) fn unknown() -> BTreeMap<u64, u64> {
     UNKNOWN.lock().clone()
 }
 

@@ -62,7 +62,6 @@ mod xattr;
 pub use boot::start;
 pub use dispatch::{before_return, syscall};
 pub use exception::{exception, fault};
-pub use ioctl::unknown as unknown_ioctls;
 
 use enclave_core::UserRegs;
 

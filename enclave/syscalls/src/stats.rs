@@ -2,7 +2,7 @@
 //!
 //! What the runtime does not know is always counted; the rest only when it was asked for.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::{
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use core::{
 use enclave_threads::clock;
 use hostcall_abi::{boot::option, syscalls};
 
-use crate::{boot::write_stderr, process::process, rewrite};
+use crate::{boot::write_stderr, ioctl, process::process, rewrite};
 
 const NUMBERS: usize = 512;
 const PAGE: u64 = 4096;
@@ -76,6 +76,8 @@ struct Report {
     elapsed: u64,
     rows: Vec<Row>,
     unknown: Vec<Row>,
+    /// Requests of ioctl(2) that were refused as unknown, and how often.
+    ioctls: BTreeMap<u64, u64>,
     sites: enclave_rewriter::Stats,
     resident: u64,
 }
@@ -116,6 +118,7 @@ impl Report {
             elapsed: clock::monotonic().saturating_sub(started),
             rows: rows(&CALLS, Some(&NANOSECONDS)),
             unknown: rows(&UNKNOWN, None),
+            ioctls: ioctl::unknown(),
             sites: rewrite::SITES.lock().unwrap_or_default(),
             resident: process().space().usage().peak_resident * PAGE,
         }
@@ -139,6 +142,9 @@ impl Report {
         for row in &self.unknown {
             let _ =
                 writeln!(out, "not supported: system call {} ({} times)", row.number, row.calls);
+        }
+        for (request, calls) in &self.ioctls {
+            let _ = writeln!(out, "not supported: ioctl {request:#x} ({calls} times)");
         }
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         let _ = writeln!(
@@ -169,14 +175,20 @@ impl Report {
             });
             each.collect::<Vec<_>>().join(",")
         };
+        let ioctls = self
+            .ioctls
+            .iter()
+            .map(|(request, calls)| format!("{{\"request\":{request},\"calls\":{calls}}}"));
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         format!(
-            "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"sites\":{{\"following\":{},\
+            "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"unsupported_ioctls\":[{}],\
+             \"sites\":{{\"following\":{},\
              \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"emulated\":{},\
              \"committed_bytes\":{}}}\n",
             self.elapsed,
             list(&self.rows),
             list(&self.unknown),
+            ioctls.collect::<Vec<_>>().join(","),
             sites.following,
             sites.preceding,
             sites.cave,
