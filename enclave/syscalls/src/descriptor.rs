@@ -1,8 +1,11 @@
 //! Descriptors: duplicating them, and fcntl(2).
 
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use enclave_core::AppSlice;
-use enclave_files::{OpenFile, flag, table};
-use enclave_hostcalls::{Errno, Wait};
+use enclave_files::{HostFd, OpenFile, flag, table};
+use enclave_hostcalls::{Call, Errno, Wait};
 
 use crate::{
     Sys,
@@ -22,7 +25,7 @@ pub(crate) fn dup2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [old, new, ..] = sys.args;
     let file = args::file(old)?;
     if uint(old) != uint(new) {
-        drop(table().replace(new, file, false)?);
+        released(table().replace(new, file, false)?);
     }
     Ok(uint(new))
 }
@@ -33,8 +36,34 @@ pub(crate) fn dup3(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if flags & !flag::CLOEXEC != 0 || uint(old) == uint(new) {
         return Err(Errno::EINVAL);
     }
-    drop(table().replace(new, args::file(old)?, flags & flag::CLOEXEC != 0)?);
+    released(table().replace(new, args::file(old)?, flags & flag::CLOEXEC != 0)?);
     Ok(uint(new))
+}
+
+/// Whether the program ever took a record lock.
+static LOCKS: AtomicBool = AtomicBool::new(false);
+
+/// Lets go of files whose descriptors were closed. Closing any descriptor of a file ends the
+/// process's record locks on it (fcntl(2)), also if others remain that share the open file.
+pub(crate) fn released(files: impl IntoIterator<Item = Arc<OpenFile>>) {
+    for file in files {
+        if LOCKS.load(Ordering::Relaxed)
+            && let Some(host) = file.host()
+        {
+            // There may be no lock, or no locks at all on such a file: nothing to be told.
+            let _ = unlock(host);
+        }
+    }
+}
+
+fn unlock(host: &HostFd) -> Result<(), Errno> {
+    const F_UNLCK: u64 = 2;
+    let mut call = Call::new(nr::FCNTL, FLOCK)?;
+    let lock = call.room(FLOCK);
+    for (index, word) in (0..).zip([F_UNLCK, 0, 0, 0]) {
+        lock.word(index).write(word);
+    }
+    call.args([host.number(), command::SETLK, lock.address()]).zero(Wait::No)
 }
 
 /// Commands of fcntl(2).
@@ -113,8 +142,13 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     let memory = |len| AppSlice::new(arg, len);
     match number {
         command::GETLK | command::OFD_GETLK => zero(call(Wait::No, InOut(memory(FLOCK)?))?),
-        command::SETLK | command::OFD_SETLK => zero(call(Wait::No, In(memory(FLOCK)?))?),
-        command::SETLKW | command::OFD_SETLKW => zero(call(Wait::Maybe, In(memory(FLOCK)?))?),
+        command::SETLK | command::SETLKW => {
+            LOCKS.store(true, Ordering::Relaxed);
+            let wait = if number == command::SETLK { Wait::No } else { Wait::Maybe };
+            zero(call(wait, In(memory(FLOCK)?))?)
+        }
+        command::OFD_SETLK => zero(call(Wait::No, In(memory(FLOCK)?))?),
+        command::OFD_SETLKW => zero(call(Wait::Maybe, In(memory(FLOCK)?))?),
         command::SETOWN_EX => zero(call(Wait::No, In(memory(OWNER)?))?),
         command::GETOWN_EX => zero(call(Wait::No, Out(memory(OWNER)?))?),
         command::GET_RW_HINT | command::GET_FILE_RW_HINT => zero(call(Wait::No, Out(memory(8)?))?),

@@ -9,7 +9,9 @@ use enclave_hostcalls::{Call, Errno, Wait};
 use crate::{
     Sys,
     args::{self, uint},
-    coherence, nr,
+    coherence,
+    descriptor::released,
+    nr,
     path::{AT_FDCWD, Place, place},
     procfs,
 };
@@ -106,7 +108,7 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn close(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    drop(table().remove(sys.args[0])?);
+    released([table().remove(sys.args[0])?]);
     Ok(0)
 }
 
@@ -119,7 +121,7 @@ pub(crate) fn close_range(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     if flags & CLOEXEC == 0 {
-        drop(table().remove_range(first, last));
+        released(table().remove_range(first, last));
         return Ok(0);
     }
     let numbers: Vec<u64> = table().numbers();
