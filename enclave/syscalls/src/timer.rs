@@ -5,13 +5,14 @@
 
 use alloc::{boxed::Box, collections::BTreeMap};
 
-use enclave_core::{AppPtr, Mutex};
+use enclave_core::{AppPtr, Mutex, own_call};
 use enclave_hostcalls::Errno;
 use enclave_signals::{
     SigInfo, Target,
     number::{SIGALRM, SIGPROF, SIGVTALRM, is_valid},
 };
 use enclave_threads::{TimerId, cancel_timer, set_timer};
+use hostcall_abi::service;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
@@ -79,7 +80,10 @@ impl Timer {
             if self.is_cpu() {
                 left = left.max(CPU_STEP);
             }
-            set_timer(time::after(left), Box::new(move || expire(number)))
+            let deadline = time::after(left);
+            // Threads that compute are called out in time; those that wait wake by themselves.
+            own_call(service::ALARM, [deadline]);
+            set_timer(deadline, Box::new(move || expire(number)))
         });
     }
 

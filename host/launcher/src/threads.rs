@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, Ordering},
     },
 };
 
@@ -33,6 +33,8 @@ const TICK_PERIOD: i64 = 10_000_000;
 struct Slot {
     attention: Attention,
     thread: AtomicI32,
+    /// It serves a request.
+    outside: AtomicBool,
 }
 
 /// The running enclave.
@@ -89,6 +91,16 @@ impl Running {
         }
     }
 
+    /// Calls out the enclave threads that run inside, without waking any that waits in a call.
+    pub(crate) fn tick(&self) {
+        for slot in &self.slots {
+            let thread = slot.thread.load(Ordering::SeqCst);
+            if thread != 0 && !slot.outside.load(Ordering::Relaxed) {
+                worker::kick_thread(thread, TICK);
+            }
+        }
+    }
+
     fn slot(&self, index: u64) -> &Slot {
         &self.slots[usize::try_from(index).unwrap_or(0)]
     }
@@ -105,7 +117,11 @@ impl Running {
         };
         loop {
             match self.enclave.enter(&mut run) {
-                Outcome::Exited => self.answer(&mut run, &slot.attention)?,
+                Outcome::Exited => {
+                    slot.outside.store(true, Ordering::Relaxed);
+                    self.answer(&mut run, &slot.attention)?;
+                    slot.outside.store(false, Ordering::Relaxed);
+                }
                 Outcome::Exception(exception) if exception.leaf == EnterLeaf::Eresume => {
                     self.handle(&mut run)?;
                 }
