@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use enclave_core::AppSlice;
+use enclave_core::{AppPtr, AppSlice};
 use enclave_files::{HostFd, OpenFile, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait};
 
@@ -137,7 +137,7 @@ fn set_status(file: &OpenFile, flags: u64) -> Result<u64, Errno> {
 }
 
 fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
-    let host = file.host().ok_or(Errno::EINVAL)?;
+    let Some(host) = file.host() else { return inside(number, arg) };
     let call = |wait, arg| forward(nr::FCNTL, wait, [Int(host.number()), Int(number), arg]);
     let memory = |len| AppSlice::new(arg, len);
     match number {
@@ -156,6 +156,22 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
         command::SETOWN..=command::GETSIG
         | command::SETLEASE..=command::NOTIFY
         | command::SETPIPE_SZ..=command::GET_SEALS => narrow(call(Wait::No, Int(arg))?),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Locks on what exists inside: nobody else could hold one.
+fn inside(number: u64, arg: u64) -> Result<u64, Errno> {
+    const F_UNLCK: u16 = 2;
+    match number {
+        command::GETLK | command::OFD_GETLK => {
+            AppPtr::new(arg).write(&F_UNLCK)?;
+            Ok(0)
+        }
+        command::SETLK..=command::SETLKW | command::OFD_SETLK..=command::OFD_SETLKW => {
+            AppSlice::new(arg, FLOCK)?.to_vec()?;
+            Ok(0)
+        }
         _ => Err(Errno::EINVAL),
     }
 }
