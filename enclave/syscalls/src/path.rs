@@ -8,6 +8,7 @@ use enclave_hostcalls::Errno;
 
 use crate::{
     args::{self, int},
+    dir,
     procfs::{self, Found, Node},
 };
 
@@ -63,7 +64,10 @@ pub(crate) fn place_of(directory: u64, path: Vec<u8>, follow: bool) -> Result<Pl
     }
     if int(directory) == int(AT_FDCWD) {
         return match procfs::current_directory() {
-            None => Ok(Place::host(AT_FDCWD, path)),
+            None => match leaves(&path, dir::current) {
+                None => Ok(Place::host(AT_FDCWD, path)),
+                Some(whole) => absolute(whole, follow),
+            },
             Some(base) => absolute(join(&base, &path), follow),
         };
     }
@@ -71,8 +75,27 @@ pub(crate) fn place_of(directory: u64, path: Vec<u8>, follow: bool) -> Result<Pl
     if let Some(base) = special_directory(&file) {
         return absolute(join(base, &path), follow);
     }
-    let directory = file.host().ok_or(Errno::ENOTDIR)?.number();
+    let host = file.host().ok_or(Errno::ENOTDIR)?;
+    if let Some(whole) = leaves(&path, || host.path()) {
+        return absolute(whole, follow);
+    }
+    let directory = host.number();
     Ok(Place::Host(At { directory, path, _keep: Some(file) }))
+}
+
+/// The absolute form of a relative path that leads from an ordinary directory to a place where
+/// names may mean something else than on the host.
+fn leaves(path: &[u8], base: impl FnOnce() -> Result<Vec<u8>, Errno>) -> Option<Vec<u8>> {
+    if !has_parent(path) && !procfs::may_be_special(&join(b"", path)) {
+        return None;
+    }
+    let whole = join(&base().ok()?, path);
+    procfs::may_be_special(&normal(&whole)).then_some(whole)
+}
+
+/// Whether a path has a component `..`, or one that only begins like that.
+fn has_parent(path: &[u8]) -> bool {
+    path.starts_with(b"..") || path.windows(3).any(|part| part == b"/..")
 }
 
 /// The path of an open directory in which names may mean something else than on the host.
@@ -85,10 +108,14 @@ pub(crate) fn special_directory(file: &OpenFile) -> Option<&[u8]> {
 }
 
 fn absolute(path: Vec<u8>, follow: bool) -> Result<Place, Errno> {
-    if !procfs::may_be_special(&path) {
+    if !procfs::may_be_special(&path) && !has_parent(&path) {
         return Ok(Place::host(AT_FDCWD, path));
     }
-    match procfs::find(&normal(&path), follow)? {
+    let plain = normal(&path);
+    if !procfs::may_be_special(&plain) {
+        return Ok(Place::host(AT_FDCWD, path));
+    }
+    match procfs::find(&plain, follow)? {
         Found::Host(other) => Ok(Place::host(AT_FDCWD, other)),
         Found::Inside(node) => Ok(Place::Inside(node)),
         Found::Same => Ok(Place::host(AT_FDCWD, path)),
