@@ -19,6 +19,10 @@ pub const STATE: u64 = 8;
 /// [`crate::control::COMPLETED`]).
 pub const NEXT: u64 = 9;
 
+/// Result of a request that was called off before it was made, for its thread is wanted (the number
+/// that the kernel uses inside for calls to be made again).
+pub const CALLED_OFF: u64 = 512_u64.wrapping_neg();
+
 /// Values of the state word.
 pub mod state {
     /// Handed to the host.

@@ -30,8 +30,8 @@ pub const KICK: u64 = 0x1009;
 /// Sleeps while the word at host address `args[0]` is 1, at most `args[1]` nanoseconds
 /// (`u64::MAX` for no limit), or until a signal arrives.
 pub const IDLE: u64 = 0x100b;
-/// Gives up the request at host address `args[0]` that was handed over ([`SUBMIT`]): it completes
-/// with `EINTR` unless it is done already. Of requests that are not outside nothing is said.
+/// Interrupts the request at host address `args[0]` that was handed over ([`SUBMIT`]), if it waits:
+/// it completes with `EINTR`. One that has not got there yet goes on.
 pub const CANCEL: u64 = 0x100c;
 /// Executes CPUID: `args[0]` = host address of four words, whose first two hold EAX (leaf) and ECX
 /// (subleaf); they become EAX, EBX, ECX and EDX. All of it is a claim.

@@ -49,7 +49,7 @@ pub fn own_call<const N: usize>(number: u64, args: [u64; N]) -> u64 {
     loop {
         exit_call(request);
         let result = request.word(request::RESULT).read();
-        if result != EINTR {
+        if result != EINTR && result != request::CALLED_OFF {
             return result;
         }
     }

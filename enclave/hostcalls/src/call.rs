@@ -1,7 +1,7 @@
 //! One call: stage, commit, collect.
 
 use enclave_core::{AppSlice, HostSlice, exit_call};
-use enclave_threads::{Blocking, handover, through_ring};
+use enclave_threads::{Blocking, check_events, handover, interrupted, through_ring};
 use hostcall_abi::request;
 
 use crate::{Errno, Staging, misbehaved};
@@ -114,18 +114,28 @@ impl Call {
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
         let memory = self.staging.memory();
         match wait {
-            // A host thread that is wanted elsewhere may call the request off before it was made.
+            // A host thread that is wanted may call the request off before it was made.
             Wait::No => loop {
                 if !through_ring(memory) {
                     exit_call(memory);
                 }
-                if memory.word(request::RESULT).read() != Errno::EINTR.as_result() {
+                let result = memory.word(request::RESULT).read();
+                if result != Errno::EINTR.as_result() && result != request::CALLED_OFF {
                     break;
                 }
             },
-            Wait::Maybe => match Blocking::here() {
-                Some(_blocking) => exit_call(memory),
-                None => handover(memory),
+            Wait::Maybe => loop {
+                // A signal does not end a call that need not wait: it is made once, by a thread
+                // that cannot be called off.
+                let blocking = if interrupted() { None } else { Blocking::here() };
+                match blocking {
+                    Some(_blocking) => exit_call(memory),
+                    None => handover(memory),
+                }
+                if memory.word(request::RESULT).read() != request::CALLED_OFF {
+                    break;
+                }
+                check_events();
             },
         }
         let result = memory.word(request::RESULT).read();

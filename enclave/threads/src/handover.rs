@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, sync::Arc};
 use enclave_core::{HostSlice, Mutex, fatal, own_call};
 use hostcall_abi::{request, service};
 
-use crate::{Thread, current, host::control, park, scheduler::interrupted};
+use crate::{Thread, clock, current, host::control, park, park_until, scheduler::interrupted};
 
 /// Requests that are outside, by host address. An answer to any other is a lie.
 static OUTSIDE: Mutex<BTreeMap<u64, InFlight>> = Mutex::new(BTreeMap::new());
@@ -15,6 +15,9 @@ struct InFlight {
     thread: Arc<Thread>,
     done: bool,
 }
+
+/// Nanoseconds that a call gets to end by itself, before it is interrupted for a signal.
+const PATIENCE: u64 = 200_000;
 
 /// Hands a staged request to the host and waits until it is done. When a signal comes for the
 /// thread, the host is told to give the request up: it then ends with `EINTR`, unless it was just
@@ -38,7 +41,6 @@ pub(crate) fn await_completion(staged: HostSlice, may_wait: bool, begin: impl Fn
         OUTSIDE.lock().remove(&address);
         return;
     }
-    let mut cancelled = false;
     loop {
         let mut outside = OUTSIDE.lock();
         if outside.get(&address).is_none_or(|entry| entry.done) {
@@ -46,11 +48,13 @@ pub(crate) fn await_completion(staged: HostSlice, may_wait: bool, begin: impl Fn
             return;
         }
         drop(outside);
-        if may_wait && !cancelled && interrupted() {
-            cancelled = true;
+        if may_wait && interrupted() {
+            // First it gets the time in which a call ends that need not wait.
+            park_until(Some(clock::monotonic() + PATIENCE));
             own_call(service::CANCEL, [address]);
+        } else {
+            park();
         }
-        park();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use hostcall_abi::{control, layout};
@@ -14,8 +14,8 @@ use crate::threads::{KICK, Running};
 struct Queue {
     requests: VecDeque<Request>,
     idle: usize,
-    /// Requests that are being executed, by address: by which thread, and how to call it off.
-    executing: HashMap<u64, (i32, Arc<Attention>)>,
+    /// Requests that are being executed, by address, and by which thread.
+    executing: HashMap<u64, i32>,
 }
 
 /// The pool.
@@ -49,18 +49,11 @@ impl Pool {
         }
     }
 
-    /// Calls a request off: if it is still to be done or waits, it ends with `EINTR`.
-    pub(crate) fn cancel(&self, running: &Running, address: u64) {
-        const EINTR: u64 = 4;
-        let mut queue = self.lock();
-        let at = queue.requests.iter().position(|request| request.address() == address);
-        if let Some(request) = at.and_then(|at| queue.requests.remove(at)) {
-            drop(queue);
-            request.set_result(EINTR.wrapping_neg());
-            finish(running, &request);
-        } else if let Some((thread, attention)) = queue.executing.get(&address) {
-            // Under the lock: the thread cannot go on to another request meanwhile.
-            attention.want();
+    /// Interrupts a request that waits: it ends with `EINTR`. One that has not been begun, or does
+    /// not wait yet, goes on: whoever wants it to end asks again.
+    pub(crate) fn cancel(&self, address: u64) {
+        // Under the lock: the thread cannot go on to another request meanwhile.
+        if let Some(thread) = self.lock().executing.get(&address) {
             worker::kick_thread(*thread, KICK);
         }
     }
@@ -72,10 +65,8 @@ impl Pool {
     fn work(&self, running: &Running) {
         loop {
             let request = self.take();
-            let attention = Arc::new(Attention::new());
-            let me = (worker::thread_id(), Arc::clone(&attention));
-            self.lock().executing.insert(request.address(), me);
-            attention.execute(&request);
+            self.lock().executing.insert(request.address(), worker::thread_id());
+            Attention::new().execute(&request);
             self.lock().executing.remove(&request.address());
             finish(running, &request);
         }

@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use hostcall_abi::request;
+
 use crate::Request;
 
 global_asm!(
@@ -32,8 +34,9 @@ global_asm!(
     "ret",
     ".global worker_syscall_interrupted",
     "worker_syscall_interrupted:",
-    "mov rax, -4", // -EINTR
+    "mov rax, {called_off}",
     "ret",
+    called_off = const request::CALLED_OFF.cast_signed(),
 );
 
 unsafe extern "sysv64" {
@@ -46,8 +49,8 @@ unsafe extern "sysv64" {
 /// `-EINTR` as a system call returns it.
 const EINTR: u64 = 4_u64.wrapping_neg();
 
-/// Tells a thread that somebody wants its attention: its next system call, or the one that it
-/// blocks in, returns `EINTR`.
+/// Tells a thread that somebody wants its attention: its next system call is called off
+/// ([`request::CALLED_OFF`]), or the one that it blocks in returns `EINTR`.
 #[derive(Debug, Default)]
 pub struct Attention(AtomicU64);
 
@@ -74,14 +77,14 @@ impl Attention {
         self.0.store(0, Ordering::SeqCst);
     }
 
-    /// Executes a request of a Linux system call, unless attention is wanted (`EINTR`).
+    /// Executes a request of a Linux system call, unless attention is wanted.
     pub fn execute(&self, request: &Request) {
         let args = request.args();
         // SAFETY: the request was staged by the measured runtime: its pointers are host memory
         // that it owns (the arena). What the call does is the program's will; it cannot touch this
         // process's Rust objects except by the runtime's mistake, which is inside of the TCB.
         let result = unsafe { worker_syscall(request.number(), args.as_ptr(), self.0.as_ptr()) };
-        if result == EINTR {
+        if result == EINTR || result == request::CALLED_OFF {
             // The runtime looks for events when it sees this.
             self.clear();
         }
@@ -89,8 +92,8 @@ impl Attention {
     }
 }
 
-/// For the handler of a kick that hit outside of the enclave: if the thread was about to make a
-/// system call, the call is called off and returns `EINTR`.
+/// For the handler of a kick that hit outside of the enclave: if the thread's attention is wanted
+/// and it was about to make a system call, the call is called off.
 pub fn interrupt(context: *mut c_void) {
     if context.is_null() {
         return;
@@ -99,8 +102,10 @@ pub fn interrupt(context: *mut c_void) {
     let end = worker_syscall_done as *const () as i64;
     // SAFETY: the kernel passed this context to the handler that calls us, on this thread.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let attention = registers[libc::REG_R11 as usize] as *const AtomicU64;
     let rip = &mut registers[libc::REG_RIP as usize];
-    if (start..end).contains(rip) {
+    // SAFETY: between these labels R11 holds the address of the thread's flag, which outlives it.
+    if (start..end).contains(rip) && unsafe { (*attention).load(Ordering::SeqCst) } != 0 {
         *rip = worker_syscall_interrupted as *const () as i64;
     }
 }

@@ -6,7 +6,7 @@
 //!   requests are executed as they come, with the pointers that the runtime staged.
 //! * **A request lies in the arena** ([`Shared`]), or it is not executed.
 //! * **No wake-up is lost between the look at the flag and the system call**: a kick that comes in
-//!   between makes the call return `EINTR` ([`interrupt`]).
+//!   between calls it off ([`interrupt`]).
 
 #![expect(unsafe_code, reason = "raw system calls and memory shared with the enclave")]
 
