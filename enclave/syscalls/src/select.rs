@@ -69,13 +69,11 @@ fn select_sets(count: u64, sets: [u64; 3], deadline: Deadline) -> Result<u64, Er
     }
     let mut numbers = Vec::new();
     let mut entries = Vec::new();
-    for fd in 0..count {
+    for fd in members_of(&bits, count) {
         let events = (0..3).filter(|&set| has(&bits[set], fd));
         let events = events.fold(0, |events, set| events | MEANINGS[set]);
-        if events != 0 {
-            entries.push(Entry { file: Some(table().get(fd)?), events, revents: 0 });
-            numbers.push(fd);
-        }
+        entries.push(Entry { file: Some(table().get(fd)?), events, revents: 0 });
+        numbers.push(fd);
     }
     wait(&mut entries, deadline)?;
     let mut members = 0;
@@ -92,6 +90,19 @@ fn select_sets(count: u64, sets: [u64; 3], deadline: Deadline) -> Result<u64, Er
         slice.write_bytes(&bytes)?;
     }
     Ok(members)
+}
+
+/// The numbers below `count` in any of the sets.
+fn members_of(sets: &[Vec<u64>; 3], count: u64) -> impl Iterator<Item = u64> + '_ {
+    let words = (0_u64..count.div_ceil(64)).map(|at| (at * 64, at));
+    let words =
+        words.map(|(first, at)| (first, sets.iter().fold(0, |all, set| all | set[to_usize(at)])));
+    words
+        .filter(|&(_, word)| word != 0)
+        .flat_map(move |(first, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit)
+        })
+        .take_while(move |&fd| fd < count)
 }
 
 fn words(slice: AppSlice) -> Result<Vec<u64>, Errno> {
