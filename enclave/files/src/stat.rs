@@ -1,5 +1,6 @@
 //! `struct stat`.
 
+use enclave_threads::clock;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Types of files in [`Stat::mode`].
@@ -60,6 +61,9 @@ pub struct Stat {
 
 const _: () = assert!(size_of::<Stat>() == 144);
 
+/// A device number (0:21) as file systems without a disk have it.
+const DEVICE: u64 = 0x15;
+
 impl Stat {
     /// The type of the file, one of [`kind`].
     #[must_use]
@@ -67,9 +71,12 @@ impl Stat {
         self.mode & kind::MASK
     }
 
-    /// Of an object that exists inside only.
+    /// Of an object that exists inside only; as in `/proc`, its times are now.
     #[must_use]
     pub fn inside(mode: u32, ino: u64) -> Self {
-        Self { dev: 0x15, ino, nlink: 1, mode, blksize: 4096, ..Self::default() }
+        let now = clock::realtime();
+        let now = [now / 1_000_000_000, now % 1_000_000_000];
+        let times = Self { atime: now, mtime: now, ctime: now, ..Self::default() };
+        Self { dev: DEVICE, ino, nlink: 1, mode, blksize: 4096, ..times }
     }
 }

@@ -215,8 +215,6 @@ fn descriptors() -> Vec<DirEntry> {
 }
 
 fn threads() -> Vec<DirEntry> {
-    [process().pid, current().tid()]
-        .iter()
-        .map(|tid| entry(&format!("{tid}"), kind::DIRECTORY))
-        .collect()
+    let threads = signal::threads();
+    threads.iter().map(|thread| entry(&format!("{}", thread.tid()), kind::DIRECTORY)).collect()
 }
