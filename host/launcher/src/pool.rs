@@ -5,8 +5,8 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use hostcall_abi::{control, layout};
-use worker::{Attention, Request, wake_word};
+use hostcall_abi::control;
+use worker::{Attention, Request};
 
 use crate::threads::{KICK, Running};
 
@@ -87,14 +87,9 @@ impl Pool {
 
 /// Tells the enclave that a request is done.
 pub(crate) fn finish(running: &Running, request: &Request) {
-    use std::sync::atomic::Ordering::SeqCst;
-    let block = &running.boot.control;
-    request.complete(block.word(control::COMPLETED));
-    for index in 0..layout::TCS_COUNT {
-        let word = block.word(control::IDLE + index);
-        if word.compare_exchange(1, 0, SeqCst, SeqCst).is_ok() {
-            wake_word(word);
-            return;
-        }
+    let alone = request.complete(running.boot.control.word(control::COMPLETED));
+    // Of a list that is not empty, somebody was told before.
+    if !running.wake_idle() && alone {
+        running.tick_one();
     }
 }

@@ -10,9 +10,7 @@ use std::{
 };
 
 use hostcall_abi::{control, layout};
-use worker::{
-    Arrived, block_signals, default_action, ignore_signal, ignored_signals, wait_signal, wake_word,
-};
+use worker::{Arrived, block_signals, default_action, ignore_signal, ignored_signals, wait_signal};
 
 use crate::threads::{KICK, Running, TICK};
 
@@ -139,11 +137,8 @@ fn tell(running: &Running, arrived: &Arrived) {
         block.word(at + index).store(field, Ordering::SeqCst);
     }
     block.word(control::PENDING).fetch_or(bit(arrived.signal.cast_signed()), Ordering::SeqCst);
-    for index in 0..layout::TCS_COUNT {
-        let word = block.word(control::IDLE + index);
-        if word.compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            return wake_word(word);
-        }
+    if running.wake_idle() {
+        return;
     }
     (0..layout::TCS_COUNT).for_each(|index| running.kick(index));
 }

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
 };
 
@@ -45,6 +45,7 @@ pub(crate) struct Running {
     pub(crate) rings: Rings,
     pub(crate) signals: Dispositions,
     slots: [Slot; layout::TCS_COUNT as usize],
+    next_tick: AtomicU64,
 }
 
 static RUNNING: OnceLock<Running> = OnceLock::new();
@@ -61,6 +62,7 @@ pub(crate) fn run(enclave: Arc<dyn Enclave>, boot: Boot) -> Result<Infallible, L
         rings: Rings::default(),
         signals: Dispositions::default(),
         slots,
+        next_tick: AtomicU64::new(0),
     });
     signals::start(running).map_err(LaunchError::Thread)?;
     running.serve(0)
@@ -88,6 +90,30 @@ impl Running {
         let thread = slot.thread.load(Ordering::SeqCst);
         if thread != 0 {
             worker::kick_thread(thread, KICK);
+        }
+    }
+
+    /// Wakes an enclave thread that has nothing to do, if there is one.
+    pub(crate) fn wake_idle(&self) -> bool {
+        for index in 0..layout::TCS_COUNT {
+            let word = self.boot.control.word(control::IDLE + index);
+            if word.compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                worker::wake_word(word);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Calls out one enclave thread that runs inside, another one each time.
+    pub(crate) fn tick_one(&self) {
+        let next = self.next_tick.fetch_add(1, Ordering::Relaxed);
+        for index in next..next + layout::TCS_COUNT {
+            let slot = self.slot(index % layout::TCS_COUNT);
+            let thread = slot.thread.load(Ordering::SeqCst);
+            if thread != 0 && !slot.outside.load(Ordering::Relaxed) {
+                return worker::kick_thread(thread, TICK);
+            }
         }
     }
 

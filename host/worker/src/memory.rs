@@ -136,8 +136,9 @@ impl Request {
         before == request::state::AWAITED
     }
 
-    /// Marks the request as done and puts it on the list whose head is `head`.
-    pub fn complete(&self, head: &AtomicU64) {
+    /// Marks the request as done and puts it on the list whose head is `head`. Returns whether the
+    /// list was empty.
+    pub fn complete(&self, head: &AtomicU64) -> bool {
         self.word(request::STATE).store(request::state::DONE, Ordering::Relaxed);
         let mut first = head.load(Ordering::Relaxed);
         loop {
@@ -148,7 +149,7 @@ impl Request {
                 Ordering::SeqCst,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return,
+                Ok(_) => return first == 0,
                 Err(now) => first = now,
             }
         }
