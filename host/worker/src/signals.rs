@@ -56,16 +56,14 @@ pub fn ignored_signals() -> u64 {
 /// Blocks the signals of a set in the calling thread and those it will start. Returns what was
 /// blocked before.
 pub fn block_signals(set: u64) -> u64 {
-    // SAFETY: both sets are valid; the old one is filled by the call.
-    let old = unsafe {
+    // SAFETY: both sets are valid; the old one is filled by the first call.
+    unsafe {
         let mut old = mem::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, &sigset(set), &mut old);
-        old
-    };
-    // SAFETY: `old` was filled above.
-    (1..=64)
-        .filter(|&signal| unsafe { libc::sigismember(&old, signal) == 1 })
-        .fold(0, |set, signal| set | 1 << (signal - 1))
+        (1..=64)
+            .filter(|&signal| libc::sigismember(&old, signal) == 1)
+            .fold(0, |set, signal| set | 1 << (signal - 1))
+    }
 }
 
 /// Takes a blocked signal of the set; waits for one, at most `timeout`.
