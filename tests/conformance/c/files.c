@@ -525,6 +525,9 @@ GROUP(copying)
     EQ(sendfile(out, in, NULL, 100), 0);
     EQ(pread(out, b, 100, 0), 22);
     SAME(b, "4567890123456789abcdef", 6);
+    int null = open("/dev/null", O_WRONLY);
+    at = 0;
+    EQ(sendfile(null, in, &at, 16), 16);
     FAILS(sendfile(99, in, NULL, 1), EBADF);
     FAILS(sendfile(in, in, NULL, 1), EBADF);
     off_t i = 2, o = 30;

@@ -367,6 +367,31 @@ GROUP(brk)
     EQ(syscall(SYS_brk, start + 123) == (long)(start + 123), 1);
 }
 
+// Ranges that wrap around or leave user space: refused, and the program goes on.
+GROUP(extremes)
+{
+    unsigned long page = ~4095ul, far = 1ul << 47, high = 0xffff800000000000ul, sizes[] = {page, 1ul << 63, 1ul << 47};
+    unsigned char b[8];
+    unsigned long starts[] = {page, far, high};
+    for (int s = 0; s < 3; s++)
+        for (int n = 0; n < 3; n++) {
+            OK(syscall(SYS_mlock, starts[s], sizes[n]) == -1);
+            OK(syscall(SYS_mprotect, starts[s], sizes[n], PROT_READ) == -1);
+            OK(syscall(SYS_madvise, starts[s], sizes[n], MADV_DONTNEED) == -1);
+            OK(syscall(SYS_msync, starts[s], sizes[n], MS_SYNC) == -1);
+            OK(syscall(SYS_mincore, starts[s], sizes[n], b) == -1);
+            OK(syscall(SYS_mremap, starts[s], sizes[n], P, 0, 0) == -1);
+            OK(syscall(SYS_mremap, starts[s], P, sizes[n], MREMAP_MAYMOVE, 0) == -1);
+            OK(syscall(SYS_mmap, starts[s], sizes[n], PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == -1);
+            OK(syscall(SYS_munmap, starts[s], sizes[n]) == -1);
+        }
+    FAILS(syscall(SYS_munlock, page, 3 * P), EINVAL);
+    FAILS(syscall(SYS_mlock, page, 3 * P), EINVAL);
+    FAILS(syscall(SYS_mmap, 0, P, PROT_READ, MAP_PRIVATE, open("/dev/zero", O_RDONLY), page), EOVERFLOW);
+    FAILS(read(open("/dev/zero", O_RDONLY), (void *)page, 3 * P), EFAULT);
+    FAILS(syscall(SYS_read, open("/dev/zero", O_RDONLY), far - 10, 20), EFAULT);
+}
+
 GROUP(system_calls_on_bad_memory)
 {
     char *p = map_(3 * P);

@@ -1,6 +1,6 @@
-"""A fixed amount of interpreter work, sized for a native machine of 2020."""
+"""A fixed amount of interpreter work, about 0.2 s a unit natively."""
 import os, hashlib
-units = int(os.environ["SECONDS_OF_WORK"])
+units = int(os.environ["UNITS_OF_WORK"])
 def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
 def sieve(n):
     s = bytearray([1]) * n
