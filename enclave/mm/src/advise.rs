@@ -231,7 +231,7 @@ pub(crate) fn checked_range(addr: u64, len: u64, overflow: MmError) -> Result<Pa
 
 /// All pages that `addr..addr+len` touches.
 fn lock_range(addr: u64, len: u64) -> Result<PageRange, MmError> {
-    let start = PageRange::page_of(addr & !(PAGE_SIZE - 1)).start();
+    let start = addr & !(PAGE_SIZE - 1);
     let len = page_align(len.checked_add(addr - start).ok_or(MmError::Invalid)?);
     len.and_then(|len| PageRange::from_len(start, len)).ok_or(MmError::Invalid)
 }
