@@ -1,20 +1,23 @@
 //! An open file: what descriptors that were made by `dup` share.
 
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     fmt,
     ops::Deref,
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use enclave_core::Mutex;
 use enclave_hostcalls::Errno;
 
-use crate::{Io, Object, flag};
+use crate::{HostFd, Io, Object, flag};
 
 /// An open file ("open file description" in POSIX): an object and status flags.
 pub struct OpenFile {
     object: Box<dyn Object>,
     status: AtomicU64,
+    /// More descriptors of the host for the same file; closed with it.
+    twins: Mutex<Vec<HostFd>>,
 }
 
 impl OpenFile {
@@ -22,7 +25,8 @@ impl OpenFile {
     #[must_use]
     pub fn new(object: impl Object, flags: u64) -> Arc<Self> {
         const ONLY_TO_OPEN: u64 = flag::CREAT | flag::EXCL | flag::TRUNC | flag::CLOEXEC | 0o400;
-        Arc::new(Self { object: Box::new(object), status: AtomicU64::new(flags & !ONLY_TO_OPEN) })
+        let status = AtomicU64::new(flags & !ONLY_TO_OPEN);
+        Arc::new(Self { object: Box::new(object), status, twins: Mutex::default() })
     }
 
     /// The object.
@@ -58,6 +62,20 @@ impl OpenFile {
     /// Notes that the host or another call has changed the flags in `mask` to those in `flags`.
     pub fn note_status(&self, mask: u64, flags: u64) {
         self.status.store(self.status() & !mask | flags & mask, Ordering::Relaxed);
+    }
+
+    /// Keeps another descriptor of the host for this file as long as the file lives.
+    pub fn add_twin(&self, fd: HostFd) {
+        self.twins.lock().push(fd);
+    }
+
+    /// Closes a descriptor that was given to [`Self::add_twin`], by its number on the host.
+    pub fn remove_twin(&self, number: u64) {
+        let mut twins = self.twins.lock();
+        let at = twins.iter().position(|twin| twin.number() == number);
+        let removed = at.map(|at| twins.swap_remove(at));
+        drop(twins);
+        drop(removed);
     }
 
     /// Reads, if it was opened for that.

@@ -114,6 +114,20 @@ GROUP(duplicates_and_closing)
     EQ(epoll_wait(set, e, 4, 0), 0);
     EQ(read(pair[1], e, 1), -1);
     OK(errno == ECONNRESET);
+    // Closed without being taken out of the set: the other side sees the end at once.
+    int ends[2];
+    EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    twin = GOOD(dup(ends[0]));
+    EQ(registered(set, ends[0], EPOLLIN, 1), 0);
+    EQ(registered(set, twin, EPOLLIN, 2), 0);
+    EQ(close(twin), 0);
+    EQ(write(ends[1], "x", 1), 1);
+    EQ(epoll_wait(set, e, 4, -1), 2);
+    EQ(read(ends[0], e, 1), 1);
+    EQ(close(ends[0]), 0);
+    EQ(epoll_wait(set, e, 4, 0), 0);
+    EQ(read(ends[1], e, 1), 0);
+    EQ(close(ends[1]), 0);
     // The same numbers again, for other files.
     for (int i = 0; i < 300; i++) {
         int a = eventfd(1, EFD_NONBLOCK), b[2];

@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod nr {
-    pub(super) const DUP: u64 = 32;
+    pub(super) const FCNTL: u64 = 72;
     pub(super) const EPOLL_CREATE1: u64 = 291;
 }
 
@@ -96,7 +96,7 @@ fn add(epoll: &Arc<OpenFile>, set: &Set, request: &Request) -> Result<(), Errno>
     // Registered here first: the host may report at once.
     let token = set.registry.lock().insert(*fd, file, *events, *data);
     set.hosts.fetch_add(host.is_some().into(), Ordering::Relaxed);
-    let mut result = host.map_or(Ok(()), |host| add_on_host(set, host, *events, token));
+    let mut result = host.map_or(Ok(()), |host| add_on_host(set, file, host, *events, token));
     if let (Ok(()), Some(queue)) = (result, queue) {
         result = set.hang_bell();
         if result.is_ok() {
@@ -115,15 +115,24 @@ fn add(epoll: &Arc<OpenFile>, set: &Set, request: &Request) -> Result<(), Errno>
     result
 }
 
-fn add_on_host(set: &Set, host: &HostFd, events: u32, token: Token) -> Result<(), Errno> {
+fn add_on_host(
+    set: &Set,
+    file: &OpenFile,
+    host: &HostFd,
+    events: u32,
+    token: Token,
+) -> Result<(), Errno> {
     match set.change(Change::Add, host.number(), events, token) {
         // The file is registered by another number of the program. The host knows it by one number
         // only: give it a second one.
         Err(Errno::EEXIST) => {
-            let fd = Call::new(nr::DUP, 0)?.args([host.number()]).descriptor(Wait::No)?;
-            let duplicate = HostFd::adopt(fd);
-            let number = duplicate.number();
-            set.registry.lock().set_duplicate(token, duplicate);
+            const F_DUPFD_CLOEXEC: u64 = 1030;
+            let mut call = Call::new(nr::FCNTL, 0)?;
+            let twin = call.args([host.number(), F_DUPFD_CLOEXEC, 0]).descriptor(Wait::No)?;
+            let twin = HostFd::adopt(twin);
+            let number = twin.number();
+            file.add_twin(twin);
+            set.registry.lock().set_twin(token, number);
             set.change(Change::Add, number, events, token)
         }
         result => result,
@@ -142,8 +151,7 @@ fn registered(set: &Set, request: &Request) -> Result<(Token, Option<u64>), Errn
     let mut registry = set.registry.lock();
     let token = registry.token(request.fd, &request.file).ok_or(Errno::ENOENT)?;
     let Found::Entry(entry) = registry.find(token) else { return Err(Errno::ENOENT) };
-    let own = entry.duplicate.as_ref().map(HostFd::number);
-    Ok((token, own.or_else(|| request.file.host().map(|host| host.number()))))
+    Ok((token, entry.twin.or_else(|| request.file.host().map(|host| host.number()))))
 }
 
 fn modify(set: &Set, request: &Request) -> Result<(), Errno> {
@@ -196,11 +204,13 @@ fn forget(set: &Set, entry: Entry) {
     if entry.on_host {
         set.hosts.fetch_sub(1, Ordering::Relaxed);
     }
+    let file = entry.file.upgrade();
+    if let (Some(file), Some(twin)) = (&file, entry.twin) {
+        file.remove_twin(twin);
+    }
     let Some(inside) = entry.inside else { return };
     set.insides.fetch_sub(1, Ordering::Relaxed);
-    if let Some(file) = entry.file.upgrade()
-        && let Some(queue) = file.queue()
-    {
+    if let Some(queue) = file.as_ref().and_then(|file| file.queue()) {
         let watcher: Arc<dyn Watcher> = inside;
         queue.remove(&watcher);
     }

@@ -7,7 +7,7 @@ use alloc::{
 };
 
 use enclave_core::to_usize;
-use enclave_files::{HostFd, OpenFile};
+use enclave_files::OpenFile;
 
 use super::{event, inside::Inside};
 
@@ -26,8 +26,8 @@ pub(super) struct Entry {
     pub(super) data: u64,
     /// There if the object can become ready without the host.
     pub(super) inside: Option<Arc<Inside>>,
-    /// A descriptor of its own for a file that is registered by another number already.
-    pub(super) duplicate: Option<HostFd>,
+    /// The host's number for a file that is registered by another number already.
+    pub(super) twin: Option<u64>,
     key: Key,
 }
 
@@ -72,7 +72,6 @@ pub(super) struct Registry {
     by_key: BTreeMap<Key, Token>,
     /// Files that died are looked for when there are so many registrations.
     sweep_at: usize,
-    duplicates: usize,
 }
 
 fn key(fd: u64, file: &Arc<OpenFile>) -> Key {
@@ -97,7 +96,7 @@ impl Registry {
         let key = key(fd, file);
         let on_host = file.host().is_some();
         let file = Arc::downgrade(file);
-        let entry = Entry { file, on_host, events, data, inside: None, duplicate: None, key };
+        let entry = Entry { file, on_host, events, data, inside: None, twin: None, key };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -109,11 +108,10 @@ impl Registry {
         token
     }
 
-    /// Notes the descriptor of its own that a registration needs.
-    pub(super) fn set_duplicate(&mut self, token: Token, fd: HostFd) {
+    /// Notes the number that a registration has on the host instead of its file's.
+    pub(super) fn set_twin(&mut self, token: Token, number: u64) {
         if let Found::Entry(entry) = self.find(token) {
-            entry.duplicate = Some(fd);
-            self.duplicates += 1;
+            entry.twin = Some(number);
         }
     }
 
@@ -134,7 +132,6 @@ impl Registry {
         let slot = self.slots.get_mut(to_usize(index))?;
         let entry = slot.entry.take()?;
         self.by_key.remove(&entry.key);
-        self.duplicates -= usize::from(entry.duplicate.is_some());
         // An index whose generations are used up is never used again.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
@@ -146,7 +143,7 @@ impl Registry {
     /// Removes the registrations of files that are closed, if it is time for that: Linux does so
     /// when a file dies, and the host has done it.
     pub(super) fn sweep(&mut self) -> Vec<Entry> {
-        if self.by_key.len() < self.sweep_at && self.duplicates == 0 {
+        if self.by_key.len() < self.sweep_at {
             return Vec::new();
         }
         let entries = self.slots.iter().filter_map(|slot| slot.entry.as_ref());
