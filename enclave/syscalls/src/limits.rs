@@ -8,7 +8,10 @@ use enclave_mm::Limits;
 
 use crate::{
     Sys,
-    args::{int, uint},
+    args::{
+        Arg::{Int, Maybe},
+        forward_zero, int, optional, uint,
+    },
     ids,
     process::process,
 };
@@ -108,12 +111,20 @@ pub(crate) fn setrlimit(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     Ok(0)
 }
 
+/// The limits of another process are the host's; they can be asked for, not set.
+fn of_other(sys: &Sys<'_>) -> Result<u64, Errno> {
+    let [pid, number, new, old, ..] = sys.args;
+    let old = Maybe(optional(old, 16)?);
+    forward_zero(PRLIMIT64, [Int(uint(pid)), Int(uint(number)), Int(0), old])?;
+    if new == 0 { Ok(0) } else { Err(Errno::EPERM) }
+}
+
 pub(crate) fn prlimit64(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [pid, number, new, old, ..] = sys.args;
-    if uint(pid) != 0 && uint(pid) != u64::from(process().pid) {
-        return Err(Errno::EPERM);
-    }
     let resource = resource(number)?;
+    if uint(pid) != 0 && uint(pid) != u64::from(process().pid) {
+        return of_other(sys);
+    }
     let (new, old) = (AppPtr::<Limit>::new(new), AppPtr::<Limit>::new(old));
     let wanted = if new.is_null() { None } else { Some(new.read()?) };
     let before = get(resource)?;
