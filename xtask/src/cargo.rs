@@ -45,6 +45,19 @@ pub(crate) fn build() -> Result<()> {
     must(command)
 }
 
+/// Writes the handbook's list of system calls, which the command knows.
+pub(crate) fn write_syscalls() -> Result<()> {
+    let [outer, _] = workspaces();
+    let mut list = cargo(&outer);
+    list.args(["run", "--quiet", "--package", "scone", "--", "syscalls", "--markdown"]);
+    let output = list.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("scone syscalls: {}", output.status);
+    }
+    let path = outer.join("docs/syscalls.md");
+    std::fs::write(&path, output.stdout).with_context(|| format!("{}", path.display()))
+}
+
 /// Formatting first: it is the quickest to fail.
 pub(crate) fn check() -> Result<()> {
     let [outer, enclave] = workspaces();
