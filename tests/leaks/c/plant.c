@@ -1,0 +1,105 @@
+// Makes a secret, keeps it wherever a program keeps things, and uses the system while it does.
+// With the argument "tell", it also writes the secret to a file: then the host must have seen it.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned char global[32];
+static volatile sig_atomic_t handled;
+
+static void make(unsigned char *out) {
+    volatile uint64_t state = 0x9e3779b97f4a7c15;
+    for (int i = 0; i < 4; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        uint64_t word = state * 0x2545f4914f6cdd1d;
+        memcpy(out + 8 * i, &word, 8);
+    }
+}
+
+// Loads the secret into registers of all kinds and makes a system call with them.
+static void in_registers(const unsigned char *secret) {
+    uint64_t w[4];
+    memcpy(w, secret, 32);
+    long result = 39;
+    __asm__ volatile(
+        "movups (%[s]), %%xmm0\n movups 16(%[s]), %%xmm7\n movups (%[s]), %%xmm15\n"
+        "mov 0(%[s]), %%rbx\n mov 8(%[s]), %%r12\n mov 16(%[s]), %%r13\n mov 24(%[s]), %%r14\n"
+        "mov 0(%[s]), %%r8\n mov 8(%[s]), %%r9\n mov 16(%[s]), %%r10\n"
+        "syscall"
+        : "+a"(result)
+        : [s] "r"(w)
+        : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "xmm0", "xmm7", "xmm15",
+          "memory");
+}
+
+static void on_signal(int number) {
+    unsigned char mine[32];
+    make(mine);
+    in_registers(mine);
+    handled += number;
+}
+
+static void *thread(void *argument) {
+    unsigned char mine[32];
+    for (int i = 0; i < 200; i++) {
+        make(mine);
+        in_registers(mine);
+        struct timespec t = {0, 100000};
+        nanosleep(&t, 0);
+    }
+    return argument;
+}
+
+int main(int argc, char **argv) {
+    unsigned char stack[32];
+    make(stack);
+    make(global);
+    unsigned char *heap = malloc(1 << 20);
+    unsigned char *map = mmap(0, 1 << 22, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 1 << 20; i += 4096) make(heap + i);
+    for (int i = 0; i < 1 << 22; i += 65536) make(map + i);
+
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGUSR1, &action, 0);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, thread, 0);
+    char name[] = "/tmp/plant-XXXXXX";
+    int file = mkstemp(name);
+    int pair[2];
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    char buffer[4096];
+    memset(buffer, 'x', sizeof buffer);
+    for (int i = 0; i < 500; i++) {
+        struct stat status;
+        in_registers(stack);
+        // Buffers beside the secret: whoever copies too much lets it out.
+        memcpy(map + 100, buffer, 1000);
+        if (pwrite(file, map + 100, 1001 + i % 7, 0) < 0 || pread(file, heap + 64, 999, 0) < 0 ||
+            fstat(file, &status) || write(pair[0], heap + 64, 77) != 77 ||
+            read(pair[1], heap + 64, 77) != 77)
+            return 1;
+        raise(SIGUSR1);
+        heap = realloc(heap, (1 << 20) + i * 4096);
+        make(heap + (1 << 20) - 64);
+    }
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], 0);
+    if (argc > 1 && !strcmp(argv[1], "tell") && write(file, stack, 32) != 32) return 1;
+    unlink(name);
+    printf("planted %d\n", handled / SIGUSR1);
+    fflush(stdout);
+    in_registers(stack);
+    // The test looks now; end of input lets us go.
+    return read(0, buffer, 1) == 0 && memcmp(global, stack, 32) == 0 ? 0 : 1;
+}
