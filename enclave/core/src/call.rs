@@ -52,6 +52,8 @@ pub fn own_call<const N: usize>(number: u64, args: [u64; N]) -> u64 {
         if result != EINTR && result != request::CALLED_OFF {
             return result;
         }
+        // What the thread was called for is still to be seen to.
+        data::want_reschedule();
     }
 }
 

@@ -100,6 +100,11 @@ pub fn reschedule_wanted() -> bool {
     read::<RESCHEDULE>() != 0
 }
 
+/// Makes the current thread look for work before it returns to the program.
+pub fn want_reschedule() {
+    write::<RESCHEDULE>(1);
+}
+
 /// Clears the flag of [`reschedule_wanted`].
 pub fn clear_reschedule() {
     write::<RESCHEDULE>(0);

@@ -44,7 +44,9 @@ pub use app::{AppPtr, AppSlice, CStrError, Fault, to_usize};
 pub use asm::syscall_entry_address;
 pub use call::{exit_call, exit_forever, own_call};
 pub use current::{current, has_current, set_current};
-pub use data::{clear_reschedule, fs_base, reschedule_wanted, set_fs_base, tcs_index};
+pub use data::{
+    clear_reschedule, fs_base, reschedule_wanted, set_fs_base, tcs_index, want_reschedule,
+};
 pub use exception::Exception;
 pub use hooks::Hooks;
 pub use host::{HostError, HostPtr, HostSlice};

@@ -1,6 +1,6 @@
 //! One call: stage, commit, collect.
 
-use enclave_core::{AppSlice, HostSlice, exit_call};
+use enclave_core::{AppSlice, HostSlice, exit_call, reschedule_wanted, want_reschedule};
 use enclave_threads::{Blocking, check_events, handover, interrupted, through_ring};
 use hostcall_abi::request;
 
@@ -123,8 +123,13 @@ impl Call {
                 if result != Errno::EINTR.as_result() && result != request::CALLED_OFF {
                     break;
                 }
+                want_reschedule();
             },
             Wait::Maybe => loop {
+                // A call that cannot be called off may have taken the notice of an event.
+                if reschedule_wanted() {
+                    check_events();
+                }
                 // A signal does not end a call that need not wait: it is made once, by a thread
                 // that cannot be called off.
                 let blocking = if interrupted() { None } else { Blocking::here() };
