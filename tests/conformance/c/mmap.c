@@ -363,7 +363,7 @@ GROUP(brk)
     EQ(syscall(SYS_brk, start + 10 * P) == (long)(start + 10 * P), 1);
     EQ(start[5 * P], 0);
     EQ(syscall(SYS_brk, 1) == (long)(start + 10 * P), 1);
-    EQ(syscall(SYS_brk, start + (1ul << 45)) == (long)(start + 10 * P), 1);
+    EQ(syscall(SYS_brk, start + (1ul << 47)) == (long)(start + 10 * P), 1);
     EQ(syscall(SYS_brk, start + 123) == (long)(start + 123), 1);
 }
 

@@ -49,7 +49,6 @@ pub(super) fn cases() -> Vec<Case> {
                 "%n %s %b %f %h %u %g %Y %F %A %t",
                 "{fix}/tree/dir00",
                 "{fix}/data.bin",
-                "/dev/null",
                 "/etc/localtime",
             ],
         ),
