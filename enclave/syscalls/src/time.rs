@@ -134,8 +134,8 @@ pub(crate) fn now(clock: u64) -> Result<u64, Errno> {
         id::PROCESS_CPU => host_clock(id::PROCESS_CPU)?,
         id::THREAD_CPU => current().cpu_time(),
         id::REALTIME_COARSE => {
-            let (realtime, monotonic) = (clock::realtime(), monotonic());
-            realtime - monotonic % COARSE
+            let now = clock::realtime();
+            now - now % COARSE
         }
         id::MONOTONIC_COARSE => {
             let now = monotonic();
