@@ -1,7 +1,9 @@
 //! One call: stage, commit, collect.
 
 use enclave_core::{AppSlice, HostSlice, exit_call, reschedule_wanted, want_reschedule};
-use enclave_threads::{Blocking, check_events, handover, interrupted, through_ring};
+use enclave_threads::{
+    Blocking, check_events, handover, interrupted, through_ring, timers_are_due,
+};
 use hostcall_abi::request;
 
 use crate::{Errno, Staging, misbehaved};
@@ -120,10 +122,14 @@ impl Call {
                     exit_call(memory);
                 }
                 let result = memory.word(request::RESULT).read();
-                if result != Errno::EINTR.as_result() && result != request::CALLED_OFF {
+                let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
+                // Ticks do not reach a thread that is outside most of the time.
+                if !made || timers_are_due() {
+                    want_reschedule();
+                }
+                if made {
                     break;
                 }
-                want_reschedule();
             },
             Wait::Maybe => loop {
                 // A call that cannot be called off may have taken the notice of an event.

@@ -57,6 +57,26 @@ fn processors(id: u64, len: u64) -> Result<Vec<u8>, Errno> {
 /// program move between threads of the host.
 static WANTED: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
+/// Policies that threads asked for, remembered only as well.
+static POLICIES: Mutex<BTreeMap<u32, i32>> = Mutex::new(BTreeMap::new());
+
+/// Forgets what a thread that has ended asked for.
+pub(crate) fn thread_ended(thread: u32) {
+    WANTED.lock().remove(&thread);
+    POLICIES.lock().remove(&thread);
+}
+
+fn policy_of(thread: u32) -> i32 {
+    POLICIES.lock().get(&thread).copied().unwrap_or(OTHER)
+}
+
+/// Sets the policy of a thread, if it may have it.
+fn set_policy(thread: u32, policy: i32, priority: i32) -> Result<u64, Errno> {
+    check(policy, priority)?;
+    POLICIES.lock().insert(thread, policy);
+    Ok(0)
+}
+
 fn intersection(left: &[u8], right: &[u8]) -> Vec<u8> {
     left.iter().zip(right).map(|(left, right)| left & right).collect()
 }
@@ -111,21 +131,21 @@ fn read_priority(address: u64) -> Result<i32, Errno> {
 pub(crate) fn setscheduler(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [id, policy, parameters, ..] = sys.args;
     let priority = read_priority(parameters)?;
-    own_thread(id)?.ok_or(Errno::EPERM)?;
-    check(int(policy), priority)
+    let thread = own_thread(id)?.ok_or(Errno::EPERM)?;
+    set_policy(thread, int(policy), priority)
 }
 
 pub(crate) fn setparam(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let priority = read_priority(sys.args[1])?;
-    own_thread(sys.args[0])?.ok_or(Errno::EPERM)?;
-    check(OTHER, priority)
+    let thread = own_thread(sys.args[0])?.ok_or(Errno::EPERM)?;
+    check(policy_of(thread), priority)
 }
 
 pub(crate) fn getscheduler(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    if own_thread(sys.args[0])?.is_none() {
-        return at_most(forward(sys.regs.orig_rax, Wait::No, [Int(sys.args[0])])?, LAST_POLICY);
+    match own_thread(sys.args[0])? {
+        Some(thread) => Ok(policy_of(thread).cast_unsigned().into()),
+        None => at_most(forward(sys.regs.orig_rax, Wait::No, [Int(sys.args[0])])?, LAST_POLICY),
     }
-    Ok(0)
 }
 
 pub(crate) fn getparam(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -173,9 +193,12 @@ pub(crate) fn getattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if out == 0 || uint(size) < ATTR_SIZE || uint(size) > 4096 || flags != 0 {
         return Err(Errno::EINVAL);
     }
-    own_thread(id)?.ok_or(Errno::ESRCH)?;
+    let thread = own_thread(id)?.ok_or(Errno::ESRCH)?;
+    let policy = policy_of(thread);
     let mut words = [0_u64; 6];
-    words[0] = ATTR_SIZE;
+    words[0] = ATTR_SIZE | u64::from((policy & !RESET_ON_FORK).cast_unsigned()) << 32;
+    // SCHED_FLAG_RESET_ON_FORK
+    words[1] = u64::from(policy & RESET_ON_FORK != 0);
     AppPtr::new(out).write(&words)?;
     Ok(0)
 }
@@ -189,11 +212,11 @@ pub(crate) fn setattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if u64::from(size) < ATTR_SIZE && size != 0 {
         return Err(Errno::E2BIG);
     }
-    own_thread(id)?.ok_or(Errno::EPERM)?;
+    let thread = own_thread(id)?.ok_or(Errno::EPERM)?;
     let priority = AppPtr::<i32>::new(attributes.wrapping_add(20)).read()?;
     match policy.cast_signed() {
         DEADLINE => Err(Errno::EPERM),
-        policy => check(policy, priority),
+        policy => set_policy(thread, policy, priority),
     }
 }
 

@@ -31,4 +31,4 @@ pub use scheduler::{
     set_signal_hook, spawn, yield_now,
 };
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};
-pub use timer::{TimerId, cancel_timer, set_timer};
+pub use timer::{TimerId, cancel_timer, set_timer, timers_are_due};

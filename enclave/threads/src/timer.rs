@@ -53,6 +53,13 @@ pub(crate) fn next_deadline() -> u64 {
     NEXT.load(Ordering::Acquire)
 }
 
+/// Whether a timer waits to be looked at. Reads the clock only if there is a timer.
+#[must_use]
+pub fn timers_are_due() -> bool {
+    let next = next_deadline();
+    next != u64::MAX && next <= clock::monotonic()
+}
+
 /// Runs the actions whose time has come.
 pub(crate) fn expire() {
     let next = next_deadline();

@@ -116,6 +116,7 @@ pub(crate) fn thread_started(thread: &Arc<Thread>) {
 pub(crate) fn thread_ended() {
     let thread = current();
     crate::time::thread_ended(&thread);
+    crate::sched::thread_ended(thread.tid());
     with(|state| {
         let other = state.signals.remove_thread(thread.tid());
         state.threads.remove(&thread.tid());
