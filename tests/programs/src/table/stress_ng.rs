@@ -180,7 +180,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("mq", "POSIX message queues are not offered"),
     ("msg", "System V message queues are not offered"),
     ("remap", "remap_file_pages is not offered"),
-    ("schedpolicy", "scheduling policies are not kept"),
     ("secretmem", "memfd_secret is not offered"),
     ("sem-sysv", "System V semaphores are not offered"),
     ("sendfile", "sendfile to /dev/null, which has no host descriptor, is EINVAL"),
