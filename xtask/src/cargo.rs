@@ -114,6 +114,10 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
         );
     }
     let [outer, enclave] = workspaces();
+    // What the tests of programs run. Cases have a time limit, and building is no part of it.
+    let mut command = cargo(&outer);
+    command.args(["build", "--release", "--locked", "--package", "scone"]);
+    must(command)?;
     let mut failed = None;
     for (workspace, words) in [(enclave, testable()?), (outer, vec!["--workspace".to_owned()])] {
         let mut command = cargo(&workspace);
