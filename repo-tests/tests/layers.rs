@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("services", &["services", "boundary"]),
     ("tools", &["tools", "services", "host", "boundary"]),
     ("tests", &["tests", "tools", "services", "host", "boundary"]),
+    ("benches", &["tests"]),
     ("repo-tests", &["xtask"]),
     ("xtask", &[]),
 ];

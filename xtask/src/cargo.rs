@@ -105,6 +105,31 @@ fn testable() -> Result<Vec<String>> {
     Ok(words)
 }
 
+/// Builds the command and the benchmarks, both in release, and runs these.
+pub(crate) fn bench(words: &[String]) -> Result<()> {
+    let [outer, _] = workspaces();
+    build_command(&outer)?;
+    let mut command = cargo(&outer);
+    if std::env::var_os("SCONE").is_none() {
+        command.env("SCONE", target_folder().join("release/scone"));
+    }
+    command.args(["run", "--release", "--locked", "--quiet", "--package", "benches", "--"]);
+    command.args(words);
+    must(command)
+}
+
+/// Cargo's target folder.
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| xtask::root().join("target"), PathBuf::from)
+}
+
+/// The command in release: what benchmarks and tests of programs run.
+fn build_command(outer: &PathBuf) -> Result<()> {
+    let mut command = cargo(outer);
+    command.args(["build", "--release", "--locked", "--package", "scone"]);
+    must(command)
+}
+
 /// Every test of both workspaces; all of them run, even when some fail.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
     let nextest = has_nextest();
@@ -114,10 +139,8 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
         );
     }
     let [outer, enclave] = workspaces();
-    // What the tests of programs run. Cases have a time limit, and building is no part of it.
-    let mut command = cargo(&outer);
-    command.args(["build", "--release", "--locked", "--package", "scone"]);
-    must(command)?;
+    // Cases have a time limit, and building is no part of it.
+    build_command(&outer)?;
     let mut failed = None;
     for (workspace, words) in [(enclave, testable()?), (outer, vec!["--workspace".to_owned()])] {
         let mut command = cargo(&workspace);

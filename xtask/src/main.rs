@@ -1,6 +1,5 @@
 //! `cargo xtask`: the chores of this repository, the same on a desk and in CI.
 
-mod bench;
 mod cargo;
 
 use anyhow::{Context, Result};
@@ -36,8 +35,12 @@ enum Chore {
         #[arg(long)]
         raise: bool,
     },
-    /// Start-up, memory and raw system calls against native runs
-    Bench(bench::Options),
+    /// Benchmarks against native runs; further words go to them (`--help` lists them)
+    Bench {
+        /// Families and options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// What CI runs: check, then test
     Ci,
 }
@@ -54,7 +57,7 @@ fn main() -> Result<()> {
             xtask::ratchet::write(false)
         }
         Chore::Ratchet { raise } => xtask::ratchet::write(raise),
-        Chore::Bench(options) => bench::run(&options),
+        Chore::Bench { words } => cargo::bench(&words),
         Chore::Ci => {
             cargo::check()?;
             cargo::test(&[])

@@ -1,0 +1,126 @@
+//! Single operations, measured by a C program that repeats them (`c/ops.c`).
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::report::Better;
+use crate::suite::{Metric, Subject, Suite};
+use crate::way::{Way, Ways};
+
+const EACH: &[Metric] = &[Metric { name: "time", unit: "ns/operation", better: Better::Lower }];
+const RATE: &[Metric] =
+    &[Metric { name: "rate", unit: "thousand operations/s", better: Better::Higher }];
+
+/// Operations with one thread: the name shown, the name in `ops.c`, flags of the compiler.
+const SINGLE: &[(&str, &str, &[&str])] = &[
+    ("getppid through libc", "getppid", &[]),
+    ("getppid, inlined instruction", "getppid", &["-DINLINED"]),
+    ("getppid, static", "getppid", &["-static"]),
+    ("clock_gettime", "clock_gettime", &[]),
+    ("write 32 B to /dev/null", "write-null", &[]),
+    ("eventfd write and read", "eventfd", &[]),
+    ("pipe write and read", "pipe", &[]),
+    ("socketpair write and read", "socketpair", &[]),
+    ("pipe ping-pong of two threads", "pipe-ping-pong", &[]),
+    ("futex ping-pong of two threads", "futex-ping-pong", &[]),
+    ("yield to another thread", "yield", &[]),
+    ("thread create and join", "thread-create-join", &[]),
+    ("lseek", "lseek", &[]),
+    ("fstat", "fstat", &[]),
+    ("pread 32 B", "pread-32", &[]),
+    ("pwrite 32 B", "pwrite-32", &[]),
+    ("pread 64 KiB", "pread-64k", &[]),
+    ("pwrite 64 KiB", "pwrite-64k", &[]),
+    ("pread 1 MiB", "pread-1m", &[]),
+    ("pwrite 1 MiB", "pwrite-1m", &[]),
+];
+
+/// Threads of the rows that scale.
+const THREADS: &[usize] = &[1, 2, 4, 8];
+
+/// Single operations.
+pub(crate) fn single(suite: &mut Suite) -> Result<()> {
+    for (name, op, flags) in SINGLE {
+        let program = compile(suite, flags)?;
+        suite.measure(Subject::new("ops", name), EACH, |ways, way| {
+            Ok(vec![run(ways, way, &[], &program, op, 1, None)?])
+        })?;
+    }
+    let program = compile(suite, &[])?;
+    for threads in [1, 2] {
+        let subject = Subject::new("ops", "getppid by threads").at(threads);
+        suite.measure(subject, RATE, |ways, way| {
+            Ok(vec![1e6 / run(ways, way, &[], &program, "getppid", threads, None)?])
+        })?;
+    }
+    memory_file(suite, &program)
+}
+
+/// A file in the enclave's memory, against one on the host's tmpfs.
+fn memory_file(suite: &mut Suite, program: &Path) -> Result<()> {
+    let folder = suite.folder.path().join("memory");
+    std::fs::create_dir_all(&folder)?;
+    let folder = folder.to_string_lossy().into_owned();
+    let options = ["--ephemeral".to_owned(), folder.clone()];
+    for (name, op) in [
+        ("pwrite 32 B to a file in memory", "pwrite-32"),
+        ("pread 32 B from a file in memory", "pread-32"),
+        ("pwrite 64 KiB to a file in memory", "pwrite-64k"),
+    ] {
+        suite.measure(Subject::new("ops", name), EACH, |ways, way| {
+            let place = if way == Way::Native { "/dev/shm" } else { &folder };
+            Ok(vec![run(ways, way, &options, program, op, 1, Some(place))?])
+        })?;
+    }
+    Ok(())
+}
+
+/// The paper's figure: pwrite to tmpfs with a rising number of threads.
+pub(crate) fn pwrite(suite: &mut Suite) -> Result<()> {
+    let program = compile(suite, &[])?;
+    for (name, op) in [("pwrite 32 B", "pwrite-32"), ("pwrite 64 KiB", "pwrite-64k")] {
+        for &threads in THREADS {
+            let subject = Subject::new("pwrite", name).at(threads);
+            suite.measure(subject, RATE, |ways, way| {
+                Ok(vec![1e6 / run(ways, way, &[], &program, op, threads, None)?])
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Nanoseconds per operation.
+fn run(
+    ways: &Ways,
+    way: Way,
+    options: &[String],
+    program: &Path,
+    op: &str,
+    threads: usize,
+    folder: Option<&str>,
+) -> Result<f64> {
+    let mut words =
+        vec![program.to_string_lossy().into_owned(), op.to_owned(), threads.to_string()];
+    words.extend(folder.map(str::to_owned));
+    let mut command = ways.command(way, options, &words);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{command:?}: {}", output.status);
+    let text = String::from_utf8(output.stdout)?;
+    text.trim().parse().with_context(|| format!("{command:?} printed {text:?}"))
+}
+
+/// Builds `c/ops.c` with `flags`, once.
+fn compile(suite: &Suite, flags: &[&str]) -> Result<PathBuf> {
+    let output = suite.folder.path().join(format!("ops{}", flags.concat()));
+    if output.exists() {
+        return Ok(output);
+    }
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("c/ops.c");
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-pthread"]).args(flags).arg(source).arg("-o").arg(&output);
+    let status = cc.status().context("cannot start cc: install gcc")?;
+    ensure!(status.success(), "{cc:?}: {status}");
+    Ok(output)
+}

@@ -1,0 +1,293 @@
+//! Servers: throughput, processor time per request and latency under native load.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use programs::{fixture, places};
+
+use crate::load::{self, Load};
+use crate::report::Better;
+use crate::suite::{Metric, Subject, Suite};
+use crate::way::{Way, Ways};
+
+const RATE: Metric = Metric { name: "rate", unit: "thousand requests/s", better: Better::Higher };
+const CPU: Metric = Metric { name: "server CPU", unit: "us/request", better: Better::Lower };
+const P50: Metric = Metric { name: "p50", unit: "ms", better: Better::Lower };
+const P99: Metric = Metric { name: "p99", unit: "ms", better: Better::Lower };
+
+/// Seconds of one load by wrk.
+const SECONDS: u32 = 2;
+/// Connections of a steady load.
+const CONNECTIONS: usize = 50;
+/// Connections of a rising load.
+const RISING: &[usize] = &[1, 2, 4, 8, 16, 32, 64];
+
+/// A server to start: its name, and the words of its command, given a folder of its own and a port.
+struct Kind {
+    name: &'static str,
+    words: fn(&Path, u16) -> Result<Vec<String>>,
+}
+
+const REDIS: Kind = Kind { name: "redis", words: redis };
+const MEMCACHED: Kind = Kind { name: "memcached", words: memcached };
+const NGINX: Kind = Kind { name: "nginx", words: nginx };
+const LIGHTTPD: Kind = Kind { name: "lighttpd", words: lighttpd };
+const APACHE: Kind = Kind { name: "apache", words: apache };
+const NODE: Kind = Kind { name: "node", words: node };
+const GO: Kind = Kind { name: "go", words: go };
+
+/// Servers under a steady load.
+pub(crate) fn steady(suite: &mut Suite) -> Result<()> {
+    prepare()?;
+    for command in ["set", "get"] {
+        for (connections, pipeline, requests) in
+            [(1, 1, 30_000), (50, 1, 100_000), (50, 16, 500_000)]
+        {
+            let name = format!("redis {command}, c={connections}, P={pipeline}");
+            steady_row(suite, &REDIS, &name, &[RATE, CPU, P50, P99], |port| {
+                load::redis(port, command, connections, pipeline, requests)
+            })?;
+        }
+    }
+    steady_row(suite, &MEMCACHED, "memcached, c=20", &[RATE, CPU], |port| {
+        load::memcached(port, 60_000, 20)
+    })?;
+    for (kind, path, what) in [
+        (&NGINX, "index.html", "43 B"),
+        (&NGINX, "10k.bin", "10 KiB"),
+        (&NGINX, "1m.bin", "1 MiB"),
+        (&LIGHTTPD, "index.html", "43 B"),
+        (&LIGHTTPD, "10k.bin", "10 KiB"),
+        (&APACHE, "index.html", "43 B"),
+        (&NODE, "x", "7 B"),
+        (&GO, "x", "7 B"),
+    ] {
+        let name = format!("{}, {what}", kind.name);
+        steady_row(suite, kind, &name, &[RATE, CPU, P50, P99], |port| {
+            load::wrk(&format!("http://127.0.0.1:{port}/{path}"), CONNECTIONS, SECONDS)
+        })?;
+    }
+    Ok(())
+}
+
+/// Servers under a load that rises with its connections.
+pub(crate) fn curves(suite: &mut Suite) -> Result<()> {
+    prepare()?;
+    for kind in [&APACHE, &NGINX, &REDIS] {
+        for &connections in RISING {
+            let subject = Subject::new("curves", kind.name).at(connections);
+            let load = |port| match kind.name {
+                "redis" => load::redis(port, "get", connections, 1, 20_000 + 1000 * connections),
+                _ => load::wrk(&format!("http://127.0.0.1:{port}/index.html"), connections, 1),
+            };
+            row(suite, kind, subject, &[RATE, P50], load)?;
+        }
+    }
+    Ok(())
+}
+
+fn steady_row(
+    suite: &mut Suite,
+    kind: &Kind,
+    name: &str,
+    metrics: &[Metric],
+    load: impl Fn(u16) -> Result<Load>,
+) -> Result<()> {
+    row(suite, kind, Subject::new("servers", name), metrics, load)
+}
+
+fn row(
+    suite: &mut Suite,
+    kind: &Kind,
+    subject: Subject<'_>,
+    metrics: &[Metric],
+    load: impl Fn(u16) -> Result<Load>,
+) -> Result<()> {
+    suite.measure(subject, metrics, |ways, way| {
+        let folder = tempfile::Builder::new().prefix("scone-bench-").tempdir()?;
+        let server = Server::start(ways, way, kind, folder.path())?;
+        let before = server.processor_time()?;
+        let load = load(server.port)?;
+        let used = server.processor_time()? - before;
+        server.stop()?;
+        Ok(metrics
+            .iter()
+            .map(|metric| match metric.name {
+                "rate" => load.rate,
+                "p50" => load.p50,
+                "p99" => load.p99,
+                _ => used * 1e6 / load.requests,
+            })
+            .collect())
+    })
+}
+
+/// Files to serve.
+fn prepare() -> Result<()> {
+    fixture::make()?;
+    for (name, size) in [("10k.bin", 10 << 10), ("1m.bin", 1 << 20)] {
+        let file = places::fixtures().join(name);
+        if !file.exists() {
+            fs::write(&file, vec![b'x'; size]).with_context(|| format!("{}", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A running server; killed when dropped.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(ways: &Ways, way: Way, kind: &Kind, folder: &Path) -> Result<Self> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut command = ways.command(way, &[], &(kind.words)(folder, port)?);
+        let log = fs::File::create(folder.join("log"))?;
+        command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("start {command:?}"))?;
+        let mut server = Self { child, port };
+        server
+            .wait()
+            .with_context(|| fs::read_to_string(folder.join("log")).unwrap_or_default())?;
+        Ok(server)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let limit = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(address).is_err() {
+            ensure!(self.child.try_wait()?.is_none(), "the server ended at once");
+            ensure!(Instant::now() < limit, "the server did not listen within 30 s");
+            sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Seconds of processor time so far, of all threads.
+    fn processor_time(&self) -> Result<f64> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+        // Behind the name, which may hold spaces: the state is the first field, utime the twelfth.
+        let (_, fields) = text.rsplit_once(')').with_context(|| path.clone())?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |index: usize| -> Result<f64> {
+            Ok(fields.get(index).with_context(|| path.clone())?.parse()?)
+        };
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
+    fn stop(mut self) -> Result<()> {
+        let mut kill = Command::new("kill");
+        ensure!(kill.arg(self.child.id().to_string()).status()?.success(), "{kill:?} failed");
+        let limit = Instant::now() + Duration::from_secs(10);
+        while self.child.try_wait()?.is_none() {
+            ensure!(Instant::now() < limit, "the server did not end within 10 s");
+            sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already when all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+fn config(folder: &Path, text: &str) -> Result<String> {
+    let file = folder.join("server.conf");
+    fs::write(&file, text).with_context(|| format!("{}", file.display()))?;
+    Ok(file.to_string_lossy().into_owned())
+}
+
+fn redis(_folder: &Path, port: u16) -> Result<Vec<String>> {
+    let port = port.to_string();
+    Ok(words(["/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", &port, "--save", ""]))
+}
+
+fn memcached(_folder: &Path, port: u16) -> Result<Vec<String>> {
+    let port = port.to_string();
+    let (user, udp) = (["-u", "root"], ["-U", "0"]);
+    Ok(words([
+        "/usr/bin/memcached",
+        user[0],
+        user[1],
+        "-l",
+        "127.0.0.1",
+        "-p",
+        &port,
+        udp[0],
+        udp[1],
+        "-t",
+        "2",
+    ]))
+}
+
+fn nginx(folder: &Path, port: u16) -> Result<Vec<String>> {
+    let (root, here) = (places::fixtures(), folder.display());
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {here}/{kind};\n"))
+        .concat();
+    let text = format!(
+        "daemon off;\nmaster_process off;\nuser root;\npid {here}/pid;\nerror_log {here}/error.log;\n\
+         events {{ worker_connections 512; }}\n\
+         http {{\n{temporary}access_log off;\nsendfile on;\ntcp_nopush on;\nkeepalive_requests 1000000;\n\
+         server {{ listen 127.0.0.1:{port}; root {}; }}\n}}\n",
+        root.display()
+    );
+    Ok(words(["/usr/sbin/nginx", "-c", &config(folder, &text)?]))
+}
+
+fn lighttpd(folder: &Path, port: u16) -> Result<Vec<String>> {
+    let text = format!(
+        "server.document-root = \"{}\"\nserver.port = {port}\nserver.bind = \"127.0.0.1\"\n\
+         server.max-keep-alive-requests = 100000\n\
+         mimetype.assign = (\".html\" => \"text/html\", \"\" => \"application/octet-stream\")\n",
+        places::fixtures().display()
+    );
+    Ok(words(["/usr/sbin/lighttpd", "-D", "-f", &config(folder, &text)?]))
+}
+
+fn apache(folder: &Path, port: u16) -> Result<Vec<String>> {
+    let modules: String = ["mpm_event", "authz_core", "mime", "dir"]
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .concat();
+    let (here, root) = (folder.display(), places::fixtures());
+    let text = format!(
+        "{modules}ServerRoot \"{here}\"\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {here}/pid\n\
+         ErrorLog {here}/error.log\nDefaultRuntimeDir {here}\nTypesConfig /etc/mime.types\n\
+         User www-data\nGroup www-data\nDocumentRoot \"{}\"\n\
+         <Directory \"/\">\n  Require all granted\n</Directory>\n\
+         MaxKeepAliveRequests 0\nThreadsPerChild 16\nMaxRequestWorkers 16\n",
+        root.display()
+    );
+    Ok(words(["/usr/sbin/apache2", "-X", "-f", &config(folder, &text)?]))
+}
+
+fn node(_folder: &Path, port: u16) -> Result<Vec<String>> {
+    let script = places::sources().join("js/server.js");
+    Ok(words(["/usr/bin/node", &script.to_string_lossy(), &port.to_string()]))
+}
+
+fn go(folder: &Path, port: u16) -> Result<Vec<String>> {
+    let program = folder.join("server");
+    let mut build = Command::new("/usr/bin/go");
+    build.env("GOCACHE", places::base().join("go-cache"));
+    build.env("CGO_ENABLED", "0").env("GO111MODULE", "off").args(["build", "-o"]);
+    build.arg(&program).arg(places::sources().join("go/server.go"));
+    ensure!(build.status().context("start go")?.success(), "{build:?} failed");
+    Ok(words([&program.to_string_lossy(), &port.to_string()]))
+}
