@@ -38,23 +38,51 @@ pub const fn to_usize(value: u64) -> usize {
     value as usize
 }
 
-/// Runs a routine until it succeeds or the program has no right to the address that faulted.
-fn settle(mut run: impl FnMut() -> Outcome) -> Result<u64, Fault> {
+/// A page of the program that is not there, or not for this access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    address: u64,
+    write: bool,
+}
+
+impl Missing {
+    /// Stands for a range that cannot be copied, whatever pages there are.
+    const NEVER: Self = Self { address: 0, write: false };
+}
+
+/// Runs `attempt` until it succeeds or the program has no right to the page that it lacks. What
+/// fails may hold a lock while it copies (`read_present`, `write_present`), and has let go of it
+/// when it returns: pages are brought in between the attempts.
+///
+/// # Errors
+///
+/// [`Fault`] if the program has no right to a page.
+pub fn with_pages<T>(mut attempt: impl FnMut() -> Result<T, Missing>) -> Result<T, Fault> {
     let mut last = None;
     loop {
-        let Outcome { status, value } = run();
-        if status == 0 {
-            return Ok(value);
-        }
-        let write = status & 2 != 0;
+        let missing = match attempt() {
+            Ok(value) => return Ok(value),
+            Err(missing) => missing,
+        };
         // The same fault over and over would be a defect of the page bookkeeping; let the program
         // see EFAULT rather than hang.
-        let again = last.filter(|&(address, _)| address == value).map_or(0, |(_, times)| times + 1);
-        if again > 16 || !in_program(value) || !(hooks().fault)(value, write) {
+        let again = last.filter(|&(before, _)| before == missing).map_or(0, |(_, times)| times + 1);
+        let Missing { address, write } = missing;
+        if again > 16 || !in_program(address) || !(hooks().fault)(address, write) {
             return Err(Fault);
         }
-        last = Some((value, again));
+        last = Some((missing, again));
     }
+}
+
+/// What a routine did.
+fn outcome(Outcome { status, value }: Outcome) -> Result<u64, Missing> {
+    if status == 0 { Ok(value) } else { Err(Missing { address: value, write: status & 2 != 0 }) }
+}
+
+/// Runs a routine until it succeeds or the program has no right to the address that faulted.
+fn settle(mut run: impl FnMut() -> Outcome) -> Result<u64, Fault> {
+    with_pages(|| outcome(run()))
 }
 
 const fn in_program(address: u64) -> bool {
@@ -125,16 +153,10 @@ impl AppSlice {
     ///
     /// [`Fault`] if it is not readable or shorter than `bytes`.
     pub fn read_bytes(self, bytes: &mut [u8]) -> Result<(), Fault> {
-        let len = bytes.len() as u64;
-        if len > self.len {
-            return Err(Fault);
+        for (done, piece) in (0..).step_by(to_usize(PIECE)).zip(bytes.chunks_mut(to_usize(PIECE))) {
+            with_pages(|| self.read_present(done, piece))?;
         }
-        let target = bytes.as_mut_ptr() as u64;
-        // SAFETY: the target is the caller's exclusive slice; the source is in the program's area
-        // (never a Rust object), and a fault makes the routine return.
-        self.copy_with(0, len, |app, done, count| unsafe {
-            scone_copy_bytes(target + done, app, count)
-        })
+        Ok(())
     }
 
     /// Copies `bytes` to the start of the range.
@@ -143,15 +165,42 @@ impl AppSlice {
     ///
     /// [`Fault`] if it is not writable or shorter than `bytes`.
     pub fn write_bytes(self, bytes: &[u8]) -> Result<(), Fault> {
+        for (done, piece) in (0..).step_by(to_usize(PIECE)).zip(bytes.chunks(to_usize(PIECE))) {
+            with_pages(|| self.write_present(done, piece))?;
+        }
+        Ok(())
+    }
+
+    /// Copies from `offset` of the range into `bytes`, but brings no page in: for use in
+    /// [`with_pages`], where a lock may be held.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if a page is not there; some bytes may have been copied.
+    pub fn read_present(self, offset: u64, bytes: &mut [u8]) -> Result<(), Missing> {
         let len = bytes.len() as u64;
-        if len > self.len {
-            return Err(Fault);
+        if offset > self.len || len > self.len - offset {
+            return Err(Missing::NEVER);
+        }
+        let target = bytes.as_mut_ptr() as u64;
+        // SAFETY: the target is the caller's exclusive slice; the source is in the program's area
+        // (never a Rust object), and a fault makes the routine return.
+        outcome(unsafe { scone_copy_bytes(target, self.address + offset, len) }).map(|_| ())
+    }
+
+    /// Copies `bytes` to `offset` of the range, but brings no page in: as [`Self::read_present`].
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if a page is not there; some bytes may have been copied.
+    pub fn write_present(self, offset: u64, bytes: &[u8]) -> Result<(), Missing> {
+        let len = bytes.len() as u64;
+        if offset > self.len || len > self.len - offset {
+            return Err(Missing::NEVER);
         }
         let source = bytes.as_ptr() as u64;
-        // SAFETY: as for `read_bytes`, the other way round.
-        self.copy_with(0, len, |app, done, count| unsafe {
-            scone_copy_bytes(app, source + done, count)
-        })
+        // SAFETY: as for `read_present`, the other way round.
+        outcome(unsafe { scone_copy_bytes(self.address + offset, source, len) }).map(|_| ())
     }
 
     /// Fills the range with zeros.

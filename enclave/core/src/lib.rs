@@ -40,7 +40,7 @@ mod sync;
 mod tsc;
 pub mod xstate;
 
-pub use app::{AppPtr, AppSlice, CStrError, Fault, to_usize};
+pub use app::{AppPtr, AppSlice, CStrError, Fault, Missing, to_usize, with_pages};
 pub use asm::syscall_entry_address;
 pub use call::{exit_call, exit_forever, own_call};
 pub use current::{current, has_current, set_current};

@@ -1,6 +1,6 @@
 //! Devices that need no host: `/dev/null`, `/dev/zero`, `/dev/full`, `/dev/random`, `/dev/urandom`.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::{AppSlice, fill_random};
 use enclave_hostcalls::Errno;
@@ -84,6 +84,19 @@ impl Object for Device {
         if *self == Self::Full && !io.is_empty() { Err(Errno::ENOSPC) } else { Ok(io.len()) }
     }
 
+    fn fetch(&self, _: &OpenFile, bytes: &mut [u8], _: Option<u64>) -> Result<usize, Errno> {
+        match self {
+            Self::Null => return Ok(0),
+            Self::Random | Self::Urandom => fill_random(bytes),
+            Self::Zero | Self::Full => bytes.fill(0),
+        }
+        Ok(bytes.len())
+    }
+
+    fn store(&self, _: &OpenFile, bytes: &[u8], _: Option<u64>) -> Result<usize, Errno> {
+        if *self == Self::Full && !bytes.is_empty() { Err(Errno::ENOSPC) } else { Ok(bytes.len()) }
+    }
+
     fn seek(&self, _: u64, _: u64) -> Result<u64, Errno> {
         Ok(0)
     }
@@ -91,6 +104,10 @@ impl Object for Device {
     fn stat(&self) -> Result<Stat, Errno> {
         let rdev = 1 << 8 | self.minor();
         Ok(Stat { rdev, ..Stat::inside(kind::CHARACTER | 0o666, self.minor()) })
+    }
+
+    fn reopen(&self, flags: u64) -> Result<Arc<OpenFile>, Errno> {
+        Ok(OpenFile::new(*self, flags))
     }
 
     fn name(&self) -> Vec<u8> {

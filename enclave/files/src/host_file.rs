@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_hostcalls::{Call, Errno, Wait};
 
-use crate::{HostFd, Io, Object, OpenFile, Stat, kind, read_host, write_host};
+use crate::{
+    HostFd, Io, Object, OpenFile, Stat, fetch_host, kind, read_host, store_host, write_host,
+};
 
 mod nr {
     pub(super) const LSEEK: u64 = 8;
@@ -78,6 +80,14 @@ impl Object for HostFile {
 
     fn write(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         write_host(&self.fd, io, self.wait(file)?)
+    }
+
+    fn fetch(&self, file: &OpenFile, bytes: &mut [u8], at: Option<u64>) -> Result<usize, Errno> {
+        fetch_host(&self.fd, bytes, at, self.wait(file)?)
+    }
+
+    fn store(&self, file: &OpenFile, bytes: &[u8], at: Option<u64>) -> Result<usize, Errno> {
+        store_host(&self.fd, bytes, at, self.wait(file)?)
     }
 
     fn seek(&self, offset: u64, whence: u64) -> Result<u64, Errno> {

@@ -36,7 +36,7 @@ pub use stat::{Stat, kind};
 pub use stdio::init;
 pub use table::{Table, table};
 pub use text::{Directory, Text};
-pub use transfer::{read_host, write_host};
+pub use transfer::{fetch_host, read_host, store_host, write_host};
 pub use wait_queue::{WaitQueue, Watcher};
 
 /// Status flags of an open file (`open(2)`) that matter here.

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::any::Any;
 
-use enclave_core::AppSlice;
+use enclave_core::{AppSlice, Missing, to_usize};
 use enclave_descriptors::dirent::DirEntry;
 use enclave_hostcalls::Errno;
 
@@ -53,11 +53,57 @@ impl Io<'_> {
     pub fn fill(&self, mut bytes: &[u8]) -> Result<u64, Errno> {
         let all = bytes.len();
         for buffer in self.buffers {
-            let count = enclave_core::to_usize(buffer.len().min(bytes.len() as u64));
+            let count = to_usize(buffer.len().min(bytes.len() as u64));
             buffer.write_bytes(&bytes[..count])?;
             bytes = &bytes[count..];
         }
         Ok((all - bytes.len()) as u64)
+    }
+
+    /// Calls `copy(buffer, offset in it, done, count)` for what the buffers hold of the `len`
+    /// bytes from `at`.
+    fn each(
+        &self,
+        at: usize,
+        len: usize,
+        mut copy: impl FnMut(AppSlice, u64, usize, usize) -> Result<(), Missing>,
+    ) -> Result<(), Missing> {
+        let mut skip = at as u64;
+        let mut done = 0;
+        for buffer in self.buffers {
+            let count = to_usize(buffer.len().saturating_sub(skip)).min(len - done);
+            if count > 0 {
+                copy(*buffer, skip, done, count)?;
+            }
+            done += count;
+            if done == len {
+                break;
+            }
+            skip = skip.saturating_sub(buffer.len());
+        }
+        Ok(())
+    }
+
+    /// Copies `bytes` to the place `at` of the buffers: for use in [`enclave_core::with_pages`].
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if a page is not there.
+    pub fn scatter(&self, at: usize, bytes: &[u8]) -> Result<(), Missing> {
+        self.each(at, bytes.len(), |buffer, offset, done, count| {
+            buffer.write_present(offset, &bytes[done..done + count])
+        })
+    }
+
+    /// Copies from the place `at` of the buffers: for use in [`enclave_core::with_pages`].
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if a page is not there.
+    pub fn gather(&self, at: usize, bytes: &mut [u8]) -> Result<(), Missing> {
+        self.each(at, bytes.len(), |buffer, offset, done, count| {
+            buffer.read_present(offset, &mut bytes[done..done + count])
+        })
     }
 }
 
@@ -91,6 +137,25 @@ pub trait Object: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// Reads at most `bytes.len()` bytes into the runtime's own memory, at `at` or the current
+    /// position: for what goes on to another object (splice(2), sendfile(2)).
+    ///
+    /// # Errors
+    ///
+    /// As pread(2).
+    fn fetch(&self, _file: &OpenFile, _bytes: &mut [u8], _at: Option<u64>) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes from the runtime's own memory, as [`Self::fetch`].
+    ///
+    /// # Errors
+    ///
+    /// As pwrite(2).
+    fn store(&self, _file: &OpenFile, _bytes: &[u8], _at: Option<u64>) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
     /// Moves the position: `whence` as for lseek(2). Returns the new position.
     ///
     /// # Errors
@@ -120,6 +185,20 @@ pub trait Object: Any + Send + Sync {
     /// Executes a request of ioctl(2) that is special to this object; `None` if it has none such.
     fn ioctl(&self, _file: &OpenFile, _request: u64, _arg: u64) -> Option<Result<u64, Errno>> {
         None
+    }
+
+    /// Executes a command of fcntl(2) that is special to this object; `None` if it has none such.
+    fn fcntl(&self, _command: u64, _arg: u64) -> Option<Result<u64, Errno>> {
+        None
+    }
+
+    /// Opens the object anew, by its name in `/proc/self/fd`.
+    ///
+    /// # Errors
+    ///
+    /// As open(2).
+    fn reopen(&self, _flags: u64) -> Result<Arc<OpenFile>, Errno> {
+        Err(Errno::ENXIO)
     }
 
     /// The status flags change to `flags` (`F_SETFL`).

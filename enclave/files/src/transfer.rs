@@ -2,7 +2,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use enclave_core::{AppSlice, HostSlice};
+use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_hostcalls::{Call, Errno, Wait};
 
 use crate::{HostFd, Io, host::PIECE};
@@ -48,6 +48,42 @@ pub fn read_host(fd: &HostFd, io: &Io<'_>, wait: Wait, whole: bool) -> Result<u6
 /// As pwritev2(2); what was written before an error is reported as a short count.
 pub fn write_host(fd: &HostFd, io: &Io<'_>, wait: Wait) -> Result<u64, Errno> {
     transfer(Direction::Write, fd, io, wait, true)
+}
+
+/// Reads into the runtime's memory: one piece at most.
+///
+/// # Errors
+///
+/// As pread(2).
+pub fn fetch_host(
+    fd: &HostFd,
+    bytes: &mut [u8],
+    at: Option<u64>,
+    wait: Wait,
+) -> Result<usize, Errno> {
+    let len = (bytes.len() as u64).min(PIECE);
+    let number = if at.is_some() { nr::PREAD64 } else { nr::READ };
+    let mut call = Call::new(number, len)?;
+    let buffer = call.room(len);
+    call.args([fd.number(), buffer.address(), len, at.unwrap_or(0)]);
+    let count = to_usize(call.count(wait, len)?);
+    buffer.read_bytes(&mut bytes[..count]);
+    Ok(count)
+}
+
+/// Writes from the runtime's memory: one piece at most.
+///
+/// # Errors
+///
+/// As pwrite(2).
+pub fn store_host(fd: &HostFd, bytes: &[u8], at: Option<u64>, wait: Wait) -> Result<usize, Errno> {
+    let bytes = &bytes[..bytes.len().min(to_usize(PIECE))];
+    let len = bytes.len() as u64;
+    let number = if at.is_some() { nr::PWRITE64 } else { nr::WRITE };
+    let mut call = Call::new(number, len)?;
+    let staged = call.bytes(bytes);
+    call.args([fd.number(), staged, len, at.unwrap_or(0)]);
+    Ok(to_usize(call.count(wait, len)?))
 }
 
 fn transfer(

@@ -1,6 +1,7 @@
 //! Attributes of files: permissions, owners, times, sizes, access.
 
 use enclave_core::AppSlice;
+use enclave_files::kind;
 use enclave_hostcalls::{Errno, Wait};
 
 use crate::{
@@ -120,7 +121,9 @@ pub(crate) fn ftruncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, mode, offset, len, ..] = sys.args;
     let file = args::file(fd)?;
-    let host = file.host().ok_or(Errno::ENODEV)?;
+    let Some(host) = file.host() else {
+        return Err(if file.stat()?.kind() == kind::PIPE { Errno::ESPIPE } else { Errno::ENODEV });
+    };
     coherence::before_write(&file, None)?;
     let args = [Int(host.number()), Int(mode), Int(offset), Int(len)];
     zero(forward(nr::FALLOCATE, Wait::Maybe, args)?)

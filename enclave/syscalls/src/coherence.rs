@@ -17,6 +17,7 @@ const WHOLE: u64 = i64::MAX.cast_unsigned() & !0xfff;
 
 /// The file for look-ups, if there are any mappings that it may have to agree with.
 fn mapped(file: &OpenFile) -> Option<Backing> {
+    file.host()?;
     if !process().space().has_shared_files() {
         return None;
     }

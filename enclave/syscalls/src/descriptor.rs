@@ -137,6 +137,9 @@ fn set_status(file: &OpenFile, flags: u64) -> Result<u64, Errno> {
 }
 
 fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
+    if let Some(result) = file.fcntl(number, arg) {
+        return result;
+    }
     let Some(host) = file.host() else { return inside(number, arg) };
     let call = |wait, arg| forward(nr::FCNTL, wait, [Int(host.number()), Int(number), arg]);
     let memory = |len| AppSlice::new(arg, len);

@@ -41,6 +41,12 @@ pub(crate) fn real_user() -> u32 {
     CREDENTIALS.lock().users.0[0]
 }
 
+/// Owner and group of what the process creates.
+pub(crate) fn of_files() -> [u32; 2] {
+    let credentials = CREDENTIALS.lock();
+    [credentials.users.0[1], credentials.groups.0[1]]
+}
+
 /// Whether the process has the rights of the superuser inside.
 pub(crate) fn is_privileged() -> bool {
     CREDENTIALS.lock().users.0[1] == 0

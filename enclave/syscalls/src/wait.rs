@@ -157,7 +157,7 @@ pub(crate) struct Waiter {
 }
 
 impl Watcher for Waiter {
-    fn wake(&self, _events: u32) {
+    fn wake(self: Arc<Self>, _events: u32) {
         match &self.bell {
             Some(bell) => bell.ring(),
             None => self.thread.unpark(),

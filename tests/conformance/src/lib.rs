@@ -14,7 +14,6 @@ const LINKS: [(&str, Tool); 2] = [("glibc", Tool::Gcc), ("musl-static", Tool::Mu
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.
 const KNOWN: &[(&str, &str)] = &[
-    ("files::copying", "sendfile to /dev/null, which has no host descriptor, is EINVAL"),
     ("misc::no_children", "execve is not there yet (PROCESSES)"),
     ("mmap::coherence", "two shared mappings of a file cannot show the same enclave pages"),
     ("mmap::memfd", "two shared mappings of a file cannot show the same enclave pages"),

@@ -68,7 +68,7 @@ impl Inside {
 }
 
 impl Watcher for Inside {
-    fn wake(&self, events: u32) {
+    fn wake(self: Arc<Self>, events: u32) {
         if events & self.wanted.load(Ordering::SeqCst) != 0 {
             self.enqueue();
         }

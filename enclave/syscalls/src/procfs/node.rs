@@ -109,10 +109,7 @@ impl Node {
             Self::Directory { .. } if writes => Err(Errno::EISDIR),
             Self::Directory { path, list } => Ok(OpenFile::new(Directory::new(&path, list), flags)),
             Self::Link { .. } => Err(Errno::ELOOP),
-            Self::Descriptor(file) => match file.object().downcast_ref::<Device>() {
-                Some(device) => Ok(OpenFile::new(*device, flags)),
-                None => Err(Errno::ENXIO),
-            },
+            Self::Descriptor(file) => file.reopen(flags),
         }
     }
 }

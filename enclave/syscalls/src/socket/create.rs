@@ -4,13 +4,12 @@ use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
 use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::{Socket, address};
 use crate::{
     Sys,
     args::{Arg, forward_zero, uint},
-    pipe::adopt_pair,
 };
 
 mod nr {
@@ -31,6 +30,14 @@ const CLOEXEC: u64 = flag::CLOEXEC;
 const NONBLOCK: u64 = flag::NONBLOCK;
 /// Address family whose sockets work through memory shared with the kernel.
 const AF_XDP: u64 = 44;
+
+/// Two descriptors that the host wrote to one word.
+fn adopt_pair(word: u64) -> [HostFd; 2] {
+    [word & 0xffff_ffff, word >> 32].map(|fd| match u32::try_from(fd) {
+        Ok(fd) if fd <= i32::MAX.unsigned_abs() => HostFd::adopt(fd),
+        _ => misbehaved("the host misbehaved: a descriptor that cannot exist"),
+    })
+}
 
 /// An open file for a socket that the host just made.
 fn open(fd: HostFd, flags: u64) -> Arc<OpenFile> {

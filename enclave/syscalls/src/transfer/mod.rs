@@ -1,4 +1,8 @@
 //! From one descriptor to another: sendfile, splice, tee, vmsplice, copy_file_range.
+//!
+//! Where both are the host's, the host does it, and the data does not come inside.
+
+mod inside;
 
 use alloc::sync::Arc;
 
@@ -13,15 +17,15 @@ use crate::{
         forward, optional, uint,
     },
     coherence, file, nr,
+    pipe::End,
 };
 
-/// The host's descriptors of source and target, after shared mappings were written back.
-fn both(from: &OpenFile, to: &OpenFile) -> Result<(Arc<HostFd>, Arc<HostFd>), Errno> {
-    let source = from.host().cloned().ok_or(Errno::EINVAL)?;
-    let target = to.host().cloned().ok_or(Errno::EINVAL)?;
+/// The host's descriptors of source and target, after shared mappings were written back; `None`
+/// if one exists inside only.
+fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errno> {
     coherence::before_read(from, None)?;
     coherence::before_write(to, None)?;
-    Ok((source, target))
+    Ok(from.host().zip(to.host()).map(|(from, to)| [Arc::clone(from), Arc::clone(to)]))
 }
 
 /// Whether a transfer to or from these files may wait.
@@ -37,16 +41,22 @@ fn wait(files: [&OpenFile; 2]) -> Wait {
 pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [target, source, offset, count, ..] = sys.args;
     let (to, from) = (args::file(target)?, args::file(source)?);
-    let (source, target) = both(&from, &to)?;
+    let Some([source, target]) = both(&from, &to)? else {
+        return inside::sendfile(&from, &to, offset, count);
+    };
     let offset = Maybe(optional(offset, 8)?);
     let args = [Int(target.number()), Int(source.number()), offset, Int(count)];
     args::at_most(forward(nr::SENDFILE, wait([&from, &to]), args)?, count)
 }
 
-fn move_range(sys: &Sys<'_>, number: u64) -> Result<u64, Errno> {
-    let [source, source_offset, target, target_offset, len, flags] = sys.args;
-    let (from, to) = (args::file(source)?, args::file(target)?);
-    let (source, target) = both(&from, &to)?;
+/// splice(2) or copy_file_range(2) by the host.
+fn move_range(
+    sys: &Sys<'_>,
+    number: u64,
+    [source, target]: [Arc<HostFd>; 2],
+    wait: Wait,
+) -> Result<u64, Errno> {
+    let [_, source_offset, _, target_offset, len, flags] = sys.args;
     let args = [
         Int(source.number()),
         Maybe(optional(source_offset, 8)?),
@@ -55,31 +65,50 @@ fn move_range(sys: &Sys<'_>, number: u64) -> Result<u64, Errno> {
         Int(len),
         Int(uint(flags)),
     ];
-    args::at_most(forward(number, wait([&from, &to]), args)?, len)
+    args::at_most(forward(number, wait, args)?, len)
 }
 
 pub(crate) fn splice(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    move_range(sys, nr::SPLICE)
+    let [source, source_offset, target, target_offset, len, flags] = sys.args;
+    let (from, to) = (args::file(source)?, args::file(target)?);
+    match both(&from, &to)? {
+        Some(fds) => move_range(sys, nr::SPLICE, fds, wait([&from, &to])),
+        None => {
+            let range = inside::Range { offsets: [source_offset, target_offset], len };
+            inside::splice(&from, &to, range, uint(flags))
+        }
+    }
 }
 
 pub(crate) fn copy_file_range(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    move_range(sys, nr::COPY_FILE_RANGE)
+    let [source, _, target, ..] = sys.args;
+    let (from, to) = (args::file(source)?, args::file(target)?);
+    let fds = both(&from, &to)?.ok_or(Errno::EINVAL)?;
+    move_range(sys, nr::COPY_FILE_RANGE, fds, wait([&from, &to]))
 }
 
 pub(crate) fn tee(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [source, target, len, flags, ..] = sys.args;
     let (from, to) = (args::file(source)?, args::file(target)?);
-    let (source, target) = both(&from, &to)?;
+    let Some([source, target]) = both(&from, &to)? else {
+        return inside::tee(&from, &to, len, uint(flags));
+    };
     let args = [Int(source.number()), Int(target.number()), Int(len), Int(uint(flags))];
     args::at_most(forward(nr::TEE, wait([&from, &to]), args)?, len)
+}
+
+/// Whether it is a pipe, of the host's or inside.
+fn is_pipe(file: &OpenFile) -> bool {
+    let host = file.object().downcast_ref::<HostFile>();
+    host.is_some_and(|host| host.kind() == Ok(kind::PIPE))
+        || file.object().downcast_ref::<End>().is_some()
 }
 
 /// The pages of an enclave cannot be lent to a pipe: they are copied.
 pub(crate) fn vmsplice(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, vector, count, _flags, ..] = sys.args;
     let pipe = args::file(fd)?;
-    let is_pipe = pipe.object().downcast_ref::<HostFile>();
-    if !is_pipe.is_some_and(|host| host.kind() == Ok(kind::PIPE)) {
+    if !is_pipe(&pipe) {
         return Err(Errno::EBADF);
     }
     let buffers = file::buffers(vector, count)?;
