@@ -87,7 +87,7 @@ pub static SYSCALLS: &[Syscall] = &[
     row(50, "listen", Forwarded, ""),
     row(51, "getsockname", Forwarded, ""),
     row(52, "getpeername", Forwarded, ""),
-    row(53, "socketpair", Forwarded, ""),
+    row(53, "socketpair", Local, "AF_UNIX; other families are the host's"),
     row(54, "setsockopt", Forwarded, "options that share memory or pass descriptors (SO_ATTACH_BPF, SO_ZEROCOPY, packet rings, netfilter tables): ENOPROTOOPT"),
     row(55, "getsockopt", Forwarded, "as setsockopt"),
     row(56, "clone", Local, "threads only"),

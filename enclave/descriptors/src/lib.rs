@@ -1,6 +1,6 @@
 //! What of files can be decided without a machine, memory or a host: which descriptor is free,
 //! whether a directory's entries are well-formed, where a path leads by its letters, what a pipe
-//! holds.
+//! or a pair of sockets holds.
 //!
 //! Design principles:
 //!
@@ -13,11 +13,13 @@
 extern crate alloc;
 
 mod byte_queue;
+mod channel;
 pub mod dirent;
 pub mod path;
 mod pipe_buffer;
 mod slots;
 
 pub use byte_queue::ByteQueue;
+pub use channel::{Attachment, Channel, Received};
 pub use pipe_buffer::{PIPE_BUF, PipeBuffer};
 pub use slots::Slots;

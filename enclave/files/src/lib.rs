@@ -59,6 +59,8 @@ pub mod flag {
     pub const NONBLOCK: u64 = 0o4000;
     /// Bypass the page cache.
     pub const DIRECT: u64 = 0o40_000;
+    /// Large files: set in whatever is opened by its path.
+    pub const LARGEFILE: u64 = 0o100_000;
     /// Must be a directory.
     pub const DIRECTORY: u64 = 0o200_000;
     /// Do not follow a symbolic link at the end.

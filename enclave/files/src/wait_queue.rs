@@ -84,6 +84,11 @@ impl WaitQueue {
     /// thread (a signal) was woken. The caller then returns `EINTR`: its call is made again unless
     /// a signal is to be delivered.
     pub fn wait(&self, ready: impl FnOnce() -> bool) {
+        self.wait_until(ready, park);
+    }
+
+    /// As [`Self::wait`], where `park` lets the thread wait, perhaps not for ever.
+    pub fn wait_until(&self, ready: impl FnOnce() -> bool, park: impl FnOnce()) {
         let sleeper: Arc<dyn Watcher> = current();
         self.add(Arc::clone(&sleeper));
         if !ready() {

@@ -119,8 +119,7 @@ pub(crate) fn fcntl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 fn status(file: &OpenFile) -> Result<u64, Errno> {
-    const O_LARGEFILE: u64 = 0o100_000;
-    let Some(host) = file.host() else { return Ok(file.status() | O_LARGEFILE) };
+    let Some(host) = file.host() else { return Ok(file.status()) };
     let flags = forward(nr::FCNTL, Wait::No, [Int(host.number()), Int(command::GETFL)])?;
     let flags = args::at_most(flags, 0x7fff_ffff)?;
     Ok(flags | file.status() & flag::DIRECT)

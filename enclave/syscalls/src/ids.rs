@@ -47,6 +47,12 @@ pub(crate) fn of_files() -> [u32; 2] {
     [credentials.users.0[1], credentials.groups.0[1]]
 }
 
+/// Whether the process may say that it has these ids (`SCM_CREDENTIALS`).
+pub(crate) fn may_claim(user: u32, group: u32) -> bool {
+    let credentials = CREDENTIALS.lock();
+    credentials.users.0.contains(&user) && credentials.groups.0.contains(&group)
+}
+
 /// Whether the process has the rights of the superuser inside.
 pub(crate) fn is_privileged() -> bool {
     CREDENTIALS.lock().users.0[1] == 0

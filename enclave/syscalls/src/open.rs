@@ -26,7 +26,7 @@ fn open_path(directory: u64, path: u64, flags: u64, mode: u64) -> Result<u64, Er
     let flags = uint(flags);
     let close_on_exec = flags & flag::CLOEXEC != 0;
     let file = match place(directory, path, follows(flags))? {
-        Place::Inside(node) => node.open(flags)?,
+        Place::Inside(node) => node.open(flags | flag::LARGEFILE)?,
         Place::Host(at) => {
             if flags & flag::TRUNC != 0 {
                 coherence::drop_everything()?;
@@ -89,7 +89,8 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         Place::Host(at) => at,
         Place::Inside(_) if resolve != 0 || flags != uint(flags) => return Err(Errno::EINVAL),
         Place::Inside(node) => {
-            return table().insert(node.open(flags)?, flags & flag::CLOEXEC != 0);
+            let file = node.open(flags | flag::LARGEFILE)?;
+            return table().insert(file, flags & flag::CLOEXEC != 0);
         }
     };
     if flags & flag::TRUNC != 0 {

@@ -113,7 +113,7 @@ pub(crate) fn rt_tgsigqueueinfo(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     forward_info(RT_TGSIGQUEUEINFO, &[pid, tid], signal, &info)
 }
 
-/// A system call has failed with EPIPE: SIGPIPE, unless it asked for none.
+/// A system call has failed with EPIPE: SIGPIPE, unless it asked for none or sent a record.
 #[cold]
 pub(crate) fn broken_pipe(number: u64, args: [u64; 6]) {
     const MSG_NOSIGNAL: u64 = 0x4000;
@@ -126,7 +126,7 @@ pub(crate) fn broken_pipe(number: u64, args: [u64; 6]) {
         46 => args[2] & MSG_NOSIGNAL == 0,
         _ => false,
     };
-    if raises {
+    if raises && !crate::socket::keeps_borders(args[0]) {
         raise(SIGPIPE);
     }
 }

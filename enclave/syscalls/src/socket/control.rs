@@ -13,23 +13,23 @@ use crate::args;
 pub(super) const LONGEST: u64 = 64 << 10;
 
 /// `struct cmsghdr` in bytes: length, level, type.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 const SCM_RIGHTS: u64 = 1;
 /// Level and type of control data that holds descriptors, as one word.
-const RIGHTS: u64 = SCM_RIGHTS << 32 | SOL_SOCKET;
+pub(super) const RIGHTS: u64 = SCM_RIGHTS << 32 | SOL_SOCKET;
 
 /// A control message in a buffer.
-struct Part {
+pub(super) struct Part {
     /// Where its data begins.
-    start: usize,
+    pub(super) start: usize,
     /// Where its data ends.
-    end: usize,
+    pub(super) end: usize,
     /// Level in the low half, type in the high half.
-    kind: u64,
+    pub(super) kind: u64,
 }
 
 /// The control message at `at`; `None` if it does not fit.
-fn part(bytes: &[u8], at: usize) -> Option<Part> {
+pub(super) fn part(bytes: &[u8], at: usize) -> Option<Part> {
     let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let (len, kind) = (word(at)?, word(at + 8)?);
     let len = usize::try_from(len).ok().filter(|len| (HEADER..=bytes.len() - at).contains(len))?;

@@ -6,10 +6,10 @@ use enclave_core::AppPtr;
 use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
-use super::{Socket, address};
+use super::{Socket, address, local};
 use crate::{
     Sys,
-    args::{Arg, forward_zero, uint},
+    args::{self, Arg, forward_zero, uint},
 };
 
 mod nr {
@@ -54,13 +54,21 @@ pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     table().insert(open(HostFd::adopt(fd), kind), kind & CLOEXEC != 0)
 }
 
-pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let [domain, kind, protocol] = [0, 1, 2].map(|index: usize| uint(sys.args[index]));
-    let target = AppPtr::<[u32; 2]>::new(sys.args[3]);
+/// A pair of a kind that does not live inside.
+fn pair_of_host(domain: u64, kind: u64, protocol: u64) -> Result<[Arc<OpenFile>; 2], Errno> {
     let mut call = Call::new(nr::SOCKETPAIR, 8)?;
     let pair = call.room(8);
     call.args([domain, kind | CLOEXEC, protocol, pair.address()]).zero(Wait::No)?;
-    let files = adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind));
+    Ok(adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind)))
+}
+
+pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [domain, kind, protocol] = [0, 1, 2].map(|index: usize| uint(sys.args[index]));
+    let target = AppPtr::<[u32; 2]>::new(sys.args[3]);
+    let files = match local::socketpair(domain, kind, protocol) {
+        Some(pair) => pair.map(|end| OpenFile::new(end, flag::RDWR | kind & NONBLOCK)),
+        None => pair_of_host(domain, kind, protocol)?,
+    };
     let fds = table().insert_pair(files, kind & CLOEXEC != 0)?;
     let written = target.write(&fds.map(|fd| u32::try_from(fd).unwrap_or(0)));
     if written.is_err() {
@@ -81,7 +89,11 @@ pub(crate) fn accept4(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 fn accept_with(sys: &mut Sys<'_>, flags: u64) -> Result<u64, Errno> {
     let [fd, pointer, len, ..] = sys.args;
-    let socket = Socket::get(fd)?;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return Err(local::refuse(socket, false));
+    }
+    let socket = Socket::new(file)?;
     let (wait, _) = socket.wait(0);
     let mut call = Call::new(nr::ACCEPT4, address::Reply::ROOM)?;
     let reply = address::optional(&mut call, pointer, len)?;
@@ -106,7 +118,11 @@ pub(crate) fn connect(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// A call with a socket and an address.
 fn named(number: u64, sys: &mut Sys<'_>, wait: Option<Wait>) -> Result<u64, Errno> {
     let [fd, pointer, len, ..] = sys.args;
-    let socket = Socket::get(fd)?;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return Err(local::refuse(socket, number == nr::CONNECT));
+    }
+    let socket = Socket::new(file)?;
     let mut call = Call::new(number, address::LONGEST)?;
     let [pointer, len] = address::stage(&mut call, pointer, len)?;
     let wait = wait.unwrap_or_else(|| socket.wait(0).0);
@@ -115,12 +131,20 @@ fn named(number: u64, sys: &mut Sys<'_>, wait: Option<Wait>) -> Result<u64, Errn
 }
 
 pub(crate) fn listen(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let socket = Socket::get(sys.args[0])?;
+    let file = args::file(sys.args[0])?;
+    if let Some(socket) = local::of(&file) {
+        return Err(local::refuse(socket, false));
+    }
+    let socket = Socket::new(file)?;
     forward_zero(nr::LISTEN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
 }
 
 pub(crate) fn shutdown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let socket = Socket::get(sys.args[0])?;
+    let file = args::file(sys.args[0])?;
+    if let Some(socket) = local::of(&file) {
+        return local::shutdown(socket, sys.args[1]);
+    }
+    let socket = Socket::new(file)?;
     forward_zero(nr::SHUTDOWN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
 }
 
@@ -134,7 +158,11 @@ pub(crate) fn getpeername(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 fn name(number: u64, sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, pointer, len, ..] = sys.args;
-    let socket = Socket::get(fd)?;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::name(socket, number == nr::GETPEERNAME, sys.args);
+    }
+    let socket = Socket::new(file)?;
     let mut call = Call::new(number, address::Reply::ROOM)?;
     let reply = address::Reply::stage(&mut call, pointer, len)?;
     let [pointer, len] = reply.args();

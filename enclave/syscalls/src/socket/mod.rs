@@ -1,4 +1,4 @@
-//! Sockets of every family: made by the host, each reply checked.
+//! Sockets of every family: made by the host, each reply checked. Pairs of one program are [`local`].
 //!
 //! Data is copied once, between the program's memory and the staging buffer. Structures with
 //! pointers (`msghdr`, `iovec`, filters) are built anew with the addresses of staged copies, and
@@ -7,6 +7,7 @@
 mod address;
 mod control;
 mod create;
+mod local;
 mod message;
 mod options;
 mod receive;
@@ -53,6 +54,16 @@ const LONGEST_TRANSFER: u64 = 0x7fff_f000;
 
 const SOL_SOCKET: u64 = 1;
 
+/// Whether a descriptor is a socket whose messages keep their borders: nothing that is said to it
+/// raises SIGPIPE.
+pub(crate) fn keeps_borders(fd: u64) -> bool {
+    let Ok(file) = args::file(fd) else { return false };
+    match local::of(&file) {
+        Some(socket) => !socket.is_stream(),
+        None => Socket::new(file).is_ok_and(|socket| socket.is_stream() == Ok(false)),
+    }
+}
+
 /// A socket of the program, as far as we know: the host says `ENOTSOCK` if it is none.
 struct Socket {
     file: Arc<OpenFile>,
@@ -61,8 +72,7 @@ struct Socket {
 }
 
 impl Socket {
-    fn get(fd: u64) -> Result<Self, Errno> {
-        let file = args::file(fd)?;
+    fn new(file: Arc<OpenFile>) -> Result<Self, Errno> {
         let fd = file.host().ok_or(Errno::ENOTSOCK)?.number();
         Ok(Self { file, fd })
     }

@@ -4,8 +4,11 @@ use enclave_core::{AppPtr, AppSlice};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{SOL_SOCKET, Socket, address};
-use crate::{Sys, args::uint};
+use super::{SOL_SOCKET, Socket, address, local};
+use crate::{
+    Sys,
+    args::{self, uint},
+};
 
 const SETSOCKOPT: u64 = 54;
 const GETSOCKOPT: u64 = 55;
@@ -67,7 +70,11 @@ fn shape(level: u64, name: u64) -> Shape {
 
 pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, level, name, pointer, len, _] = sys.args;
-    let socket = Socket::get(fd)?;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::setsockopt(socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
     let (level, name, len) = (uint(level), uint(name), address::length(len)?);
     if len > LONGEST {
         return Err(Errno::EINVAL);
@@ -108,7 +115,11 @@ fn set_filter(socket: &Socket, name: u64, pointer: u64, len: u64) -> Result<u64,
 
 pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, level, name, pointer, len_pointer, _] = sys.args;
-    let socket = Socket::get(fd)?;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::getsockopt(socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
     let (level, name) = (uint(level), uint(name));
     if !matches!(shape(level, name), Shape::Data) {
         return Err(Errno::ENOPROTOOPT);

@@ -7,14 +7,14 @@ use enclave_hostcalls::{Call, Errno, misbehaved};
 use enclave_threads::{check_events, clock};
 
 use super::{
-    BATCH, LONGEST_TRANSFER, PIECE, Socket, address, control,
+    BATCH, LONGEST_TRANSFER, PIECE, Socket, address, control, local,
     message::{self, ENTRY, HEADER, Message, word},
     msg,
     send::write_count,
 };
 use crate::{
     Sys,
-    args::uint,
+    args::{self, uint},
     time::{self, Timespec},
     wait::interrupted,
 };
@@ -24,7 +24,12 @@ const RECVMMSG: u64 = 299;
 
 pub(crate) fn recvmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, message, flags, ..] = sys.args;
-    let (socket, flags) = (Socket::get(fd)?, uint(flags));
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::recvmsg(&file, socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
+    let flags = uint(flags);
     let incoming = Incoming::read(message)?;
     let mut call = Call::new(RECVMSG, HEADER + incoming.room())?;
     let slot = call.room(HEADER);
@@ -140,7 +145,12 @@ fn scatter(buffers: &[HostSlice], parts: &[AppSlice], mut count: u64) -> Result<
 
 pub(crate) fn recvmmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, entries, count, flags, timeout, _] = sys.args;
-    let (socket, flags) = (Socket::get(fd)?, uint(flags));
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::recvmmsg(&file, socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
+    let flags = uint(flags);
     let deadline = match timeout {
         0 => None,
         _ => Some(time::after(time::read_timespec(timeout)?.duration()?)),

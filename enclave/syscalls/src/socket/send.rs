@@ -8,18 +8,27 @@ use enclave_hostcalls::{Call, Errno, misbehaved};
 use enclave_threads::check_events;
 
 use super::{
-    BATCH, PIECE, Socket, address, control,
+    BATCH, PIECE, Socket, address, control, local,
     message::{self, ENTRY, HEADER, Message, word},
     msg,
 };
-use crate::{Sys, args::uint, wait::interrupted};
+use crate::{
+    Sys,
+    args::{self, uint},
+    wait::interrupted,
+};
 
 const SENDMSG: u64 = 46;
 const SENDMMSG: u64 = 307;
 
 pub(crate) fn sendmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, message, flags, ..] = sys.args;
-    send(&Socket::get(fd)?, Message::read(message)?, uint(flags))
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::sendmsg(&file, socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
+    send(&socket, Message::read(message)?, uint(flags))
 }
 
 fn send(socket: &Socket, mut message: Message, flags: u64) -> Result<u64, Errno> {
@@ -118,7 +127,12 @@ impl Outgoing {
 
 pub(crate) fn sendmmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, entries, count, flags, ..] = sys.args;
-    let (socket, flags) = (Socket::get(fd)?, uint(flags));
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::sendmmsg(&file, socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
+    let flags = uint(flags);
     let count = uint(count).min(super::MAX_MESSAGES);
     let mut done = 0;
     while done < count {

@@ -3,16 +3,24 @@
 use enclave_core::AppSlice;
 use enclave_hostcalls::{Call, Errno, Wait};
 
-use super::{LONGEST_TRANSFER, PIECE, Socket, address, msg};
-use crate::{Sys, args::uint, wait::interrupted};
+use super::{LONGEST_TRANSFER, PIECE, Socket, address, local, msg};
+use crate::{
+    Sys,
+    args::{self, uint},
+    wait::interrupted,
+};
 
 const SENDTO: u64 = 44;
 const RECVFROM: u64 = 45;
 
 pub(crate) fn sendto(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, buffer, len, flags, pointer, address_len] = sys.args;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::sendto(&file, socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
     let flags = uint(flags) & !msg::ZEROCOPY;
-    let socket = Socket::get(fd)?;
     let data = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
     let name = (pointer != 0).then_some([pointer, address_len]);
     if data.len() <= PIECE {
@@ -61,8 +69,12 @@ fn send_rest(socket: &Socket, data: AppSlice, mut done: u64, flags: u64) -> Resu
 
 pub(crate) fn recvfrom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, buffer, len, flags, pointer, len_pointer] = sys.args;
+    let file = args::file(fd)?;
+    if let Some(socket) = local::of(&file) {
+        return local::recvfrom(&file, socket, sys.args);
+    }
+    let socket = Socket::new(file)?;
     let flags = uint(flags);
-    let socket = Socket::get(fd)?;
     let target = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
     let (wait, flags) = socket.wait(flags);
     let room = target.len().min(PIECE);
