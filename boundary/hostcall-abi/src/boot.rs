@@ -18,7 +18,8 @@ pub const XSAVE_SIZE: u64 = 5;
 /// Word index of XFRM.
 pub const XFRM: u64 = 6;
 /// Word index of the host address of the start record: the program, its working directory,
-/// arguments and environment as NUL-terminated strings in this order.
+/// arguments, environment and file systems in memory (`SIZE:PATH`, 0 for the usual size) as
+/// NUL-terminated strings in this order.
 pub const START: u64 = 7;
 /// Word index of the start record's length in bytes.
 pub const START_LEN: u64 = 8;
@@ -54,6 +55,8 @@ pub const IGNORED: u64 = 22;
 pub const BLOCKED: u64 = 23;
 /// Word index of the host address of the rings: one for each enclave thread, each of a page.
 pub const RINGS: u64 = 24;
+/// Word index of the number of file systems in memory in the start record.
+pub const EPHEMERAL: u64 = 25;
 
 /// Option flags.
 pub mod option {

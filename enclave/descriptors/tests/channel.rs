@@ -1,5 +1,7 @@
 //! Directions of socket pairs against a naive model: a list of bytes or records.
 
+#![expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
+
 use std::convert::Infallible;
 
 use enclave_descriptors::{Attachment, Channel, Received};
@@ -84,11 +86,9 @@ fn expected(stream: &[Byte], len: usize, by_sender: bool) -> Option<(Vec<u8>, Wi
         if bytes.len() == len || ended || other {
             break;
         }
-        if let Some((descriptor, number)) = once {
-            if message.is_none() {
-                with = With { sender: *sender, once: Some(*descriptor) };
-                message = Some(*number);
-            }
+        if let (Some((descriptor, number)), None) = (once, message) {
+            with = With { sender: *sender, once: Some(*descriptor) };
+            message = Some(*number);
         }
         bytes.push(*byte);
     }

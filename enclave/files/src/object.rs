@@ -220,6 +220,17 @@ pub trait Object: Any + Send + Sync {
         Err(Errno::ENOTDIR)
     }
 
+    /// The entries of a directory that exists inside, from a position that [`Self::seek`] sets, each
+    /// with the position behind it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTDIR` if it is none.
+    fn list(&self, position: u64) -> Result<Vec<(DirEntry, u64)>, Errno> {
+        let entries = self.entries()?.into_iter().zip(1..);
+        Ok(entries.skip(to_usize(position)).collect())
+    }
+
     /// Path of the file or name of the object, as `/proc/self/fd` shows it.
     fn name(&self) -> Vec<u8>;
 }

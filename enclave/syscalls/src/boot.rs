@@ -12,6 +12,7 @@ use enclave_threads::{Thread, clock, spawn};
 use hostcall_abi::{VERSION, boot, control, layout, service};
 
 use crate::{
+    ephemeral,
     exec::{self, ExecError, Start},
     ids,
     pages::EnclavePages,
@@ -113,10 +114,11 @@ fn read_start(word: &impl Fn(u64) -> u64, outside: &impl Fn(u64, u64) -> HostSli
     let path = strings.next().unwrap_or_default();
     let argv: Vec<_> = strings.by_ref().take(to_usize(word(boot::ARGC))).collect();
     let envp: Vec<_> = strings.by_ref().take(to_usize(word(boot::ENVC))).collect();
+    let ephemeral: Vec<_> = strings.by_ref().take(to_usize(word(boot::EPHEMERAL))).collect();
     let halves = |pair: u64| [pair & 0xffff_ffff, pair >> 32];
     let ([uid, euid], [gid, egid]) = (halves(word(boot::UIDS)), halves(word(boot::GIDS)));
     let (hwcap, hwcap2) = (word(boot::HWCAP), word(boot::HWCAP2));
-    Start { path, argv, envp, ids: [uid, euid, gid, egid], hwcap, hwcap2 }
+    Start { path, argv, envp, ephemeral, ids: [uid, euid, gid, egid], hwcap, hwcap2 }
 }
 
 extern "sysv64" fn first_thread(_: u64) {
@@ -124,6 +126,7 @@ extern "sysv64" fn first_thread(_: u64) {
         fatal("the host misbehaved: it has no /dev/null for closed standard streams");
     }
     let Some(start) = START.lock().take() else { fatal("the program was started twice") };
+    ephemeral::init(&start.ephemeral);
     if let Err(error) = exec::exec(start) {
         report(&error);
     }

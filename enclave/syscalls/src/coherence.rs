@@ -2,12 +2,14 @@
 //! read(2), and what it writes by write(2) must be seen through the mapping.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_files::{HostFile, OpenFile, kind};
 use enclave_hostcalls::Errno;
 use enclave_mm::{Vma, VmaKind};
 
 use crate::{
+    ephemeral,
     memory::errno,
     process::{Backing, process},
 };
@@ -15,11 +17,21 @@ use crate::{
 /// More than any file is long.
 const WHOLE: u64 = i64::MAX.cast_unsigned() & !0xfff;
 
+/// Whether there ever was a shared mapping of a file.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
+/// A shared mapping of a file is about to be made.
+pub(crate) fn expect() {
+    SHARED.store(true, Ordering::Relaxed);
+}
+
 /// The file for look-ups, if there are any mappings that it may have to agree with.
 fn mapped(file: &OpenFile) -> Option<Backing> {
-    file.host()?;
-    if !process().space().has_shared_files() {
+    if !SHARED.load(Ordering::Relaxed) || !process().space().has_shared_files() {
         return None;
+    }
+    if let Some(held) = ephemeral::of(file) {
+        return Some(Backing::in_memory(Arc::clone(held), b""));
     }
     let host = file.object().downcast_ref::<HostFile>()?;
     if host.kind().ok()? != kind::REGULAR {

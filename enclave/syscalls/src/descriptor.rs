@@ -14,7 +14,7 @@ use crate::{
         Arg::{In, InOut, Int, Out},
         forward, int, uint, zero,
     },
-    nr,
+    ephemeral, nr,
 };
 
 pub(crate) fn dup(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -139,7 +139,7 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     if let Some(result) = file.fcntl(number, arg) {
         return result;
     }
-    let Some(host) = file.host() else { return inside(number, arg) };
+    let Some(host) = file.host() else { return inside(file, number, arg) };
     let call = |wait, arg| forward(nr::FCNTL, wait, [Int(host.number()), Int(number), arg]);
     let memory = |len| AppSlice::new(arg, len);
     match number {
@@ -162,10 +162,14 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     }
 }
 
-/// Locks on what exists inside: nobody else could hold one.
-fn inside(number: u64, arg: u64) -> Result<u64, Errno> {
+/// Record locks on what exists inside: they are the process's, so nobody else could hold one. Those
+/// of open files would have to be kept apart.
+fn inside(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     const F_UNLCK: u16 = 2;
     match number {
+        command::OFD_GETLK..=command::OFD_SETLKW if ephemeral::of(file).is_some() => {
+            Err(Errno::EINVAL)
+        }
         command::GETLK | command::OFD_GETLK => {
             AppPtr::new(arg).write(&F_UNLCK)?;
             Ok(0)

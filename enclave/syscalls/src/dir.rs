@@ -14,7 +14,7 @@ use crate::{
         Arg::{Int, Str},
         forward_zero, uint,
     },
-    nr,
+    ephemeral, nr,
     path::{AT_FDCWD, Place, place, special_directory},
     procfs,
 };
@@ -40,24 +40,23 @@ fn entries_of_host(number: u64, host: u64, out: AppSlice, format: Format) -> Res
 fn entries_inside(file: &OpenFile, out: AppSlice, format: Format) -> Result<u64, Errno> {
     const SEEK_SET: u64 = 0;
     const SEEK_CUR: u64 = 1;
-    let entries = file.entries()?;
-    let position = file.seek(0, SEEK_CUR)?;
+    let mut position = file.seek(0, SEEK_CUR)?;
+    let entries = file.list(position)?;
     let mut bytes = Vec::new();
-    let mut next = position;
-    for entry in entries.iter().skip(to_usize(position)) {
+    for (entry, next) in &entries {
         let before = bytes.len();
-        write(&mut bytes, entry, next + 1, format);
+        write(&mut bytes, entry, *next, format);
         if bytes.len() as u64 > out.len() {
             bytes.truncate(before);
             break;
         }
-        next += 1;
+        position = *next;
     }
-    if bytes.is_empty() && next < entries.len() as u64 {
+    if bytes.is_empty() && !entries.is_empty() {
         return Err(Errno::EINVAL);
     }
     out.write_bytes(&bytes)?;
-    file.seek(next, SEEK_SET)?;
+    file.seek(position, SEEK_SET)?;
     Ok(bytes.len() as u64)
 }
 
@@ -80,20 +79,27 @@ pub(crate) fn getdents(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn chdir(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let Place::Host(at) = place(AT_FDCWD, sys.args[0], true)? else {
-        return Err(Errno::EACCES);
+    let at = match place(AT_FDCWD, sys.args[0], true)? {
+        Place::Host(at) => at,
+        Place::Memory(spot) => return ephemeral::change_directory(Some(&spot)).map(|()| 0),
+        Place::Inside(_) => return Err(Errno::EACCES),
     };
-    if at.directory == AT_FDCWD {
-        forward_zero(nr::CHDIR, [Str(&at.path)])?;
-        procfs::changed_directory(&at.path);
-        return Ok(0);
+    if at.directory != AT_FDCWD {
+        return Err(Errno::EACCES);
     }
-    Err(Errno::EACCES)
+    forward_zero(nr::CHDIR, [Str(&at.path)])?;
+    ephemeral::change_directory(None)?;
+    procfs::changed_directory(&at.path);
+    Ok(0)
 }
 
 pub(crate) fn fchdir(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let file = args::file(sys.args[0])?;
+    if let Some(spot) = ephemeral::spot_of(&file) {
+        return ephemeral::change_directory(Some(&spot)).map(|()| 0);
+    }
     let host = file.host().ok_or(Errno::EACCES)?;
+    ephemeral::change_directory(None)?;
     forward_zero(nr::FCHDIR, [Int(host.number())])?;
     procfs::changed_directory(special_directory(&file).unwrap_or(b"/"));
     Ok(0)
@@ -102,8 +108,11 @@ pub(crate) fn fchdir(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// Longest path that getcwd(2) returns, with its NUL.
 const PATH_MAX: u64 = 4096;
 
-/// The current directory, as the host says, without a NUL.
+/// The current directory, in memory or as the host says, without a NUL.
 pub(crate) fn current() -> Result<Vec<u8>, Errno> {
+    if let Some(path) = ephemeral::current_directory() {
+        return path;
+    }
     let mut call = Call::new(nr::GETCWD, PATH_MAX)?;
     let buffer = call.room(PATH_MAX);
     let len = call.args([buffer.address(), PATH_MAX]).count(Wait::No, PATH_MAX)?;

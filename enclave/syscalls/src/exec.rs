@@ -13,8 +13,9 @@ use enclave_mm::{Backing as MmBacking, MapRequest, PageRange, Prot, VmaKind};
 use hostcall_abi::layout::{USER_BASE, USER_END};
 
 use crate::{
+    ephemeral::Held,
     memory::errno,
-    process::{Backing, process},
+    process::{Backing, Source, process},
     procfs, rewrite,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Start {
     pub(crate) path: Vec<u8>,
     pub(crate) argv: Vec<Vec<u8>>,
     pub(crate) envp: Vec<Vec<u8>>,
+    /// File systems in memory.
+    pub(crate) ephemeral: Vec<Vec<u8>>,
     /// Real and effective user, real and effective group.
     pub(crate) ids: [u64; 4],
     pub(crate) hwcap: u64,
@@ -311,7 +314,13 @@ impl Backing {
     /// Takes a file of the host for mappings.
     pub(crate) fn new(fd: Arc<HostFd>, path: &[u8]) -> Result<Self, Errno> {
         let (device, inode) = crate::pages::identity(&fd)?;
-        Ok(Self { fd, device, inode, path: path.into(), patches: None })
+        Ok(Self { source: Source::Host(fd), device, inode, path: path.into(), patches: None })
+    }
+
+    /// Takes a file in memory for mappings.
+    pub(crate) fn in_memory(held: Arc<Held>, path: &[u8]) -> Self {
+        let (device, inode) = (held.mount.device, held.ino);
+        Self { source: Source::Memory(held), device, inode, path: path.into(), patches: None }
     }
 
     /// Length of the file in bytes.

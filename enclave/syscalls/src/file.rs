@@ -9,7 +9,7 @@ use enclave_hostcalls::{Errno, Wait};
 use crate::{
     Sys,
     args::{self, Arg::Int, forward, int, zero},
-    coherence, nr,
+    coherence, ephemeral, nr,
 };
 
 /// Most bytes that one call reads or writes.
@@ -136,6 +136,10 @@ pub(crate) fn lseek(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// A call about a descriptor, with numbers only, that returns zero.
 fn plain<const N: usize>(sys: &Sys<'_>, wait: Wait) -> Result<u64, Errno> {
     let file = args::file(sys.args[0])?;
+    if ephemeral::of(&file).is_some() {
+        // What is in memory is as durable as it will ever be.
+        return Ok(0);
+    }
     let host = file.host().ok_or(Errno::EINVAL)?;
     let mut args = [Int(0); N];
     for (arg, value) in args.iter_mut().zip(sys.args) {
@@ -176,7 +180,11 @@ pub(crate) fn fadvise64(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 pub(crate) fn flock(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const LOCK_NB: i32 = 4;
-    if args::file(sys.args[0])?.host().is_none() {
+    let file = args::file(sys.args[0])?;
+    if let Some(file) = file.object().downcast_ref() {
+        return ephemeral::flock(file, args::uint(sys.args[1]));
+    }
+    if file.host().is_none() {
         return Ok(0);
     }
     let wait = if int(sys.args[1]) & LOCK_NB != 0 { Wait::No } else { Wait::Maybe };

@@ -21,6 +21,7 @@ mod cpuid;
 mod descriptor;
 mod dir;
 mod dispatch;
+mod ephemeral;
 mod epoll;
 mod event;
 mod exception;

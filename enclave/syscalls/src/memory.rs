@@ -8,11 +8,13 @@ use enclave_hostcalls::Errno;
 use enclave_mm::{Backing as MmBacking, MapRequest, MmError};
 
 use crate::{
-    Sys, args, exec,
+    Sys, args, coherence, ephemeral, exec,
     process::{Backing, process},
 };
 
 const MAP_ANONYMOUS: u64 = 0x20;
+/// Also a bit of `MAP_SHARED_VALIDATE`.
+const MAP_SHARED: u64 = 1;
 
 /// The error of the address space as a system call's.
 pub(crate) fn errno(error: MmError) -> Errno {
@@ -33,21 +35,33 @@ pub(crate) fn mmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return process().space().mmap(anonymous(flags | MAP_ANONYMOUS)).map_err(errno);
     }
     let request = MapRequest { file: Some(backing(&file)?), ..anonymous(flags) };
+    if flags & MAP_SHARED != 0 {
+        coherence::expect();
+    }
     exec::map_file(request)
+}
+
+/// The contents of a file that can be mapped.
+fn contents(file: &OpenFile) -> Result<Backing, Errno> {
+    if let Some(held) = ephemeral::of(file) {
+        held.contents()?;
+        return Ok(Backing::in_memory(Arc::clone(held), &file.name()));
+    }
+    let host = file.object().downcast_ref::<HostFile>().ok_or(Errno::ENODEV)?;
+    if !matches!(host.kind()?, kind::REGULAR | kind::BLOCK) {
+        return Err(Errno::ENODEV);
+    }
+    Backing::new(Arc::clone(host.fd()), &file.name())
 }
 
 /// An open file as the address space needs it.
 fn backing(file: &OpenFile) -> Result<MmBacking<Backing>, Errno> {
-    let host = file.object().downcast_ref::<HostFile>().ok_or(Errno::ENODEV)?;
     let status = file.status();
     if status & flag::PATH != 0 {
         return Err(Errno::EBADF);
     }
-    if !matches!(host.kind()?, kind::REGULAR | kind::BLOCK) {
-        return Err(Errno::ENODEV);
-    }
     Ok(MmBacking {
-        file: Backing::new(Arc::clone(host.fd()), &file.name())?,
+        file: contents(file)?,
         readable: status & flag::ACCMODE != flag::WRONLY,
         writable: status & flag::ACCMODE == flag::RDWR && status & flag::APPEND == 0,
         executable: true,

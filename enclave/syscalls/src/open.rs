@@ -1,6 +1,6 @@
 //! Opening and closing files.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::{AppSlice, to_usize};
 use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
@@ -11,6 +11,7 @@ use crate::{
     args::{self, uint},
     coherence,
     descriptor::released,
+    ephemeral::{self, Spot},
     nr,
     path::{AT_FDCWD, Place, place},
     procfs,
@@ -27,6 +28,7 @@ fn open_path(directory: u64, path: u64, flags: u64, mode: u64) -> Result<u64, Er
     let close_on_exec = flags & flag::CLOEXEC != 0;
     let file = match place(directory, path, follows(flags))? {
         Place::Inside(node) => node.open(flags | flag::LARGEFILE)?,
+        Place::Memory(spot) => open_in_memory(&spot, flags, mode)?,
         Place::Host(at) => {
             if flags & flag::TRUNC != 0 {
                 coherence::drop_everything()?;
@@ -37,6 +39,13 @@ fn open_path(directory: u64, path: u64, flags: u64, mode: u64) -> Result<u64, Er
         }
     };
     table().insert(file, close_on_exec)
+}
+
+fn open_in_memory(spot: &Spot, flags: u64, mode: u64) -> Result<Arc<OpenFile>, Errno> {
+    if flags & flag::TRUNC != 0 {
+        coherence::drop_everything()?;
+    }
+    ephemeral::open(spot, flags | flag::LARGEFILE, mode)
 }
 
 /// Remembers the path only where it may matter.
@@ -87,7 +96,13 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let (flags, mode, resolve) = (word(0), word(1), word(2));
     let at = match place(directory, path, follows(flags))? {
         Place::Host(at) => at,
-        Place::Inside(_) if resolve != 0 || flags != uint(flags) => return Err(Errno::EINVAL),
+        Place::Inside(_) | Place::Memory(_) if resolve != 0 || flags != uint(flags) => {
+            return Err(Errno::EINVAL);
+        }
+        Place::Memory(spot) => {
+            let file = open_in_memory(&spot, flags, mode)?;
+            return table().insert(file, flags & flag::CLOEXEC != 0);
+        }
         Place::Inside(node) => {
             let file = node.open(flags | flag::LARGEFILE)?;
             return table().insert(file, flags & flag::CLOEXEC != 0);

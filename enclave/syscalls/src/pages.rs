@@ -9,7 +9,10 @@ use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
 use enclave_mm::{MmError, PageRange, Pages, Prot};
 use sgx_types::SecInfoFlags;
 
-use crate::{process::Backing, rewrite};
+use crate::{
+    process::{Backing, Source},
+    rewrite,
+};
 
 mod nr {
     pub(super) const FSTAT: u64 = 5;
@@ -66,7 +69,7 @@ impl Pages<Backing> for EnclavePages {
         offset: u64,
     ) -> Result<(), MmError> {
         let mut buffer = PageBuffer::new(range.len());
-        file.fd.read_at(offset, buffer.bytes()).map_err(|_| MmError::Io)?;
+        file.source.read_at(offset, buffer.bytes()).map_err(|_| MmError::Io)?;
         if let Some(patches) = &file.patches {
             rewrite::apply(patches, range.start(), buffer.bytes());
         }
@@ -117,31 +120,58 @@ impl Pages<Backing> for EnclavePages {
         let mut done = 0;
         while done < len {
             let piece = bytes.part(done, (len - done).min(PIECE));
-            let count = write_piece(file, offset + done, piece).map_err(|_| MmError::Io)?;
+            let count = file.source.write_at(offset + done, piece).map_err(|_| MmError::Io)?;
             done += count.max(1);
         }
         Ok(())
     }
 
     fn sync_backing(&mut self, file: &Backing) -> Result<(), MmError> {
-        let sync = || {
-            let mut call = Call::new(nr::FDATASYNC, 0)?;
-            call.args([file.fd.number()]).zero(Wait::No)
-        };
-        sync().map_err(|_: Errno| MmError::Io)
+        file.source.sync().map_err(|_| MmError::Io)
     }
 }
 
-fn write_piece(file: &Backing, offset: u64, piece: AppSlice) -> Result<u64, Errno> {
-    let mut call = Call::new(nr::PWRITE64, piece.len())?;
-    let buffer = call.app(piece)?;
-    call.args([file.fd.number(), buffer, piece.len(), offset]);
-    call.count(Wait::No, piece.len())
+impl Source {
+    /// Reads until `bytes` is full or the file ends; returns the bytes read.
+    pub(crate) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Host(fd) => fd.read_at(offset, bytes),
+            Self::Memory(held) => held.read_at(offset, bytes),
+        }
+    }
+
+    /// Writes from pages of the program that are there; returns the bytes written.
+    fn write_at(&self, offset: u64, piece: AppSlice) -> Result<u64, Errno> {
+        let fd = match self {
+            Self::Host(fd) => fd,
+            Self::Memory(held) => return held.write_at(offset, &piece.to_vec()?),
+        };
+        let mut call = Call::new(nr::PWRITE64, piece.len())?;
+        let buffer = call.app(piece)?;
+        call.args([fd.number(), buffer, piece.len(), offset]);
+        call.count(Wait::No, piece.len())
+    }
+
+    /// Makes what was written durable.
+    fn sync(&self) -> Result<(), Errno> {
+        match self {
+            Self::Host(fd) => Call::new(nr::FDATASYNC, 0)?.args([fd.number()]).zero(Wait::No),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Length in bytes.
+    fn size(&self) -> Result<u64, Errno> {
+        match self {
+            Self::Host(fd) => stat_words(fd, [ST_SIZE]).map(|[size]| size),
+            Self::Memory(held) => held.size(),
+        }
+    }
 }
 
 /// Length of a file in bytes.
 pub(crate) fn file_size(file: &Backing) -> Result<u64, Errno> {
-    stat_words(&file.fd, [ST_SIZE]).map(|[size]| size)
+    file.source.size()
 }
 
 /// Device and inode of a file.

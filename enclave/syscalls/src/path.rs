@@ -9,6 +9,7 @@ use enclave_hostcalls::Errno;
 use crate::{
     args::{self, int},
     dir,
+    ephemeral::{self, Entered, Spot},
     procfs::{self, Found, Node},
 };
 
@@ -37,6 +38,8 @@ pub(crate) enum Place {
     Host(At),
     /// To something that exists inside.
     Inside(Node),
+    /// Into a file system in memory.
+    Memory(Spot),
 }
 
 impl Place {
@@ -62,6 +65,11 @@ pub(crate) fn place_of(directory: u64, path: Vec<u8>, follow: bool) -> Result<Pl
     if path.starts_with(b"/") {
         return absolute(path, follow);
     }
+    if ephemeral::any()
+        && let Some(place) = beside_memory(directory, &path, follow)?
+    {
+        return Ok(place);
+    }
     if int(directory) == int(AT_FDCWD) {
         return match procfs::current_directory() {
             None => match leaves(&path, dir::current) {
@@ -81,6 +89,37 @@ pub(crate) fn place_of(directory: u64, path: Vec<u8>, follow: bool) -> Result<Pl
     }
     let directory = host.number();
     Ok(Place::Host(At { directory, path, _keep: Some(file) }))
+}
+
+/// Where a relative path leads if there are file systems in memory, unless it stays on the host.
+fn beside_memory(directory: u64, path: &[u8], follow: bool) -> Result<Option<Place>, Errno> {
+    let base = if int(directory) == int(AT_FDCWD) {
+        if let Some(held) = ephemeral::of_cwd() {
+            return entered(ephemeral::from_directory(&held, path, follow)?, follow).map(Some);
+        }
+        dir::current()?
+    } else {
+        let file = args::file(directory)?;
+        if let Some(held) = ephemeral::of(&file) {
+            return entered(ephemeral::from_directory(held, path, follow)?, follow).map(Some);
+        }
+        match file.host() {
+            Some(host) => host.path()?,
+            None => return Ok(None),
+        }
+    };
+    match ephemeral::enter(&join(&base, path), follow)? {
+        Some(entered_there) => entered(entered_there, follow).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What a path turned out to be that was followed through memory.
+fn entered(entered: Entered, follow: bool) -> Result<Place, Errno> {
+    match entered {
+        Entered::Spot(spot) => Ok(Place::Memory(spot)),
+        Entered::Outside(path) => elsewhere(path, follow),
+    }
 }
 
 /// The absolute form of a relative path that leads from an ordinary directory to a place where
@@ -108,6 +147,14 @@ pub(crate) fn special_directory(file: &OpenFile) -> Option<&[u8]> {
 }
 
 fn absolute(path: Vec<u8>, follow: bool) -> Result<Place, Errno> {
+    match if ephemeral::any() { ephemeral::enter(&path, follow)? } else { None } {
+        Some(there) => entered(there, follow),
+        None => elsewhere(path, follow),
+    }
+}
+
+/// Where an absolute path leads that does not begin in memory.
+fn elsewhere(path: Vec<u8>, follow: bool) -> Result<Place, Errno> {
     if !procfs::may_be_special(&path) && !has_parent(&path) {
         return Ok(Place::host(AT_FDCWD, path));
     }
@@ -116,43 +163,71 @@ fn absolute(path: Vec<u8>, follow: bool) -> Result<Place, Errno> {
         return Ok(Place::host(AT_FDCWD, path));
     }
     match procfs::find(&plain, follow)? {
-        Found::Host(other) => Ok(Place::host(AT_FDCWD, other)),
+        Found::Host(other) => match ephemeral::enter(&other, follow)? {
+            Some(Entered::Spot(spot)) => Ok(Place::Memory(spot)),
+            _ => Ok(Place::host(AT_FDCWD, other)),
+        },
+        Found::Inside(Node::Descriptor(file)) if follow => Ok(match ephemeral::spot_of(&file) {
+            Some(spot) => Place::Memory(spot),
+            None => Place::Inside(Node::Descriptor(file)),
+        }),
         Found::Inside(node) => Ok(Place::Inside(node)),
         Found::Same => Ok(Place::host(AT_FDCWD, path)),
     }
 }
 
-/// A path for calls that change something: it must lead to the host.
+/// What can be changed by its path.
+pub(crate) enum Target {
+    /// On the host.
+    Host(At),
+    /// In memory.
+    Memory(Spot),
+}
+
+impl Target {
+    /// # Errors
+    ///
+    /// `EPERM` for what exists inside.
+    fn of(place: Place) -> Result<Self, Errno> {
+        match place {
+            Place::Host(at) => Ok(Self::Host(at)),
+            Place::Memory(spot) => Ok(Self::Memory(spot)),
+            Place::Inside(_) => Err(Errno::EPERM),
+        }
+    }
+}
+
+/// A path for calls that change something.
 ///
 /// # Errors
 ///
 /// As [`place`]; `EPERM` for what exists inside.
-pub(crate) fn at(directory: u64, address: u64, follow: bool) -> Result<At, Errno> {
-    match place(directory, address, follow)? {
-        Place::Host(at) => Ok(at),
-        Place::Inside(_) => Err(Errno::EPERM),
-    }
+pub(crate) fn at(directory: u64, address: u64, follow: bool) -> Result<Target, Errno> {
+    Target::of(place(directory, address, follow)?)
 }
 
 /// As [`at`], where an empty or no path means the directory descriptor itself if the flags have
 /// [`AT_EMPTY_PATH`].
-pub(crate) fn at_or_file(directory: u64, address: u64, flags: u64) -> Result<At, Errno> {
+pub(crate) fn at_or_file(directory: u64, address: u64, flags: u64) -> Result<Target, Errno> {
     let path = if address == 0 { Vec::new() } else { args::path(address)? };
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
         return itself(directory);
     }
-    match place_of(directory, path, flags & AT_SYMLINK_NOFOLLOW == 0)? {
-        Place::Host(at) => Ok(at),
-        Place::Inside(_) => Err(Errno::EPERM),
-    }
+    Target::of(place_of(directory, path, flags & AT_SYMLINK_NOFOLLOW == 0)?)
 }
 
 /// The directory descriptor itself, as an empty path.
-fn itself(directory: u64) -> Result<At, Errno> {
+fn itself(directory: u64) -> Result<Target, Errno> {
     if int(directory) == int(AT_FDCWD) {
-        return Ok(At { directory: AT_FDCWD, path: Vec::new(), _keep: None });
+        return Ok(match ephemeral::of_cwd() {
+            Some(held) => Target::Memory(Spot::of_node(&held)),
+            None => Target::Host(At { directory: AT_FDCWD, path: Vec::new(), _keep: None }),
+        });
     }
     let file = args::file(directory)?;
+    if let Some(spot) = ephemeral::spot_of(&file) {
+        return Ok(Target::Memory(spot));
+    }
     let directory = file.host().ok_or(Errno::EPERM)?.number();
-    Ok(At { directory, path: Vec::new(), _keep: Some(file) })
+    Ok(Target::Host(At { directory, path: Vec::new(), _keep: Some(file) }))
 }

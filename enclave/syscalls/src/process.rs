@@ -8,12 +8,21 @@ use enclave_files::HostFd;
 use enclave_mm::{AddressSpace, BackingFile};
 use enclave_rewriter::{AddressMap, Patch};
 
-use crate::pages::EnclavePages;
+use crate::{ephemeral::Held, pages::EnclavePages};
+
+/// Where the contents of a mapping are.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// On the host.
+    Host(Arc<HostFd>),
+    /// In memory.
+    Memory(Arc<Held>),
+}
 
 /// The file behind a mapping.
 #[derive(Clone, Debug)]
 pub(crate) struct Backing {
-    pub(crate) fd: Arc<HostFd>,
+    pub(crate) source: Source,
     pub(crate) device: u64,
     pub(crate) inode: u64,
     pub(crate) path: Arc<[u8]>,

@@ -37,7 +37,7 @@ pub(crate) fn plan(
     range: PageRange,
 ) -> Result<Option<Arc<[Patch]>>, Errno> {
     let mut bytes = vec![0; to_usize(range.len().min(file.len()?.saturating_sub(offset)))];
-    let len = file.fd.read_at(offset, &mut bytes)?;
+    let len = file.source.read_at(offset, &mut bytes)?;
     bytes.truncate(len);
     let code = Code { bytes: &bytes, addr: range.start(), origin: Origin::File };
     let sites = scan(&code);

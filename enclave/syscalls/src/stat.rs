@@ -12,6 +12,7 @@ use crate::{
         Arg::{Int, Out, Str},
         forward_zero, int, uint,
     },
+    ephemeral::{self, Spot},
     nr,
     path::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Place, place, place_of},
 };
@@ -28,6 +29,7 @@ fn of_place(place: &Place, out: u64, flags: u64) -> Result<u64, Errno> {
             forward_zero(nr::NEWFSTATAT, [Int(at.directory), Str(&at.path), out, Int(flags)])
         }
         Place::Inside(node) => give(&node.stat()?, out),
+        Place::Memory(spot) => give(&spot.stat()?, out),
     }
 }
 
@@ -70,6 +72,9 @@ pub(crate) fn newfstatat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let path = args::path(path)?;
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
+        if let Some(held) = ephemeral::of_cwd() {
+            return give(&Spot::of_node(&held).stat()?, out);
+        }
         let out = Out(AppSlice::new(out, STAT_SIZE)?);
         return forward_zero(nr::NEWFSTATAT, [Int(AT_FDCWD), Str(b""), out, Int(flags)]);
     }
@@ -146,7 +151,8 @@ fn statx_of(stat: &Stat) -> Statx {
 pub(crate) fn statx(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [directory, path, flags, mask, out, _] = sys.args;
     let known = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE;
-    if uint(flags) & !known != 0 {
+    const RESERVED: u64 = 1 << 31;
+    if uint(flags) & !known != 0 || mask & RESERVED != 0 {
         return Err(Errno::EINVAL);
     }
     let slice = Out(AppSlice::new(out, STATX_SIZE)?);
@@ -158,6 +164,9 @@ pub(crate) fn statx(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let path = args::path(path)?;
     if path.is_empty() && sys.args[2] & AT_EMPTY_PATH != 0 {
+        if let Some(held) = ephemeral::of_cwd() {
+            return give_statx(&Spot::of_node(&held).stat()?, out);
+        }
         return forward_zero(nr::STATX, [Int(AT_FDCWD), Str(b""), flags, mask, slice]);
     }
     match place_of(directory, path, sys.args[2] & AT_SYMLINK_NOFOLLOW == 0)? {
@@ -165,6 +174,7 @@ pub(crate) fn statx(sys: &mut Sys<'_>) -> Result<u64, Errno> {
             forward_zero(nr::STATX, [Int(at.directory), Str(&at.path), flags, mask, slice])
         }
         Place::Inside(node) => give_statx(&node.stat()?, out),
+        Place::Memory(spot) => give_statx(&spot.stat()?, out),
     }
 }
 

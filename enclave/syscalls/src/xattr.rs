@@ -12,6 +12,7 @@ use crate::{
         Arg::{self, Counted, In, Int, Str},
         at_most, forward, forward_zero,
     },
+    ephemeral::{self, Spot},
     path::{AT_FDCWD, At, Place, place},
 };
 
@@ -24,6 +25,7 @@ const NAME_MAX: usize = 255;
 enum Target {
     Path(At),
     Host(u64),
+    Memory(Spot),
 }
 
 impl Target {
@@ -31,6 +33,7 @@ impl Target {
         match self {
             Self::Path(at) => Str(&at.path),
             Self::Host(number) => Int(*number),
+            Self::Memory(_) => Int(u64::MAX),
         }
     }
 }
@@ -38,6 +41,7 @@ impl Target {
 fn at(sys: &Sys<'_>, follow: bool) -> Result<Target, Errno> {
     match place(AT_FDCWD, sys.args[0], follow)? {
         Place::Host(at) => Ok(Target::Path(at)),
+        Place::Memory(spot) => Ok(Target::Memory(spot)),
         Place::Inside(_) => Err(Errno::EOPNOTSUPP),
     }
 }
@@ -52,6 +56,9 @@ fn link(sys: &Sys<'_>) -> Result<Target, Errno> {
 
 fn host(sys: &Sys<'_>) -> Result<Target, Errno> {
     let file = args::file(sys.args[0])?;
+    if let Some(spot) = ephemeral::opened(&file)? {
+        return Ok(Target::Memory(spot));
+    }
     file.host().map(|host| Target::Host(host.number())).ok_or(Errno::EOPNOTSUPP)
 }
 
@@ -70,7 +77,11 @@ fn set(sys: &Sys<'_>, target: &Target) -> Result<u64, Errno> {
     if size > SIZE_MAX {
         return Err(Errno::E2BIG);
     }
-    let value = In(AppSlice::new(value, size)?);
+    let value = AppSlice::new(value, size)?;
+    if let Target::Memory(spot) = target {
+        return ephemeral::extended::set(spot, &attribute, value, flags);
+    }
+    let value = In(value);
     let number = sys.regs.orig_rax;
     forward_zero(number, [target.arg(), Str(&attribute), value, Int(size), Int(flags)])
 }
@@ -86,18 +97,27 @@ fn output(address: u64, size: u64) -> Result<(Arg<'static>, u64, u64), Errno> {
 
 fn get(sys: &Sys<'_>, target: &Target) -> Result<u64, Errno> {
     let attribute = name(sys.args[1])?;
+    if let Target::Memory(spot) = target {
+        return ephemeral::extended::get(spot, &attribute, sys.args[2], sys.args[3]);
+    }
     let (value, size, limit) = output(sys.args[2], sys.args[3])?;
     let args = [target.arg(), Str(&attribute), value, Int(size)];
     at_most(forward(sys.regs.orig_rax, Wait::No, args)?, limit)
 }
 
 fn list(sys: &Sys<'_>, target: &Target) -> Result<u64, Errno> {
+    if let Target::Memory(spot) = target {
+        return ephemeral::extended::list(spot, sys.args[1], sys.args[2]);
+    }
     let (names, size, limit) = output(sys.args[1], sys.args[2])?;
     at_most(forward(sys.regs.orig_rax, Wait::No, [target.arg(), names, Int(size)])?, limit)
 }
 
 fn remove(sys: &Sys<'_>, target: &Target) -> Result<u64, Errno> {
     let attribute = name(sys.args[1])?;
+    if let Target::Memory(spot) = target {
+        return ephemeral::extended::remove(spot, &attribute);
+    }
     forward_zero(sys.regs.orig_rax, [target.arg(), Str(&attribute)])
 }
 

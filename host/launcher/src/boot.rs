@@ -6,7 +6,7 @@ use backend::Capabilities;
 use hostcall_abi::{VERSION, boot, control, layout};
 use worker::Shared;
 
-use crate::{LaunchError, Mode, Options, rings::Rings, signals::AtStart};
+use crate::{Ephemeral, LaunchError, Mode, Options, rings::Rings, signals::AtStart};
 
 /// Bytes reserved for staging; backed as they are used.
 const ARENA: u64 = 1 << 34;
@@ -56,6 +56,7 @@ pub(crate) fn prepare(
         (boot::START_LEN, record.len() as u64),
         (boot::ARGC, options.args.len() as u64),
         (boot::ENVC, options.env.len() as u64),
+        (boot::EPHEMERAL, options.ephemeral.len() as u64),
         (boot::HEAP_LIMIT, options.heap),
         (boot::OPTIONS, flags(options)),
         (boot::MODE, mode(options.mode)),
@@ -91,12 +92,17 @@ fn mode(mode: Mode) -> u64 {
     }
 }
 
-/// Program, arguments and environment as NUL-terminated strings.
+/// Program, arguments, environment and file systems in memory as NUL-terminated strings.
 fn start_record(options: &Options) -> Result<Vec<u8>, LaunchError> {
     let mut record = Vec::new();
     let strings = std::iter::once(&options.program).chain(&options.args).chain(&options.env);
     for string in strings {
         push(&mut record, string)?;
+    }
+    for Ephemeral { path, size } in &options.ephemeral {
+        let mut word = OsString::from(format!("{size}:"));
+        word.push(path);
+        push(&mut record, &word)?;
     }
     Ok(record)
 }

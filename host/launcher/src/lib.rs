@@ -20,7 +20,7 @@ mod signals;
 mod threads;
 
 pub use error::LaunchError;
-pub use options::{BackendChoice, CostModel, Mode, Options};
+pub use options::{BackendChoice, CostModel, Ephemeral, Mode, Options};
 
 use std::convert::Infallible;
 

@@ -28,6 +28,15 @@ pub enum Mode {
     Async,
 }
 
+/// A file system in the enclave's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ephemeral {
+    /// Path of its root, absolute and without `.`, `..` and repeated slashes.
+    pub path: OsString,
+    /// Most bytes that it holds; zero for the usual size.
+    pub size: u64,
+}
+
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -37,6 +46,8 @@ pub struct Options {
     pub args: Vec<OsString>,
     /// Its environment, `NAME=VALUE`.
     pub env: Vec<OsString>,
+    /// File systems in the enclave's memory.
+    pub ephemeral: Vec<Ephemeral>,
     /// What runs the enclave.
     pub backend: BackendChoice,
     /// How system calls leave.

@@ -9,6 +9,7 @@ use crate::{
         Arg::{Int, Str},
         at_most, forward, forward_zero, host, path, uint,
     },
+    path::{AT_FDCWD, Place, place_of},
 };
 
 mod nr {
@@ -32,6 +33,10 @@ fn init(flags: u64) -> Result<u64, Errno> {
 pub(crate) fn inotify_add_watch(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, name, mask, ..] = sys.args;
     let (inotify, name) = (host(fd)?, path(name)?);
+    // Nobody watches what is in memory.
+    if matches!(place_of(AT_FDCWD, name.clone(), true), Ok(Place::Memory(_))) {
+        return Err(Errno::ENOSYS);
+    }
     let args = [Int(inotify.number()), Str(&name), Int(uint(mask))];
     let watch = forward(nr::INOTIFY_ADD_WATCH, Wait::No, args)?;
     at_most(watch, i32::MAX.unsigned_abs().into())

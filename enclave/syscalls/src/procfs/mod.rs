@@ -20,7 +20,7 @@ pub(crate) use content::note_stack;
 pub(crate) use node::Node;
 pub(crate) use text::{name, set_name};
 
-use crate::{process::process, signal};
+use crate::{ephemeral, process::process, signal};
 
 /// What a path turned out to be.
 pub(crate) enum Found {
@@ -143,6 +143,13 @@ fn in_process(path: &[u8], thread: u32, rest: &[&[u8]], follow: bool) -> Result<
         [b"exe"] => {
             let program = process().executable.lock().clone();
             Ok(if follow { Found::Host(program) } else { Found::Inside(Node::link(path, program)) })
+        }
+        [b"cwd"] if ephemeral::of_cwd().is_some() => {
+            let directory = crate::dir::current()?;
+            Ok(match follow {
+                true => Found::Host(directory),
+                false => Found::Inside(Node::link(path, directory)),
+            })
         }
         [name] if content::find(name).is_some() => content::find(name)
             .map(|file| Found::Inside(file.node(path, thread)))

@@ -7,7 +7,7 @@ use enclave_files::{OpenFile, flag, kind};
 use enclave_hostcalls::Errno;
 
 use super::is_pipe;
-use crate::{pipe::End, signal::interrupted};
+use crate::{ephemeral, pipe::End, signal::interrupted};
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 64 << 10;
@@ -107,6 +107,63 @@ pub(super) fn sendfile(
         }
     }
     source.finish()?;
+    Ok(done)
+}
+
+pub(super) fn copy_file_range(
+    from: &OpenFile,
+    to: &OpenFile,
+    Range { offsets, len }: Range,
+    flags: u64,
+) -> Result<u64, Errno> {
+    let (Some(one), Some(other)) = (ephemeral::of(from), ephemeral::of(to)) else {
+        return Err(Errno::EXDEV);
+    };
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    opened(from, to)?;
+    if to.status() & flag::APPEND != 0 {
+        return Err(Errno::EBADF);
+    }
+    for file in [from, to] {
+        match file.stat()?.kind() {
+            kind::REGULAR => {}
+            kind::DIRECTORY => return Err(Errno::EISDIR),
+            _ => return Err(Errno::EINVAL),
+        }
+    }
+    let [mut source, mut target] =
+        [Position::new(from, offsets[0])?, Position::new(to, offsets[1])?];
+    let start =
+        |position: &Position<'_>| position.at().map_or_else(|| position.file.seek(0, 1), Ok);
+    let starts = [start(&source)?, start(&target)?];
+    let same = core::ptr::eq(one.mount, other.mount) && one.ino == other.ino;
+    if same && starts[0].abs_diff(starts[1]) < len {
+        return Err(Errno::EINVAL);
+    }
+    let mut buffer = vec![0; PIECE.min(to_usize(len))];
+    let mut done = 0;
+    while done < len {
+        let part = buffer.len().min(to_usize(len - done));
+        let fetched = from.fetch(from, &mut buffer[..part], source.at())?;
+        if fetched == 0 {
+            break;
+        }
+        let stored = to.store(to, &buffer[..fetched], target.at());
+        let kept = *stored.as_ref().unwrap_or(&0);
+        source.step_back(fetched - kept)?;
+        source.advance(kept);
+        target.advance(kept);
+        done += kept as u64;
+        match stored {
+            Err(errno) if done == 0 => return Err(errno),
+            Ok(kept) if kept == fetched && !interrupted() => {}
+            _ => break,
+        }
+    }
+    source.finish()?;
+    target.finish()?;
     Ok(done)
 }
 

@@ -83,8 +83,14 @@ pub(crate) fn splice(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn copy_file_range(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [source, _, target, ..] = sys.args;
     let (from, to) = (args::file(source)?, args::file(target)?);
-    let fds = both(&from, &to)?.ok_or(Errno::EINVAL)?;
-    move_range(sys, nr::COPY_FILE_RANGE, fds, wait([&from, &to]))
+    match both(&from, &to)? {
+        Some(fds) => move_range(sys, nr::COPY_FILE_RANGE, fds, wait([&from, &to])),
+        None => {
+            let [_, source_offset, _, target_offset, len, flags] = sys.args;
+            let range = inside::Range { offsets: [source_offset, target_offset], len };
+            inside::copy_file_range(&from, &to, range, uint(flags))
+        }
+    }
 }
 
 pub(crate) fn tee(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -8,6 +8,7 @@ mod go;
 mod hammer;
 mod java;
 mod media_compilers;
+mod memory;
 mod node;
 mod perl_ruby_lua_php;
 mod python;
@@ -22,7 +23,7 @@ mod text;
 /// All cases; names are `group::case`.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let groups: [(&str, Vec<Case>); 16] = [
+    let groups: [(&str, Vec<Case>); 17] = [
         ("coreutils", coreutils::cases()),
         ("text", text::cases()),
         ("archives", archives::cases()),
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         ("hammer", hammer::cases()),
         ("libraries", sqlite_openssl_curl::cases()),
         ("servers", servers::cases()),
+        ("memory", memory::cases()),
         ("media_compilers", media_compilers::cases()),
         ("terminals", terminals::cases()),
         ("stress_ng", stress_ng::cases()),

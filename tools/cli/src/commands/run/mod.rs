@@ -1,6 +1,7 @@
 //! `scone run`
 
 mod environment;
+mod ephemeral;
 mod program;
 mod size;
 mod trace;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use hostcall_abi::layout::TCS_COUNT;
-use launcher::{BackendChoice, CostModel, Kind, LaunchError, Mode, Options};
+use launcher::{BackendChoice, CostModel, Ephemeral, Kind, LaunchError, Mode, Options};
 
 use crate::image::{layout, read};
 use crate::{Failure, output};
@@ -22,6 +23,7 @@ Examples:
   scone run -- ls -l
   scone run --env PATH --clear-env -- env
   scone run --stats --trace=calls.txt -- sqlite3 data.db
+  scone run --ephemeral /tmp:256M -- sqlite3 /tmp/data.db
   scone run --cost-model skylake-mitigated -- redis-server
 
 Exit status: of the program; a signal that ended it ends scone as well. 127: not found; 126: cannot be
@@ -66,6 +68,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = RESOURCES)]
     heap: Option<u64>,
 
+    /// Keeps what is below PATH in the enclave's memory, gone at the end; may be given several times
+    /// [default SIZE: 1G]
+    #[arg(long, value_name = "PATH[:SIZE]", value_parser = ephemeral::parse, help_heading = PROGRAM)]
+    ephemeral: Vec<Ephemeral>,
     /// Sets a variable, or with a name alone takes it over from here
     #[arg(long, value_name = "NAME[=VALUE]", help_heading = PROGRAM)]
     env: Vec<OsString>,
@@ -172,6 +178,7 @@ impl Run {
             heap,
             debug: !self.production,
             sigstruct,
+            ephemeral: ephemeral::check(self.ephemeral)?,
             stats: self.stats.is_some(),
             stats_json: self.stats == Some(Stats::Json),
             trace,
