@@ -1,7 +1,7 @@
 //! Replaces `syscall` instructions in mapped code by jumps to trampolines that enter the runtime.
 //!
-//! Pure logic: [`scan`] finds the sites of an executable mapping, [`rewrite`] decides on patches
-//! and lays out trampolines, and the caller writes both. What isn't certain is left alone: the
+//! Pure logic: [`scan`] finds the sites of an executable mapping, or [`Parts`] of a long one,
+//! [`rewrite`] decides on patches and lays out trampolines, and the caller writes both. What isn't certain is left alone: the
 //! instruction then traps, which is slow and correct, and [`rewrite_confirmed`] may treat it then,
 //! since a site that trapped is surely an instruction.
 //!
@@ -33,6 +33,7 @@ extern crate alloc;
 
 mod decode;
 mod map;
+mod parts;
 mod place;
 mod relocate;
 mod sites;
@@ -43,6 +44,7 @@ mod trampoline;
 use alloc::vec::Vec;
 
 pub use map::{AddressMap, Moved};
+pub use parts::Parts;
 pub use place::{rewrite, rewrite_confirmed};
 pub use sites::{Sites, scan};
 

@@ -1,6 +1,7 @@
 //! Finds the `syscall` instructions of a mapping, without decoding all of it.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use iced_x86::{Code as Opcode, Mnemonic, OpKind, Register};
 use memchr::memmem::Finder;
@@ -54,9 +55,17 @@ impl Sites {
 /// Finds all places in `code` that are surely `syscall` instructions.
 #[must_use]
 pub fn scan(code: &Code<'_>) -> Sites {
+    scan_part(code, 0..code.bytes.len())
+}
+
+/// Finds those that begin in `part`.
+pub(crate) fn scan_part(code: &Code<'_>, part: Range<usize>) -> Sites {
     let mut sites = Sites::default();
     let mut reader = None;
-    for offset in Finder::new(&SYSCALL).find_iter(code.bytes) {
+    let end = code.bytes.len().min(part.end + SYSCALL.len() - 1);
+    let bytes = code.bytes.get(part.start..end).unwrap_or_default();
+    for found in Finder::new(&SYSCALL).find_iter(bytes) {
+        let offset = part.start + found;
         if is_site(code, offset, &mut reader) {
             sites.offsets.push(offset);
         } else {

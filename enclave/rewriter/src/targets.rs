@@ -7,7 +7,7 @@ use core::ops::Range;
 use crate::Code;
 
 /// How far away branches with a long displacement are looked for.
-const REACH: usize = 32 << 10;
+pub(crate) const REACH: usize = 32 << 10;
 /// How far away branches with a short displacement can be.
 const SHORT_REACH: usize = 130;
 /// Bytes that are looked at together.

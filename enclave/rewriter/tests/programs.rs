@@ -7,7 +7,9 @@ mod invariants;
 use std::fmt::Write;
 use std::path::Path;
 
-use enclave_rewriter::{AddressMap, Area, Code, Kind, Origin, Rewritten, Stats, rewrite, scan};
+use enclave_rewriter::{
+    AddressMap, Area, Code, Kind, Left, Origin, Parts, Rewritten, Stats, rewrite, scan,
+};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{LittleEndian as LE, Object, ObjectSymbol};
@@ -34,6 +36,50 @@ fn rewritten<'a>(addr: u64, bytes: &'a [u8]) -> (Code<'a>, Area, Rewritten) {
     let mut out = rewrite(&code, &sites, area, &AddressMap::new());
     out.sites.sort_unstable_by_key(|&(addr, _)| addr);
     (code, area, out)
+}
+
+/// The same, as the code is read part by part.
+fn rewritten_in_parts(addr: u64, bytes: &[u8]) -> Vec<(u64, Result<Kind, Left>)> {
+    let mut parts = Parts::new(addr, bytes.len());
+    let mut map = AddressMap::new();
+    let mut area = addr + bytes.len() as u64;
+    let mut outcomes = Vec::new();
+    let read = |from: usize, buffer: &mut [u8]| {
+        buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+        Ok::<_, std::convert::Infallible>(buffer.len())
+    };
+    while let Ok(Some((code, sites))) = parts.next(read) {
+        let out = rewrite(&code, &sites, Area { addr: area, size: sites.area_size() }, &map);
+        area += out.trampolines.len() as u64;
+        outcomes.extend(out.sites);
+        map.add(out.moved);
+    }
+    outcomes.sort_unstable_by_key(|&(addr, _)| addr);
+    outcomes
+}
+
+#[test]
+fn parts_are_rewritten_as_the_whole_is() {
+    for (addr, bytes) in code_of(&std::fs::read(LIBC).expect("there is a libc")) {
+        assert!(bytes.len() > 1 << 20, "this must be several parts");
+        let (_, _, whole) = rewritten(addr, &bytes);
+        assert_eq!(rewritten_in_parts(addr, &bytes), whole.sites);
+    }
+}
+
+#[test]
+fn code_may_end_early() {
+    let bytes = [0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0xc3];
+    let mut parts = Parts::new(0x1000, 10 << 20);
+    let read = |from: usize, buffer: &mut [u8]| {
+        assert_eq!(from, 0, "nothing is behind the end");
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok::<_, ()>(bytes.len())
+    };
+    let (code, sites) = parts.next(read).expect("it can be read").expect("a part");
+    assert_eq!((code.bytes, sites.len()), (&bytes[..], 1));
+    assert!(parts.next(read).expect("it can be read").is_none());
+    assert!(matches!(Parts::new(0, 1).next(|_, _| Err(5)), Err(5)));
 }
 
 #[test]

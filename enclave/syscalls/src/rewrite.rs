@@ -3,13 +3,13 @@
 //! Code is read when it is first touched. What is to be written over it is decided when it is
 //! mapped, and belongs to the mapping, so that a page that was dropped is read with it again.
 
-use alloc::{sync::Arc, vec};
+use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::{AppSlice, Mutex, to_usize};
 use enclave_hostcalls::Errno;
 use enclave_loader::PAGE_SIZE;
 use enclave_mm::{PageRange, Prot, VmaKind};
-use enclave_rewriter::{Area, Code, Origin, Patch, Stats, rewrite, scan};
+use enclave_rewriter::{Area, Code, Parts, Patch, Sites, Stats, rewrite};
 
 use crate::{
     memory::errno,
@@ -36,27 +36,40 @@ pub(crate) fn plan(
     offset: u64,
     range: PageRange,
 ) -> Result<Option<Arc<[Patch]>>, Errno> {
-    let mut bytes = vec![0; to_usize(range.len().min(file.len()?.saturating_sub(offset)))];
-    let len = file.source.read_at(offset, &mut bytes)?;
-    bytes.truncate(len);
-    let code = Code { bytes: &bytes, addr: range.start(), origin: Origin::File };
-    let sites = scan(&code);
     process().rewritten.lock().remove(range.start()..range.end());
-    if sites.is_empty() {
-        return Ok(None);
+    let len = range.len().min(file.len()?.saturating_sub(offset));
+    let mut parts = Parts::new(range.start(), to_usize(len));
+    let mut patches = Vec::new();
+    while let Some((code, sites)) =
+        parts.next(|from, bytes| file.source.read_at(offset + from as u64, bytes))?
+    {
+        if !sites.is_empty() {
+            plan_part(range, &code, &sites, &mut patches)?;
+        }
     }
+    patches.sort_unstable_by_key(|patch: &Patch| patch.addr);
+    Ok((!patches.is_empty()).then(|| patches.into()))
+}
+
+/// Adds what is to be written over some sites of the code at `range` to `patches`.
+fn plan_part(
+    range: PageRange,
+    code: &Code<'_>,
+    sites: &Sites,
+    patches: &mut Vec<Patch>,
+) -> Result<(), Errno> {
     let size = (sites.area_size() as u64).next_multiple_of(PAGE_SIZE);
-    let Some(area) = take_area(range, size)? else { return Ok(None) };
+    let Some(area) = take_area(range, size)? else { return Ok(()) };
     let (addr, room) = (area.start(), to_usize(size));
     let mut map = process().rewritten.lock();
-    let mut out = rewrite(&code, &sites, Area { addr, size: room }, &map);
+    let out = rewrite(code, sites, Area { addr, size: room }, &map);
     map.add(out.moved);
     drop(map);
     SITES.lock().get_or_insert_default().add(&out.stats);
     AppSlice::new(addr, out.trampolines.len() as u64)?.write_bytes(&out.trampolines)?;
     process().space().protect_runtime(area, Prot::RX).map_err(errno)?;
-    out.patches.sort_unstable_by_key(|patch| patch.addr);
-    Ok(Some(out.patches.into()))
+    patches.extend(out.patches);
+    Ok(())
 }
 
 /// Writes the parts of `patches` that lie in `bytes`, which will be seen from `start` on.
