@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::slice;
 
+use memchr::memmem;
 use sgx_types::PAGE_SIZE;
 
 use crate::asm::{self, SPILL};
@@ -109,13 +110,7 @@ fn find(range: &Range<u64>) -> Vec<u64> {
     let bytes = unsafe {
         slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize)
     };
-    let mut sites = Vec::new();
-    let mut at = 0;
-    while let Some(next) = bytes[at..].windows(SITE.len()).position(|window| window == SITE) {
-        sites.push(range.start + (at + next) as u64);
-        at += next + SITE.len();
-    }
-    sites
+    memmem::find_iter(bytes, &SITE).map(|at| range.start + at as u64).collect()
 }
 
 /// Spills flags and four registers below the red zone, and goes to `emu_leaf` with RCX telling where
