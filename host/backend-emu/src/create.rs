@@ -192,10 +192,7 @@ fn add(
     if range.is_empty() {
         return Ok(());
     }
-    if matches!(source, Source::Bytes(_)) && entry.is(PageType::Reg) {
-        let _locked = inner.mapping.lock();
-        sys::protect(range.start, range.end - range.start, libc::PROT_READ | libc::PROT_WRITE);
-    }
+    let mut filled = inner.mapping.fill();
     for page in range.clone().step_by(PAGE_SIZE) {
         let done = page - range.start;
         let contents = match source {
@@ -205,9 +202,8 @@ fn add(
         if entry.is(PageType::Tcs) {
             add_tcs(inner, page, contents).map_err(|refused| refused.after(done))?;
         } else if matches!(source, Source::Bytes(_)) {
-            // SAFETY: the page was made writable above, belongs to this mapping, and no thread can
-            // be inside before EINIT.
-            unsafe { (page as *mut u8).copy_from_nonoverlapping(contents.as_ptr(), PAGE_SIZE) };
+            let left = filled.add(page, contents.as_ptr() as u64, entry.protection());
+            assert_eq!(left, 0, "a slice can be read");
         }
         inner.epcm.set(page, entry);
         extend_measurement(&mut build.hash, page - inner.base(), secinfo, contents, measure);

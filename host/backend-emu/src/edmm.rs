@@ -1,8 +1,6 @@
 //! SGX2: pages that come, change and go while the enclave runs.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::sync::{OnceLock, PoisonError};
+use std::sync::PoisonError;
 
 use sgx_types::{PageType, SecInfo, SecInfoFlags, SgxError, Tcs};
 
@@ -133,29 +131,21 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
         return Ok(SgxError::PageAttributesMismatch as u32);
     }
     let settled = Entry::from_flags(flags).ok_or(Fault::GP)?;
-    let mut contents = [0; PAGE as usize];
-    ssa::copy(inner, contents.as_mut_ptr() as u64, source, PAGE)?;
-    if fill_hidden(page, &contents) {
-        inner.epcm.set(page, settled);
-        extend_run(inner, context, page);
-        return Ok(0);
+    while !fill(inner, page, source, settled) {
+        if !inner.catch_up(source, SecInfoFlags::R) {
+            return Err(Fault::epcm(source, false));
+        }
     }
-    inner.flush(context);
-    let locked = inner.mapping.lock();
-    crate::sys::protect(page, PAGE, libc::PROT_READ | libc::PROT_WRITE);
-    // SAFETY: the destination was just made writable; both are a page long.
-    let left = unsafe { crate::asm::emu_copy(page, contents.as_ptr() as u64, PAGE) };
-    if left == 0 {
-        inner.epcm.set(page, settled);
-    }
-    locked.show(&inner.epcm, page..page + PAGE);
-    if left == 0 { Ok(0) } else { Err(Fault::epcm(page, true)) }
+    extend_run(inner, context, page);
+    Ok(0)
 }
 
-/// Writes a page that the mapping does not show yet, past its protection: one call instead of two
-/// changes of the protection. `false` where the system does not allow that.
-fn fill_hidden(page: u64, contents: &[u8; PAGE as usize]) -> bool {
-    static MEMORY: OnceLock<Option<File>> = OnceLock::new();
-    let memory = MEMORY.get_or_init(|| OpenOptions::new().write(true).open("/proc/self/mem").ok());
-    memory.as_ref().is_some_and(|file| file.write_all_at(contents, page).is_ok())
+/// Fills a page and settles it; whether the source could be read.
+fn fill(inner: &Inner, page: u64, source: u64, settled: Entry) -> bool {
+    let mut filled = inner.mapping.fill();
+    let complete = filled.add(page, source, settled.protection()) == 0;
+    if complete {
+        inner.epcm.set(page, settled);
+    }
+    complete
 }

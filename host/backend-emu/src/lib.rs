@@ -30,6 +30,7 @@ mod edmm;
 mod enclave;
 mod enter;
 mod epcm;
+mod filled;
 mod frame;
 mod keys;
 mod leaves;

@@ -2,12 +2,15 @@
 //!
 //! A page is accessible exactly when its EPCM entry allows it. Changes that take access away are
 //! shown at once; pages that EACCEPT makes accessible may lag behind, since one mprotect per page
-//! would cost more than all the rest: they are shown when the thread leaves, or touches them.
+//! would cost more than all the rest: they are shown when the thread leaves, or touches them. Pages
+//! that EACCEPTCOPY fills lag behind in the same way, and are in their place for whoever changes the
+//! mapping.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::epcm::Epcm;
+use crate::filled::Filled;
 use crate::sys;
 
 /// Lowest address that the emulator maps: the usual `vm.mmap_min_addr`.
@@ -21,7 +24,7 @@ pub(crate) const HUGE_PAGE: u64 = 2 << 20;
 /// The reserved address range.
 pub(crate) struct Mapping {
     range: Range<u64>,
-    lock: Mutex<()>,
+    filled: Mutex<Filled>,
 }
 
 impl Mapping {
@@ -31,7 +34,7 @@ impl Mapping {
         let range = start..base + size;
         sys::reserve(start, range.end - start)?;
         sys::advise(start, range.end - start, libc::MADV_DONTDUMP);
-        Ok(Self { range, lock: Mutex::new(()) })
+        Ok(Self { range, filled: Mutex::default() })
     }
 
     /// Addresses that may have pages.
@@ -41,7 +44,14 @@ impl Mapping {
 
     /// Keeps others from changing the mapping.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        Locked(self.lock.lock().unwrap_or_else(|e| e.into_inner()))
+        let mut filled = self.fill();
+        filled.arrive();
+        Locked(filled)
+    }
+
+    /// The same for filling pages that the mapping does not show.
+    pub(crate) fn fill(&self) -> MutexGuard<'_, Filled> {
+        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +62,9 @@ impl Drop for Mapping {
 }
 
 /// The right to change the mapping.
-pub(crate) struct Locked<'a>(#[expect(dead_code, reason = "held, not used")] MutexGuard<'a, ()>);
+pub(crate) struct Locked<'a>(
+    #[expect(dead_code, reason = "held, not used")] MutexGuard<'a, Filled>,
+);
 
 impl Locked<'_> {
     /// Makes the mapping show what the EPCM says.

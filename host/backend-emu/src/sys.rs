@@ -125,6 +125,16 @@ pub(crate) fn unmap(address: u64, len: u64) {
     unsafe { libc::munmap(address as *mut _, len as usize) };
 }
 
+/// Moves memory to addresses that this crate reserved, in place of what is there; whether it could be.
+/// The kernel refuses before it does anything when there would be too many mappings.
+pub(crate) fn move_pages(from: u64, to: u64, len: u64) -> bool {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let (bytes, target) = (len as usize, to as *mut libc::c_void);
+    // SAFETY: both ranges are this crate's own, and nothing points to the memory that goes away.
+    let got = unsafe { libc::mremap(from as *mut _, bytes, bytes, flags, target) };
+    got == target
+}
+
 /// Changes the protection of memory that this crate mapped.
 ///
 /// # Panics

@@ -174,9 +174,18 @@ pub fn accept_copy(backend: &dyn Backend) {
     assert_eq!(server.read(DYNAMIC + 0xff8), Ok(99));
     assert_eq!(fault(server.write(DYNAMIC, 1)), (0x8007, DYNAMIC));
     assert_eq!(copy(rx, DYNAMIC, source), Ok(Returned::error(MISMATCH)));
-    protection(copy(rx | SecInfoFlags::PENDING, DYNAMIC + 4096, source));
-    protection(copy(rx, DYNAMIC + 4096, source + 8));
-    assert_eq!(fault(copy(rx, DYNAMIC + 4096, DYNAMIC + 0x10_0000)), (0x8005, DYNAMIC + 0x10_0000));
+    for (page, from) in [(2, DYNAMIC), (3, DYNAMIC + 2 * 4096), (1, DYNAMIC + 3 * 4096)] {
+        assert_eq!(copy(RW, DYNAMIC + page * 4096, from), Ok(Returned::OK), "a copy of a copy");
+        assert_eq!(server.write(DYNAMIC + page * 4096, page), Ok(()));
+        assert_eq!(server.read(DYNAMIC + page * 4096 + 0xff8), Ok(99));
+    }
+    assert_eq!(server.read(DYNAMIC), Ok(0));
+    protection(copy(rx | SecInfoFlags::PENDING, DYNAMIC + 0x5000, source));
+    protection(copy(rx, DYNAMIC + 0x5000, source + 8));
+    assert_eq!(
+        fault(copy(rx, DYNAMIC + 0x5000, DYNAMIC + 0x10_0000)),
+        (0x8005, DYNAMIC + 0x10_0000)
+    );
 }
 
 /// What the driver refuses by itself.

@@ -1,0 +1,161 @@
+//! Pages that are filled before anybody can see them, as EACCEPTCOPY does.
+//!
+//! Their contents are gathered in memory of the host, and the memory itself is moved to ELRANGE, many
+//! pages at a time, before anything else is done to the mapping. So nobody ever sees a part of them,
+//! and that memory comes in huge pages, which the kernel hands out at a fraction of the cost.
+
+use std::fs::{File, OpenOptions};
+use std::mem;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use crate::asm;
+use crate::mapping::HUGE_PAGE;
+use crate::sys;
+
+const PAGE: u64 = 4096;
+
+/// Address space that is taken at a time, for memory to be filled.
+const BLOCK: u64 = 64 << 20;
+
+/// Filled pages that are still on their way.
+#[derive(Default)]
+pub(crate) struct Filled {
+    /// Memory that has not been filled; what waits is right before it.
+    fresh: Range<u64>,
+    /// Pages of ELRANGE whose contents wait.
+    waiting: Range<u64>,
+    /// How the mapping will show them.
+    protection: i32,
+}
+
+impl Filled {
+    /// Fills `page`, to be shown with `protection`, with the contents of the one at `source`; returns how
+    /// many bytes could not be read, in which case nothing was done.
+    pub(crate) fn add(&mut self, page: u64, source: u64, protection: i32) -> u64 {
+        let follows = page == self.waiting.end && protection == self.protection;
+        if !follows || self.fresh.is_empty() {
+            self.arrive();
+        }
+        if self.fresh.is_empty() {
+            self.fresh = block();
+        }
+        // SAFETY: faults become a count; the target is memory of ours that nobody uses.
+        let left = unsafe { asm::emu_copy(self.fresh.start, source, PAGE) };
+        if left == 0 {
+            if self.waiting.is_empty() {
+                (self.waiting.start, self.protection) = (page, protection);
+            }
+            self.waiting.end = page + PAGE;
+            self.fresh.start += PAGE;
+        }
+        left
+    }
+
+    /// Moves what waits to its place, where everybody sees it.
+    ///
+    /// # Panics
+    /// When the kernel neither moves pages nor writes to hidden ones.
+    pub(crate) fn arrive(&mut self) {
+        let Range { start, end } = mem::take(&mut self.waiting);
+        let len = end - start;
+        if len == 0 {
+            return;
+        }
+        let from = self.fresh.start - len;
+        sys::protect(from, len, self.protection);
+        if !sys::move_pages(from, start, len) {
+            copy_hidden(from, start, len);
+            sys::protect(start, len, self.protection);
+            sys::unmap(from, len);
+        }
+    }
+}
+
+/// Copies pages to where nobody sees them, past the protection of both; for processes that have as
+/// many mappings as the kernel allows.
+fn copy_hidden(from: u64, to: u64, len: u64) {
+    let memory = OpenOptions::new().read(true).write(true).open("/proc/self/mem");
+    let copy = |memory: File| {
+        let mut page = [0; PAGE as usize];
+        (0..len).step_by(page.len()).try_for_each(|done| {
+            memory.read_exact_at(&mut page, from + done)?;
+            memory.write_all_at(&page, to + done)
+        })
+    };
+    let copied = memory.and_then(copy);
+    assert!(copied.is_ok(), "{len:#x} bytes for {to:#x}: {copied:?}");
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        self.arrive();
+        if !self.fresh.is_empty() {
+            sys::unmap(self.fresh.start, self.fresh.end - self.fresh.start);
+        }
+    }
+}
+
+/// Memory to be filled.
+fn block() -> Range<u64> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let start = sys::map(0, BLOCK + HUGE_PAGE, protection).expect("there is address space");
+    let aligned = start.next_multiple_of(HUGE_PAGE);
+    let block = aligned..aligned + BLOCK;
+    if start < block.start {
+        sys::unmap(start, block.start - start);
+    }
+    sys::unmap(block.end, start + HUGE_PAGE - block.start);
+    sys::advise(block.start, BLOCK, libc::MADV_DONTDUMP);
+    sys::advise(block.start, BLOCK, libc::MADV_HUGEPAGE);
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hidden() -> u64 {
+        sys::reserve(0, 16 * PAGE).expect("there is address space")
+    }
+
+    fn words(start: u64, pages: u64) -> Vec<u64> {
+        // SAFETY: the tests read what they have made readable.
+        (start..)
+            .step_by(PAGE as usize)
+            .take(pages as usize)
+            .map(|at| unsafe { *(at as *const u64) })
+            .collect()
+    }
+
+    #[test]
+    fn pages_arrive_complete_in_any_order() {
+        let to = hidden();
+        let mut filled = Filled::default();
+        let mut source = vec![0u64; 512];
+        let page = |number: u64| to + number * PAGE;
+        for number in [1, 2, 3, 7, 8, 0] {
+            source[0] = 100 + number;
+            let protection =
+                if number == 8 { libc::PROT_READ | libc::PROT_EXEC } else { libc::PROT_READ };
+            assert_eq!(filled.add(page(number), source.as_ptr() as u64, protection), 0);
+        }
+        filled.arrive();
+        assert_eq!(words(to, 4), [100, 101, 102, 103]);
+        assert_eq!(words(page(7), 2), [107, 108]);
+        filled.arrive();
+        assert_eq!(words(to, 1), [100], "nothing is left to arrive");
+    }
+
+    #[test]
+    fn pages_are_copied_where_they_cannot_be_moved() {
+        let (from, to) = (hidden(), hidden());
+        sys::protect(from, 2 * PAGE, libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: just made writable.
+        unsafe { *((from + PAGE) as *mut u64) = 7 };
+        sys::protect(from, 2 * PAGE, libc::PROT_NONE);
+        copy_hidden(from, to, 2 * PAGE);
+        sys::protect(to, 2 * PAGE, libc::PROT_READ);
+        assert_eq!(words(to, 2), [0, 7]);
+    }
+}
