@@ -7,8 +7,8 @@ use talc::{TalcLock, base::Talc, base::binning::Binning, source::Source};
 
 use crate::{app::to_usize, pages, stacks::STACKS_BASE, sync::RawSpin};
 
-/// The heap grows by at least this many bytes.
-const STEP: u64 = 1 << 20;
+/// The heap grows by multiples of this many bytes: all of a huge page, where the host has such.
+const STEP: u64 = 2 << 20;
 
 #[global_allocator]
 static HEAP: TalcLock<RawSpin, Grow> = TalcLock::new(Grow { end: HEAP_BASE, claimed: None });

@@ -173,7 +173,9 @@ impl Inner {
         let limits = page & !(HUGE_PAGE - 1)..(page & !(HUGE_PAGE - 1)) + HUGE_PAGE;
         let limits = limits.start.max(self.mapping.range().start)..limits.end;
         let locked = self.mapping.lock();
-        locked.show(&self.epcm, self.epcm.alike(page, limits));
+        let alike = self.epcm.alike(page, limits);
+        locked.enlarge(alike.clone());
+        locked.show(&self.epcm, alike);
         count(&self.counters.late_mappings);
         true
     }
