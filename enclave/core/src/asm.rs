@@ -17,6 +17,10 @@ use crate::{
 
 /// Default MXCSR: all exceptions masked.
 static MXCSR: u32 = 0x1f80;
+/// Default x87 control word.
+static X87_CONTROL: u16 = 0x37f;
+/// TF, DF, NT and AC.
+const UNWANTED_FLAGS: u32 = 0x4_4500;
 
 global_asm!(
     // The emulator may patch these sites after EINIT: three bytes and thirteen nops.
@@ -135,6 +139,8 @@ global_asm!(
     "push r13",
     "push r14",
     "push r15",
+    "push rax",
+    "stmxcsr [rsp]",
     "mov gs:[{CALL_RSP}], rsp",
     "rdfsbase rax",
     "mov gs:[{USER_FS}], rax",
@@ -146,12 +152,25 @@ global_asm!(
     "scone_call_return:",
     "mov qword ptr gs:[{STATE}], {RUNNING}",
     "mov rsp, gs:[{CALL_RSP}]",
+    // Flags and x87 state are the host's. What would set them at once takes 30 ns, a look 5.
+    "pushfq",
+    "pop rax",
+    "test eax, {UNWANTED_FLAGS}",
+    "jz 41f",
     "push 2",
     "popfq",
+    "41:",
+    "fnstsw ax",
+    "test ax, ax",
+    "jz 42f",
     "fninit",
-    "ldmxcsr [rip + {MXCSR}]",
+    "42:",
+    "emms",
+    "fldcw [rip + {X87_CONTROL}]",
+    "ldmxcsr [rsp]",
     "mov rax, gs:[{USER_FS}]",
     "wrfsbase rax",
+    "pop rax",
     "pop r15",
     "pop r14",
     "pop r13",
@@ -201,7 +220,6 @@ global_asm!(
     "mov [rsp + {RSP}], rax",
     "xor eax, eax",
     "mov [rsp + {FLAGS}], rax",
-    "stmxcsr [rsp + {MXCSR_AT}]",
     ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
     "movaps [rsp + {XMM} + 16 * \\n], xmm\\n",
     ".endr",
@@ -227,7 +245,6 @@ global_asm!(
     ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
     "movaps xmm\\n, [rsp + {XMM} + 16 * \\n]",
     ".endr",
-    "ldmxcsr [rsp + {MXCSR_AT}]",
     "mov r15, [rsp + {R15}]",
     "mov r14, [rsp + {R14}]",
     "mov r13, [rsp + {R13}]",
@@ -277,14 +294,16 @@ global_asm!(
     "scone_return_end:",
     "int3",
 
-    // Where the first stage sends a thread that was interrupted in the critical part: the state
-    // that may be half restored is thrown away (the XSAVE area holds it).
+    // Where the first stage sends a thread that was interrupted in the critical part. State that
+    // may be half restored is thrown away, if the XSAVE area holds it; else the registers do.
     ".global scone_return_again",
     "scone_return_again:",
     "mov rsp, gs:[{RUNTIME_STACK}]",
     "sub rsp, {FRAME}",
     "push 2",
     "popfq",
+    "test qword ptr [rsp + {FLAGS}], 1",
+    "jz scone_return_to_user",
     "call {reset_xstate}",
     "jmp scone_return_to_user",
 
@@ -313,8 +332,12 @@ global_asm!(
     "push r13",
     "push r14",
     "push r15",
+    "push rax",
+    "stmxcsr [rsp]",
     "mov [rdi], rsp",
     "mov rsp, rsi",
+    "ldmxcsr [rsp]",
+    "pop rax",
     "pop r15",
     "pop r14",
     "pop r13",
@@ -437,9 +460,10 @@ global_asm!(
     RFLAGS = const offset_of!(UserRegs, rflags),
     RSP = const offset_of!(UserRegs, rsp),
     FLAGS = const offset_of!(UserRegs, flags),
-    MXCSR_AT = const offset_of!(UserRegs, mxcsr),
     XMM = const offset_of!(UserRegs, xmm),
     MXCSR = sym MXCSR,
+    X87_CONTROL = sym X87_CONTROL,
+    UNWANTED_FLAGS = const UNWANTED_FLAGS,
     xrstor_mask = sym crate::xstate::RESTORE_MASK,
     relocate = sym crate::image::relocate,
     first_start = sym crate::start::first_start,

@@ -38,6 +38,7 @@ mod start;
 mod switch;
 mod sync;
 mod tsc;
+mod wide;
 pub mod xstate;
 
 pub use app::{AppPtr, AppSlice, CStrError, Fault, Missing, to_usize, with_pages};

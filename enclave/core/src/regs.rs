@@ -45,16 +45,14 @@ pub struct UserRegs {
     pub rsp: u64,
     /// How to return: see [`UserRegs::FULL`].
     pub flags: u64,
-    /// MXCSR in the low half, if `flags` is zero.
-    pub mxcsr: u64,
-    pub(crate) reserved: u64,
+    pub(crate) reserved: [u64; 2],
     /// xmm0-15, if `flags` is zero.
     pub xmm: [[u64; 2]; 16],
 }
 
 impl UserRegs {
     /// Bit of `flags`: all registers are restored on return (rcx and r11 too), and the vector and
-    /// x87 state comes from the thread's XSAVE area instead of `xmm` and `mxcsr`.
+    /// x87 state comes from the thread's XSAVE area instead of `xmm` and the registers.
     pub const FULL: u64 = 1;
 
     /// Registers of a thread that starts at `rip` on stack `rsp` with everything else zero.
@@ -81,8 +79,7 @@ impl UserRegs {
             rflags: 0x202,
             rsp,
             flags: Self::FULL,
-            mxcsr: 0x1f80,
-            reserved: 0,
+            reserved: [0; 2],
             xmm: [[0; 2]; 16],
         }
     }

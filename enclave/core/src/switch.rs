@@ -38,13 +38,13 @@ impl Context {
         write_image(top, if xstate.is_empty() { &INITIAL_XSTATE } else { xstate });
         let regs = UserRegs { flags: UserRegs::FULL, ..*regs };
         let trampoline = scone_thread_trampoline as *const () as u64;
-        // What `scone_switch` pops: r15, r14, r13, r12, rbp, rbx, and the return address.
-        let frame = [0, 0, argument, start as usize as u64, 0, 0, trampoline];
+        // What `scone_switch` pops: MXCSR, r15, r14, r13, r12, rbp, rbx, and the return address.
+        let frame = [0x1f80, 0, 0, argument, start as usize as u64, 0, 0, trampoline];
         let rsp = top - REGS - size_of_val(&frame) as u64;
         // SAFETY: the stack is ours alone, mapped, and large enough; the addresses are aligned.
         unsafe {
             ((top - REGS) as *mut UserRegs).write(regs);
-            (rsp as *mut [u64; 7]).write(frame);
+            (rsp as *mut [u64; 8]).write(frame);
         }
         Self { rsp: AtomicU64::new(rsp), top, _stack: Some(stack) }
     }

@@ -2,7 +2,8 @@
 //!
 //! The runtime itself touches only the low halves of xmm0-15, which the system call path saves.
 //! The rest stays live in the registers until something else may use them: an exit, or a switch
-//! to another thread. Then whatever XINUSE shows is saved, and put back afterwards.
+//! to another thread. Then whatever XINUSE shows is saved, and put back afterwards. MXCSR likewise:
+//! the image contains no instruction that it has an effect on, or that changes it.
 
 use core::{
     arch::asm,
@@ -13,8 +14,10 @@ use crate::{
     UserRegs,
     data::{self, RUNTIME_STACK},
     stacks::AREA_BYTES,
+    wide::{self, scone_wide_load, scone_wide_save},
 };
 
+const X87: u64 = 1;
 /// SSE is saved by the system call path, PKRU is not ours to change.
 const NOT_LIVE: u64 = 1 << 1 | 1 << 9;
 /// Offset of XSTATE_BV in an XSAVE area.
@@ -44,7 +47,10 @@ static INITIAL: Area = {
 ///
 /// The size, if it cannot be right.
 pub fn configure(xfrm: u64, size: u64) -> Result<(), u64> {
-    if !(MIN_SIZE..=AREA_BYTES).contains(&size) || xfrm & 3 != 3 {
+    /// Opmask, ZMM_Hi256 and Hi16_ZMM: all or none of them (SDM volume 1, 13.3).
+    const AVX512: u64 = 7 << 5;
+    let possible = xfrm & 3 == 3 && [0, AVX512].contains(&(xfrm & AVX512));
+    if !(MIN_SIZE..=AREA_BYTES).contains(&size) || !possible {
         return Err(size);
     }
     RESTORE_MASK.store(xfrm & !(1 << 9), Ordering::Relaxed);
@@ -87,34 +93,84 @@ fn restore_from(area: u64, mask: u64) {
     }
 }
 
-/// Saves what is live beyond SSE into the current stack's second area, and resets it. Returns the
-/// components for [`restore_live`].
-pub(crate) fn save_live() -> u64 {
+/// Components that are not in their initial state (XINUSE), of those beyond SSE.
+fn in_use() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: XGETBV with ECX = 1 reads XINUSE; every processor with SGX2 has it.
     unsafe {
         asm!("xgetbv", in("ecx") 1, out("eax") low, out("edx") high,
             options(nostack, nomem, preserves_flags));
     }
-    let live = (u64::from(high) << 32 | u64::from(low)) & mask() & !NOT_LIVE;
-    if live != 0 {
-        let area = data::read::<RUNTIME_STACK>() + AREA_BYTES;
-        let (low, high) = halves(live);
-        // SAFETY: the second area of the current stack has room for all components (checked by
-        // `configure`; the compacted format is never larger), is aligned, and only used here. Its
-        // header is zero at first and valid ever after.
-        unsafe {
-            asm!("xsavec64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-        }
-        restore_from(&raw const INITIAL as u64, live);
-    }
-    live
+    (u64::from(high) << 32 | u64::from(low)) & mask() & !NOT_LIVE
 }
 
-/// Puts back what [`save_live`] saved on this stack.
+/// Components that plain instructions move: all of AVX-512, if it is there. (Processors that lack
+/// the byte and word instructions, AVX512BW, have no SGX.)
+fn movable() -> u64 {
+    const ALL: u64 = wide::LOW | wide::HIGH;
+    if mask() & ALL == ALL { ALL } else { 0 }
+}
+
+/// Saves what is live beyond SSE into the current stack's second area, and resets it. Returns the
+/// components for [`restore_live`].
+pub(crate) fn save_live() -> u64 {
+    let live = in_use();
+    if live == 0 {
+        return 0;
+    }
+    let area = data::read::<RUNTIME_STACK>() + AREA_BYTES;
+    let (moved, others) = (live & movable(), live & !movable());
+    if moved != 0 {
+        // SAFETY: the second area of the current stack is aligned and only used here; XFRM says
+        // that the registers are there, and all are scratch in this ABI.
+        unsafe { scone_wide_save(area, moved) };
+    }
+    if others == 0 { moved } else { moved | save_others(area + wide::BYTES, others) }
+}
+
+fn mxcsr() -> u32 {
+    let mut value = 0_u32;
+    // SAFETY: stores the register into the variable.
+    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut value, options(nostack, preserves_flags)) };
+    value
+}
+
+fn set_mxcsr(value: u32) {
+    // SAFETY: the value was in the register before.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack, preserves_flags)) };
+}
+
+/// The part of [`save_live`] for rare components; returns those that have to be restored.
+#[cold]
+fn save_others(area: u64, live: u64) -> u64 {
+    /// Control word, status word and tags of x87 registers in their initial state.
+    const INITIAL_X87: u64 = 0x37f;
+    let (low, high) = halves(live);
+    // SAFETY: what remains of the second area has room for x87 state and AVX in the compacted
+    // format (checked by `configure`), is aligned, and only used here. Its header is zero at first
+    // and valid ever after.
+    let x87 = unsafe {
+        asm!("xsavec64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+        *(area as *const u64) & 0xff_ffff_ffff
+    };
+    // XRSTOR loads MXCSR along with AVX.
+    let mxcsr = mxcsr();
+    restore_from(&raw const INITIAL as u64, live);
+    set_mxcsr(mxcsr);
+    // Processors may call x87 state used for good once it was: then it is not worth restoring.
+    if x87 == INITIAL_X87 { live & !X87 } else { live }
+}
+
+/// Puts back what [`save_live`] saved on this stack, and clears what somebody else has left behind.
 pub(crate) fn restore_live(live: u64) {
-    if live != 0 {
-        restore_from(data::read::<RUNTIME_STACK>() + AREA_BYTES, live);
+    let area = data::read::<RUNTIME_STACK>() + AREA_BYTES;
+    let movable = movable();
+    if movable != 0 {
+        // SAFETY: as in `save_live`; the components were saved there.
+        unsafe { scone_wide_load(area, live & movable) };
+    }
+    if live & !movable != 0 {
+        restore_from(area + wide::BYTES, live & !movable);
     }
 }
 
@@ -131,10 +187,8 @@ pub fn capture(regs: &mut UserRegs) {
     unsafe {
         ((area + XSTATE_BV) as *mut [u64; 8]).write([0; 8]);
         asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-        // The low halves of xmm0-15 and MXCSR are what the program had, not what is there now.
+        // The low halves of xmm0-15 are what the program had, not what is there now.
         ((area + 160) as *mut [[u64; 2]; 16]).write(regs.xmm);
-        #[expect(clippy::cast_possible_truncation, reason = "MXCSR is the low half")]
-        ((area + 24) as *mut u32).write(regs.mxcsr as u32);
         *((area + XSTATE_BV) as *mut u64) |= 2;
     }
     regs.flags |= UserRegs::FULL;

@@ -85,7 +85,7 @@ fn instructions(code: &[u8], address: u64) -> Result<(), String> {
     let mut instruction = Instruction::default();
     while decoder.can_decode() {
         decoder.decode_out(&mut instruction);
-        if illegal(&instruction) {
+        if illegal(&instruction) || computes(instruction.mnemonic()) {
             return Err(format!("{:?} at {:#x}", instruction.mnemonic(), instruction.ip()));
         }
         if instruction.mnemonic() == Mnemonic::Enclu {
@@ -96,6 +96,21 @@ fn instructions(code: &[u8], address: u64) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Arithmetic on floating-point numbers: the runtime runs with the program's MXCSR, which may unmask
+/// exceptions, and whose flags the program may read.
+fn computes(mnemonic: Mnemonic) -> bool {
+    const OPERATIONS: [&str; 14] = [
+        "add", "sub", "mul", "div", "sqrt", "min", "max", "cmp", "comi", "ucomi", "round", "dp",
+        "hadd", "hsub",
+    ];
+    let name = format!("{mnemonic:?}").to_lowercase();
+    let name = name.strip_prefix('v').unwrap_or(&name);
+    let scalar_or_packed = ["ss", "sd", "ps", "pd"].iter().any(|end| name.ends_with(end));
+    name.starts_with("cvt")
+        || name.starts_with("fm") && scalar_or_packed
+        || scalar_or_packed && OPERATIONS.iter().any(|start| name.starts_with(start))
 }
 
 /// Instructions that fault inside an enclave (SDM volume 3D, "Illegal Instructions"), those that
