@@ -18,7 +18,7 @@ use sgx_types::SecInfoFlags;
 use crate::context::{ARENA, ARENA_SIZE, Context, SLOT_SIZE, at};
 use crate::epcm::Entry;
 use crate::lookup::{GS_MASK, GS_TABLE};
-use crate::{leaves, signals};
+use crate::{exit, leaves, signals};
 
 /// Bytes that a stub spills below the stack pointer of the enclave, red zone included.
 pub(crate) const SPILL: u64 = 296;
@@ -43,13 +43,13 @@ unsafe extern "C" {
     pub(crate) fn emu_leaf_slow();
 }
 
-fn range(start: unsafe extern "C" fn(), end: unsafe extern "C" fn()) -> Range<u64> {
+pub(crate) fn range(start: unsafe extern "C" fn(), end: unsafe extern "C" fn()) -> Range<u64> {
     start as usize as u64..end as usize as u64
 }
 
-/// All code of this module.
-pub(crate) fn all() -> Range<u64> {
-    range(emu_asm_begin, emu_asm_end)
+/// Whether `rip` is in the assembler parts.
+pub(crate) fn contains(rip: u64) -> bool {
+    range(emu_asm_begin, emu_asm_end).contains(&rip) || exit::all().contains(&rip)
 }
 
 /// The restartable part of `emu_enter`.
@@ -192,6 +192,8 @@ emu_leaf:                                   // rcx = address after the site, res
     pop rdi
     pop rcx
 7:  mov qword ptr [rbx + {MODE}], 2
+    cmp dword ptr [rsp + 32], 4
+    je {emu_exit}
     mov [rbx + {RIP}], rcx
     mov rax, [rsp]
     mov [rbx + {REGS} + 128], rax
@@ -221,14 +223,7 @@ emu_leaf:                                   // rcx = address after the site, res
     jz 8f
     push 2
     popfq
-8:  cmp ecx, 4
-    jne 9f
-    mov rax, [rbx + {HOST_FS}]
-    wrfsbase rax
-    mov r11, rbx
-    xor eax, eax
-    jmp emu_finish
-9:  mov qword ptr [rbx + {ENTERING}], 0
+8:  mov qword ptr [rbx + {ENTERING}], 0
     cmp ecx, 5
     jne emu_leaf_slow
 
@@ -389,6 +384,7 @@ emu_asm_end:
     RESTRICTED_PAGE = const (SecInfoFlags::PT_REG.bits() | SecInfoFlags::PR.bits()),
     REGULAR = const Entry::RESTRICTED.settled().bits(),
     RESTRICTED = const Entry::RESTRICTED.bits(),
+    emu_exit = sym exit::emu_exit,
     interrupted = sym leaves::interrupted,
     leaf = sym leaves::leaf,
     handle = sym signals::handle,

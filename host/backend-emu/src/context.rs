@@ -14,6 +14,7 @@ use backend::Exception;
 
 use crate::asm;
 use crate::enclave::Inner;
+use crate::exit;
 use crate::sys;
 use crate::tcs::TcsState;
 
@@ -76,6 +77,33 @@ pub(crate) struct Run {
     pub(crate) end: u64,
 }
 
+/// The EENTER that follows when [`ExitHandler`](backend::ExitHandler) wants it: what the last one
+/// found out and loaded. Meaningless unless `function` is set.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct Again {
+    /// The handler; 0 for none.
+    pub(crate) function: u64,
+    pub(crate) data: u64,
+    /// EPCM cells of the TCS, and of the pages of the first SSA frame.
+    pub(crate) tcs_cell: u64,
+    pub(crate) frame_cells: u64,
+    pub(crate) frame_pages: u64,
+    /// Where that frame takes the host's RSP and RBP.
+    pub(crate) host_stack: u64,
+    /// What leads from GS to this context.
+    pub(crate) key: u64,
+    /// Takes its place where GS tells nothing.
+    pub(crate) nowhere: u64,
+    /// Registers.
+    pub(crate) rbx: u64,
+    pub(crate) rsp: u64,
+    pub(crate) rbp: u64,
+    pub(crate) rip: u64,
+    pub(crate) fs_base: u64,
+    pub(crate) gs_base: u64,
+}
+
 /// State of an attached thread. The fields before `enclave` are known to the assembler parts.
 #[repr(C)]
 pub(crate) struct Context {
@@ -109,6 +137,8 @@ pub(crate) struct Context {
     pub(crate) epcm: u64,
     /// Accepted pages that the host's mapping does not yet show.
     pub(crate) run: Run,
+    /// What the short cut from EEXIT to the next EENTER needs.
+    pub(crate) again: Again,
 
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
@@ -128,7 +158,7 @@ pub(crate) struct Context {
 
 /// Offsets for the assembler parts.
 pub(crate) mod at {
-    use super::{Context, Registers, Run, offset_of};
+    use super::{Again, Context, Registers, Run, TcsState, offset_of};
     pub(crate) const HOST_FS: usize = offset_of!(Context, host_fs);
     pub(crate) const HOST_GS: usize = offset_of!(Context, host_gs);
     pub(crate) const HOST_RSP: usize = offset_of!(Context, host_rsp);
@@ -145,7 +175,27 @@ pub(crate) mod at {
     pub(crate) const ENTERING: usize = offset_of!(Context, entering);
     pub(crate) const LIMIT: usize = offset_of!(Context, limit);
     pub(crate) const EPCM: usize = offset_of!(Context, epcm);
+    pub(crate) const RUN_START: usize = offset_of!(Context, run) + offset_of!(Run, start);
     pub(crate) const RUN_END: usize = offset_of!(Context, run) + offset_of!(Run, end);
+    pub(crate) const TCS: usize = offset_of!(Context, tcs);
+    pub(crate) const TCS_CSSA: usize = offset_of!(TcsState, cssa);
+    pub(crate) const TCS_BUSY: usize = offset_of!(TcsState, busy);
+    pub(crate) const TCS_GONE: usize = offset_of!(TcsState, gone);
+    pub(crate) const TCS_ENTRIES: usize = offset_of!(TcsState, entries);
+    const AGAIN: usize = offset_of!(Context, again);
+    pub(crate) const AGAIN_FUNCTION: usize = AGAIN + offset_of!(Again, function);
+    pub(crate) const AGAIN_DATA: usize = AGAIN + offset_of!(Again, data);
+    pub(crate) const AGAIN_TCS_CELL: usize = AGAIN + offset_of!(Again, tcs_cell);
+    pub(crate) const AGAIN_FRAME_CELLS: usize = AGAIN + offset_of!(Again, frame_cells);
+    pub(crate) const AGAIN_FRAME_PAGES: usize = AGAIN + offset_of!(Again, frame_pages);
+    pub(crate) const AGAIN_HOST_STACK: usize = AGAIN + offset_of!(Again, host_stack);
+    pub(crate) const AGAIN_KEY: usize = AGAIN + offset_of!(Again, key);
+    pub(crate) const AGAIN_RBX: usize = AGAIN + offset_of!(Again, rbx);
+    pub(crate) const AGAIN_RSP: usize = AGAIN + offset_of!(Again, rsp);
+    pub(crate) const AGAIN_RBP: usize = AGAIN + offset_of!(Again, rbp);
+    pub(crate) const AGAIN_RIP: usize = AGAIN + offset_of!(Again, rip);
+    pub(crate) const AGAIN_FS: usize = AGAIN + offset_of!(Again, fs_base);
+    pub(crate) const AGAIN_GS: usize = AGAIN + offset_of!(Again, gs_base);
 }
 
 /// Start of the arena, 0 before the first attach; read by the signal prologue.
@@ -196,6 +246,7 @@ impl Attachment {
                 limit: 0,
                 epcm: 0,
                 run: Run::default(),
+                again: Again::default(),
                 enclave: ptr::null(),
                 tcs: ptr::null(),
                 last_tcs: None,
@@ -260,8 +311,14 @@ fn write_trampoline(base: usize) {
 }
 
 impl Context {
-    /// Whether `rip` is where the thread has all but entered: such an entry can start again.
-    pub(crate) fn in_window(&self, rip: u64) -> bool {
-        asm::window().contains(&rip) || (self.trampoline..self.trampoline + 16).contains(&rip)
+    /// If `rip` is where the thread has all but entered: where such an entry starts again.
+    pub(crate) fn window_at(&self, rip: u64) -> Option<u64> {
+        if exit::window().contains(&rip) {
+            return Some(exit::window().start);
+        }
+        let window = asm::window();
+        let inside =
+            window.contains(&rip) || (self.trampoline..self.trampoline + 16).contains(&rip);
+        inside.then_some(window.start)
     }
 }

@@ -108,6 +108,13 @@ impl CostModel {
     }
 }
 
+impl CostModel {
+    /// Whether nothing costs anything.
+    pub(crate) fn is_off(&self) -> bool {
+        [self.eenter, self.eexit, self.aex, self.eresume, self.epc_fault] == [0; 5]
+    }
+}
+
 impl fmt::Display for CostModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use backend::{Errno, Operation, Refused};
 use sgx_types::{PAGE_SIZE, PageType, SecInfoFlags, SgxError};
@@ -54,6 +55,8 @@ pub(crate) fn modify_types(
             let mut all = inner.tcs.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(tcs) = all.remove(&page) {
                 tcs.retire();
+                let entries = tcs.entries.load(Ordering::Relaxed);
+                inner.counters.entries.fetch_add(entries, Ordering::Relaxed);
             }
         }
         Ok(changed)

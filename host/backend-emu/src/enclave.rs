@@ -61,6 +61,7 @@ pub(crate) struct Build {
 /// Events since the enclave was created.
 #[derive(Default)]
 pub(crate) struct Counters {
+    /// By thread control structures that are no more.
     pub(crate) entries: AtomicU64,
     pub(crate) resumes: AtomicU64,
     pub(crate) exceptions: AtomicU64,
@@ -84,18 +85,21 @@ impl Inner {
     /// The counters by name.
     pub(crate) fn statistics(&self) -> Vec<(&'static str, u64)> {
         let counters = &self.counters;
-        let mut lines: Vec<_> = [
-            ("entries", &counters.entries),
-            ("resumes", &counters.resumes),
-            ("exceptions inside", &counters.exceptions),
-            ("kicks inside", &counters.kicks),
-            ("system call instructions refused", &counters.system_calls),
-            ("ENCLU instructions trapped", &counters.trapped_leaves),
-            ("pages accepted or extended", &counters.accepted),
-            ("late mappings", &counters.late_mappings),
-        ]
-        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
-        .into();
+        let all = self.tcs.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = all.values().map(|tcs| &tcs.entries).chain([&counters.entries]);
+        let mut lines = vec![("entries", entries.map(|e| e.load(Ordering::Relaxed)).sum())];
+        lines.extend(
+            [
+                ("resumes", &counters.resumes),
+                ("exceptions inside", &counters.exceptions),
+                ("kicks inside", &counters.kicks),
+                ("system call instructions refused", &counters.system_calls),
+                ("ENCLU instructions trapped", &counters.trapped_leaves),
+                ("pages accepted or extended", &counters.accepted),
+                ("late mappings", &counters.late_mappings),
+            ]
+            .map(|(name, counter)| (name, counter.load(Ordering::Relaxed))),
+        );
         lines.push(("ENCLU instructions patched", self.stubs.get().map_or(0, Stubs::count)));
         lines
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use backend::{EnterLeaf, Exception, Kick, Outcome, Run};
+use backend::{EnterLeaf, Exception, ExitHandler, Kick, Outcome, Run};
 use sgx_types::{PageFaultCode, PageType, SecInfoFlags, Vector};
 
 use crate::asm;
-use crate::context::{Context, mode, with_current};
+use crate::context::{Again, Context, mode, with_current};
 use crate::cost::spend;
 use crate::create::MAX_SIZE;
 use crate::enclave::{Inner, count};
@@ -45,12 +45,12 @@ impl Fault {
 }
 
 /// Enters, and stays until EEXIT or an exception.
-pub(crate) fn enter(inner: &Arc<Inner>, run: &mut Run) -> Outcome {
+pub(crate) fn enter(inner: &Arc<Inner>, run: &mut Run, handler: Option<&ExitHandler>) -> Outcome {
     with_current(|context| {
         signals::attach_thread(inner);
         // SAFETY: the context belongs to this thread; handlers that interrupt it touch only what they
         // must, and never while this reference is used: they run when the enclave does.
-        stay(inner, unsafe { &mut *context }, run)
+        stay(inner, unsafe { &mut *context }, run, handler)
     })
     .unwrap_or_else(|| general_protection(EnterLeaf::Eenter))
 }
@@ -69,9 +69,16 @@ fn refused(leaf: EnterLeaf, fault: Fault) -> Outcome {
 }
 
 /// Enters; kicks that come meanwhile wait, unless they can interrupt the enclave.
-fn stay(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
+fn stay(
+    inner: &Arc<Inner>,
+    context: &mut Context,
+    run: &mut Run,
+    handler: Option<&ExitHandler>,
+) -> Outcome {
     let before = context.mode.swap(mode::TRANSIT, Ordering::Relaxed);
-    let outcome = go_on(inner, context, run);
+    // With a cost model each transition is Rust's: the short cut takes no time.
+    let handler = handler.filter(|_| inner.costs.is_off());
+    let outcome = go_on(inner, context, run, handler);
     context.mode.store(before, Ordering::Relaxed);
     if before == mode::OUTSIDE {
         deliver_pending(context, None);
@@ -80,7 +87,12 @@ fn stay(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
 }
 
 /// Goes in again after each kick.
-fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
+fn go_on(
+    inner: &Arc<Inner>,
+    context: &mut Context,
+    run: &mut Run,
+    handler: Option<&ExitHandler>,
+) -> Outcome {
     let mut leaf = run.leaf;
     loop {
         let prepared = acquire(inner, context, run.tcs).and_then(|tcs| {
@@ -90,12 +102,15 @@ fn go_on(inner: &Arc<Inner>, context: &mut Context, run: &mut Run) -> Outcome {
             Ok(tcs) => tcs,
             Err(fault) => return refused(leaf, fault),
         };
+        context.again = again(inner, context, &tcs, handler);
         let reason = go(inner, context, &tcs);
         let tcs = context.last_tcs.insert(tcs);
         match reason {
-            reason::EXIT => {
-                let tcs = Arc::clone(tcs);
-                return exited(inner, context, &tcs, run);
+            reason::EXIT => return exited(inner, context, run),
+            reason::AGAIN => {
+                take_registers(context, run);
+                leaf = EnterLeaf::Eenter;
+                deliver_pending(context, None);
             }
             reason::EXCEPTION => {
                 spend(inner.costs.aex);
@@ -157,7 +172,7 @@ fn prepare(
         EnterLeaf::Eenter => {
             spend(inner.costs.eenter);
             eenter(inner, context, tcs, run)?;
-            count(&inner.counters.entries);
+            tcs.count_entry();
         }
         EnterLeaf::Eresume => {
             spend(inner.costs.eresume);
@@ -179,7 +194,7 @@ fn eenter(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &Run) -> Re
     regs.rbx = tcs.address;
     regs.rcx = asm::emu_aep as *const () as u64;
     (regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9) = (run.rdi, run.rsi, run.rdx, run.r8, run.r9);
-    (regs.rsp, regs.rbp) = ((sys::stack_pointer() - LEAF_STACK) & !0xf, sys::stack_pointer());
+    (regs.rsp, regs.rbp) = host_stack();
     (regs.rip, regs.rflags) = (tcs.oentry, 2);
     (regs.fs_base, regs.gs_base) = (tcs.fs_base, tcs.gs_base);
     context.load_vectors = 0;
@@ -196,11 +211,42 @@ fn check_frame(inner: &Inner, tcs: &TcsState, index: u32) -> Result<(), Fault> {
     missing.map_or(Ok(()), |page| Err(Fault::epcm(page, true)))
 }
 
-fn exited(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &mut Run) -> Outcome {
+/// What the short cut from EEXIT to the next EENTER needs.
+fn again(inner: &Inner, context: &Context, tcs: &TcsState, handler: Option<&ExitHandler>) -> Again {
+    let possible = inner.contains(tcs.frame(0), tcs.frame_size());
+    let Some(handler) = handler.filter(|_| possible) else { return Again::default() };
+    let (rsp, rbp) = host_stack();
+    Again {
+        function: handler.function,
+        data: handler.data,
+        tcs_cell: inner.epcm.cell(tcs.address).as_ptr() as u64,
+        frame_cells: inner.epcm.cell(tcs.frame(0)).as_ptr() as u64,
+        frame_pages: tcs.frame_size() / PAGE,
+        host_stack: ssa::host_stack(tcs, 0),
+        key: tcs.key.address().unwrap_or(&raw const context.again.nowhere as u64),
+        nowhere: 0,
+        rbx: tcs.address,
+        rsp,
+        rbp,
+        rip: tcs.oentry,
+        fs_base: tcs.fs_base,
+        gs_base: tcs.gs_base,
+    }
+}
+
+/// RSP and RBP that the enclave finds.
+fn host_stack() -> (u64, u64) {
+    ((sys::stack_pointer() - LEAF_STACK) & !0xf, sys::stack_pointer())
+}
+
+fn take_registers(context: &Context, run: &mut Run) {
     let regs = &context.regs;
     (run.rdi, run.rsi, run.rdx, run.r8, run.r9) = (regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9);
-    let (target, aep) = (regs.rbx, asm::emu_aep as *const () as u64);
-    tcs.release();
+}
+
+fn exited(inner: &Inner, context: &Context, run: &mut Run) -> Outcome {
+    take_registers(context, run);
+    let (target, aep) = (context.regs.rbx, asm::emu_aep as *const () as u64);
     spend(inner.costs.eexit);
     // EEXIT goes wherever the enclave says: on hardware anything can happen now.
     assert!(target == aep, "the enclave left to {target:#x}, which is not where it came from");

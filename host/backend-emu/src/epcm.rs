@@ -40,6 +40,14 @@ impl Entry {
     /// What EMODPR makes, without permissions.
     pub(crate) const RESTRICTED: Self = Self(Self::REG | Self::PR);
 
+    /// Mask and value of the bits that EENTER looks at: those of a TCS,
+    pub(crate) const ENTERED: (u8, u8) = (Self::TYPE | Self::PENDING | Self::MODIFIED, Self::TCS);
+    /// and those of a page of the SSA frame.
+    pub(crate) const WRITABLE: (u8, u8) = (
+        Self::TYPE | 0b011 << Self::SHIFT | Self::PENDING | Self::MODIFIED,
+        Self::REG | 0b011 << Self::SHIFT,
+    );
+
     /// The entry as the assembler parts see it.
     pub(crate) const fn bits(self) -> u8 {
         self.0

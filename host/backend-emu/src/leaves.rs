@@ -38,7 +38,11 @@ pub(crate) unsafe extern "C" fn leaf(context: *mut Context) -> u64 {
     let (context, inner) = unsafe { (&mut *context, &*(*context).enclave) };
     match execute(inner, context) {
         After::Continue => 0,
-        After::Exit => reason::EXIT,
+        After::Exit => {
+            // SAFETY: a thread that is inside holds its TCS.
+            unsafe { &*context.tcs }.release();
+            reason::EXIT
+        }
         After::Fault(fault) => {
             context.regs.rip -= JUMP_SIZE;
             let event = Event {

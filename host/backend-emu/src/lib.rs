@@ -30,6 +30,7 @@ mod edmm;
 mod enclave;
 mod enter;
 mod epcm;
+mod exit;
 mod filled;
 mod frame;
 mod keys;
@@ -50,8 +51,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use backend::{
-    Backend, Capabilities, Enclave, Errno, KickHandler, Kind, Operation, Outcome, Refused, Run,
-    Source,
+    Backend, Capabilities, Enclave, Errno, ExitHandler, KickHandler, Kind, Operation, Outcome,
+    Refused, Run, Source,
 };
 use sgx_types::{MiscSelect, PageType, SecInfo, SecInfoFlags, Secs, Sigstruct, Xfrm};
 
@@ -143,8 +144,8 @@ impl Enclave for EmuEnclave {
         create::init(&self.0, sigstruct)
     }
 
-    fn enter(&self, run: &mut Run) -> Outcome {
-        enter::enter(&self.0, run)
+    fn enter_with(&self, run: &mut Run, handler: Option<&ExitHandler>) -> Outcome {
+        enter::enter(&self.0, run, handler)
     }
 
     fn restrict_permissions(

@@ -60,6 +60,11 @@ impl GsKey {
             GS_TABLE[index].context.store(context as u64, Ordering::Release);
         }
     }
+
+    /// Where [`Self::enter`] says it; `None` for a useless key.
+    pub(crate) fn address(&self) -> Option<u64> {
+        self.0.map(|index| GS_TABLE[index].context.as_ptr() as u64)
+    }
 }
 
 /// Forgets all entries, when the enclave they belong to is destroyed.

@@ -8,3 +8,6 @@ pub(crate) const EXCEPTION: u64 = 1;
 pub(crate) const KICK: u64 = 2;
 /// A kick came before anything happened.
 pub(crate) const NOT_ENTERED: u64 = 3;
+/// The handler of exits wants to enter again, and the short cut is not possible. The registers for
+/// the entry are in the context.
+pub(crate) const AGAIN: u64 = 4;

@@ -13,6 +13,7 @@ use crate::asm;
 use crate::audit;
 use crate::context::{Context, mode};
 use crate::enclave::{Inner, count};
+use crate::exit;
 use crate::frame::{rip, set};
 use crate::reason;
 use crate::ssa::Event;
@@ -126,6 +127,8 @@ fn repair(frame: &mut ucontext_t) -> bool {
         set(frame, libc::REG_RIP, asm::emu_copy_failed as *const () as u64);
     } else if asm::fast().contains(&at) {
         set(frame, libc::REG_RIP, asm::emu_leaf_slow as *const () as u64);
+    } else if exit::fast().contains(&at) {
+        set(frame, libc::REG_RIP, exit::emu_again_failed as *const () as u64);
     } else {
         return false;
     }
@@ -145,7 +148,7 @@ unsafe fn exception(
 ) -> bool {
     // SAFETY: the thread is stopped, so nobody else uses its context.
     let context = unsafe { &mut *context };
-    if context.mode.load(Ordering::Relaxed) != mode::INSIDE || asm::all().contains(&rip(frame)) {
+    if context.mode.load(Ordering::Relaxed) != mode::INSIDE || asm::contains(rip(frame)) {
         return false;
     }
     // SAFETY: a thread that is inside holds its enclave and TCS.
@@ -193,12 +196,12 @@ unsafe fn kicked(signal: c_int, frame: &mut ucontext_t, context: *mut Context, f
         return outside(signal, frame);
     }
     context.pending.fetch_or(1 << (signal - 1), Ordering::Relaxed);
-    if context.in_window(at) {
+    if let Some(start) = context.window_at(at) {
         set(frame, libc::REG_R11, ptr::from_mut(context) as u64);
-        set(frame, libc::REG_RIP, asm::emu_window as *const () as u64);
+        set(frame, libc::REG_RIP, start);
         return;
     }
-    if state != mode::INSIDE || asm::all().contains(&at) {
+    if state != mode::INSIDE || asm::contains(at) {
         return;
     }
     // SAFETY: a thread that is inside holds its enclave and TCS.

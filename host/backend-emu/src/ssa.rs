@@ -71,6 +71,11 @@ fn gprsgx(tcs: &TcsState, index: u32) -> u64 {
     tcs.frame(index) + gprsgx_offset(tcs.frame_size() as usize) as u64
 }
 
+/// Where a frame takes RSP and RBP of the host.
+pub(crate) fn host_stack(tcs: &TcsState, index: u32) -> u64 {
+    gprsgx(tcs, index) + offset_of!(GprSgx, ursp) as u64
+}
+
 /// EENTER stores RSP and RBP of the host in the frame that an AEX would use.
 pub(crate) fn save_host_stack(
     inner: &Inner,
@@ -78,8 +83,7 @@ pub(crate) fn save_host_stack(
     tcs: &TcsState,
     index: u32,
 ) -> Result<(), Fault> {
-    let at = gprsgx(tcs, index) + offset_of!(GprSgx, ursp) as u64;
-    put(inner, at, &[context.regs.rsp, context.regs.rbp])
+    put(inner, host_stack(tcs, index), &[context.regs.rsp, context.regs.rbp])
 }
 
 /// What stopped the enclave.

@@ -116,7 +116,10 @@ impl Stop<'_> {
                 let rip = self.rip() + ENCLU.len() as u64;
                 self.set(libc::REG_RIP, rip);
             }
-            After::Exit => self.leave(reason::EXIT),
+            After::Exit => {
+                self.tcs.release();
+                self.leave(reason::EXIT);
+            }
             After::Fault(Fault { vector, error_code, address }) => {
                 self.raise(vector as u8, error_code, address);
             }

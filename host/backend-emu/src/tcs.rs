@@ -1,6 +1,6 @@
 //! Thread control structures.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use sgx_types::{PAGE_SIZE, Secs, Tcs};
 
@@ -18,8 +18,10 @@ pub(crate) struct TcsState {
     pub(crate) gs_base: u64,
     /// Index of the next SSA frame.
     pub(crate) cssa: AtomicU32,
-    busy: AtomicBool,
-    gone: AtomicBool,
+    pub(crate) busy: AtomicBool,
+    pub(crate) gone: AtomicBool,
+    /// How often EENTER succeeded. Only the thread that has the TCS adds.
+    pub(crate) entries: AtomicU64,
     pub(crate) key: GsKey,
     /// Address and size of the SSA frames.
     ssa: u64,
@@ -56,6 +58,7 @@ impl TcsState {
             cssa: AtomicU32::new(0),
             busy: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            entries: AtomicU64::new(0),
             key: GsKey::register(gs_base),
             ssa: secs.base.wrapping_add(tcs.ossa),
             frame: u64::from(secs.ssa_frame_size) * PAGE,
@@ -80,6 +83,11 @@ impl TcsState {
     /// Marks the TCS as free.
     pub(crate) fn release(&self) {
         self.busy.store(false, Ordering::Release);
+    }
+
+    /// Counts an EENTER of the thread that has the TCS.
+    pub(crate) fn count_entry(&self) {
+        self.entries.store(self.entries.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// Address of SSA frame `index`.

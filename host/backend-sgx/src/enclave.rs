@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
 use backend::{
-    Enclave, EnterLeaf, Errno, Exception, KickHandler, Operation, Outcome, Refused, Run, Source,
+    Enclave, EnterLeaf, Errno, Exception, ExitHandler, KickHandler, Operation, Outcome, Refused,
+    Run, Source,
 };
 use sgx_types::{PAGE_SIZE, PageType, SecInfo, SecInfoFlags, Secs, SgxError, Sigstruct};
 
@@ -257,12 +258,12 @@ impl Enclave for SgxEnclave {
         self.map_pages().map_err(refuse)
     }
 
-    fn enter(&self, run: &mut Run) -> Outcome {
+    fn enter_with(&self, run: &mut Run, handler: Option<&ExitHandler>) -> Outcome {
         let function = match run.leaf {
             EnterLeaf::Eenter => EENTER,
             EnterLeaf::Eresume => ERESUME,
         };
-        let mut state = EnclaveRun::new(run.tcs);
+        let mut state = EnclaveRun::new(run.tcs, handler);
         let mut registers = Registers {
             rdi: run.rdi,
             rsi: run.rsi,

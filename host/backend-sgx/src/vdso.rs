@@ -1,9 +1,11 @@
 //! `__vdso_sgx_enter_enclave`: where it is, and how it is called.
 
 use std::arch::naked_asm;
+use std::mem::offset_of;
 use std::ops::Range;
 use std::slice;
 
+use backend::ExitHandler;
 use object::elf;
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol};
@@ -30,19 +32,40 @@ pub(crate) struct EnclaveRun {
 }
 
 impl EnclaveRun {
-    /// For an entry through `tcs`, without a handler.
-    pub(crate) fn new(tcs: u64) -> Self {
+    /// For an entry through `tcs`; exits go to `handler`.
+    pub(crate) fn new(tcs: u64, handler: Option<&ExitHandler>) -> Self {
+        let address = |handler| std::ptr::from_ref::<ExitHandler>(handler) as u64;
         Self {
             tcs,
             function: 0,
             exception_vector: 0,
             exception_error_code: 0,
             exception_addr: 0,
-            user_handler: 0,
-            user_data: 0,
+            user_handler: handler.map_or(0, |_| on_exit as *const () as u64),
+            user_data: handler.map_or(0, address),
             reserved: [0; 216],
         }
     }
+}
+
+/// `sgx_enclave_user_handler_t`: after EEXIT to our handler, after exceptions back to Rust.
+#[unsafe(naked)]
+extern "C" fn on_exit() {
+    naked_asm!(
+        "mov rax, [rsp + 8]", // struct sgx_enclave_run
+        "cmp dword ptr [rax + 8], {EEXIT}",
+        "jne 1f",
+        "mov rax, [rax + {USER_DATA}]",
+        "mov rcx, [rax + {DATA}]",
+        "jmp [rax + {FUNCTION}]",
+        "1:",
+        "xor eax, eax",
+        "ret",
+        EEXIT = const EEXIT,
+        USER_DATA = const offset_of!(EnclaveRun, user_data),
+        DATA = const offset_of!(ExitHandler, data),
+        FUNCTION = const offset_of!(ExitHandler, function),
+    )
 }
 
 /// What `enter` passes in and gets back; the assembler part knows the layout.
@@ -197,7 +220,7 @@ mod tests {
                 "ret",
             )
         }
-        let mut run = EnclaveRun::new(7);
+        let mut run = EnclaveRun::new(7, None);
         let mut registers = Registers {
             rdi: 1,
             rsi: 2,
@@ -213,6 +236,28 @@ mod tests {
         let Registers { rdi, rsi, rdx, r8, r9, .. } = registers;
         assert_eq!((result, rdi, rsi, rdx, r8, r9), (2, 2, 4, 6, 8, 10));
         assert_eq!((run.tcs, run.function), (7, EEXIT));
+    }
+
+    /// The vDSO calls it with the run structure on the stack, and goes in again if it says so.
+    #[test]
+    fn exits_go_to_the_handler() {
+        /// Adds the last argument to its data.
+        #[unsafe(naked)]
+        extern "sysv64" fn answer() {
+            naked_asm!("lea rax, [rcx + r9]", "ret")
+        }
+        /// Calls the handler of the run structure at RCX with RDI...R9.
+        #[unsafe(naked)]
+        extern "C" fn call(_: u64, _: u64, _: u64, _: &EnclaveRun, _: u64, _: u64) -> i32 {
+            naked_asm!("push rcx", "call [rcx + 24]", "pop rcx", "ret")
+        }
+        let handler = ExitHandler { function: answer as *const () as u64, data: 30 };
+        let mut run = EnclaveRun::new(7, Some(&handler));
+        run.function = EEXIT;
+        assert_eq!(call(1, 2, 3, &run, 4, 5), 35);
+        run.function = ERESUME;
+        assert_eq!(call(1, 2, 3, &run, 4, 5), 0, "an exception");
+        assert_eq!(EnclaveRun::new(7, None).user_handler, 0);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub mod suite;
 pub use capabilities::{Capabilities, Kind};
 pub use error::{Errno, Operation, Refused};
 pub use kick::{Kick, KickHandler};
-pub use run::{EnterLeaf, Exception, Outcome, Run};
+pub use run::{EnterLeaf, Exception, ExitHandler, Outcome, Run};
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -65,8 +65,14 @@ pub trait Enclave: Send + Sync {
 
     /// EENTER or ERESUME (`__vdso_sgx_enter_enclave`), until EEXIT or an exception.
     ///
-    /// Interrupts and kicks do not return: the thread resumes after the kick's handler.
-    fn enter(&self, run: &mut Run) -> Outcome;
+    /// Interrupts and kicks do not return: the thread resumes after the kick's handler. Exits go to
+    /// `handler`, if there is one and the backend can call it.
+    fn enter_with(&self, run: &mut Run, handler: Option<&ExitHandler>) -> Outcome;
+
+    /// The same without a handler.
+    fn enter(&self, run: &mut Run) -> Outcome {
+        self.enter_with(run, None)
+    }
 
     /// EMODPR (`SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS`): the enclave has to EACCEPT afterwards.
     ///

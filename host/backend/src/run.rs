@@ -1,5 +1,21 @@
 //! Entering an enclave: the terms of `__vdso_sgx_enter_enclave`.
 
+/// What is called right after EEXIT, in the place of a return (`sgx_enclave_user_handler_t`): with RDI,
+/// RSI, RDX, `data` in RCX, R8 and R9. It answers in EAX with the leaf that shall be executed next, for
+/// which it leaves these registers (2, EENTER), or with 0 and the registers as they were: then the
+/// stay ends with [`Outcome::Exited`]. Otherwise it obeys the System V ABI.
+///
+/// FS and GS may be the enclave's: so it makes no use of thread-local storage, which excludes most of
+/// Rust. A backend need not call it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ExitHandler {
+    /// Address of the function.
+    pub function: u64,
+    /// What it needs to know.
+    pub data: u64,
+}
+
 /// Arguments and results of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {

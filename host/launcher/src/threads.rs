@@ -4,13 +4,13 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
+        atomic::{AtomicI32, AtomicU64, Ordering},
     },
 };
 
-use backend::{Enclave, EnterLeaf, Kick, Outcome, Run};
+use backend::{Enclave, EnterLeaf, ExitHandler, Kick, Outcome, Run};
 use hostcall_abi::{control, exit, layout};
-use worker::Attention;
+use worker::Exits;
 
 use crate::{
     LaunchError,
@@ -28,13 +28,12 @@ pub(crate) const TICK: i32 = 63;
 /// Nanoseconds of processor time between ticks.
 const TICK_PERIOD: i64 = 10_000_000;
 
-/// What belongs to one enclave thread.
-#[derive(Debug, Default)]
+/// What belongs to one enclave thread, apart from what the others write to.
+#[derive(Debug)]
+#[repr(align(128))]
 struct Slot {
-    attention: Attention,
+    exits: Exits,
     thread: AtomicI32,
-    /// It serves a request.
-    outside: AtomicBool,
 }
 
 /// The running enclave.
@@ -54,7 +53,8 @@ static RUNNING: OnceLock<Running> = OnceLock::new();
 pub(crate) fn run(enclave: Arc<dyn Enclave>, boot: Boot) -> Result<Infallible, LaunchError> {
     enclave.install_kick(KICK, on_kick)?;
     enclave.install_kick(TICK, on_kick)?;
-    let slots = Default::default();
+    let slots =
+        std::array::from_fn(|_| Slot { exits: Exits::new(boot.arena), thread: AtomicI32::new(0) });
     let running = RUNNING.get_or_init(|| Running {
         enclave,
         boot,
@@ -86,7 +86,7 @@ impl Running {
         let Some(slot) = usize::try_from(index).ok().and_then(|index| self.slots.get(index)) else {
             return;
         };
-        slot.attention.want();
+        slot.exits.attention().want();
         let thread = slot.thread.load(Ordering::SeqCst);
         if thread != 0 {
             worker::kick_thread(thread, KICK);
@@ -111,7 +111,7 @@ impl Running {
         for index in next..next + layout::TCS_COUNT {
             let slot = self.slot(index % layout::TCS_COUNT);
             let thread = slot.thread.load(Ordering::SeqCst);
-            if thread != 0 && !slot.outside.load(Ordering::Relaxed) {
+            if thread != 0 && !slot.exits.outside() {
                 return worker::kick_thread(thread, TICK);
             }
         }
@@ -121,7 +121,7 @@ impl Running {
     pub(crate) fn tick(&self) {
         for slot in &self.slots {
             let thread = slot.thread.load(Ordering::SeqCst);
-            if thread != 0 && !slot.outside.load(Ordering::Relaxed) {
+            if thread != 0 && !slot.exits.outside() {
                 worker::kick_thread(thread, TICK);
             }
         }
@@ -141,13 +141,13 @@ impl Running {
             rdi: if index == 0 { self.boot.parameters.address() } else { 0 },
             ..Run::default()
         };
+        let handler = ExitHandler {
+            function: worker::answer_exit as *const () as u64,
+            data: std::ptr::from_ref(&slot.exits).addr() as u64,
+        };
         loop {
-            match self.enclave.enter(&mut run) {
-                Outcome::Exited => {
-                    slot.outside.store(true, Ordering::Relaxed);
-                    self.answer(&mut run, &slot.attention)?;
-                    slot.outside.store(false, Ordering::Relaxed);
-                }
+            match self.enclave.enter_with(&mut run, Some(&handler)) {
+                Outcome::Exited => slot.exits.while_outside(|| self.answer(&mut run, slot))?,
                 Outcome::Exception(exception) if exception.leaf == EnterLeaf::Eresume => {
                     self.handle(&mut run)?;
                 }
@@ -171,7 +171,7 @@ impl Running {
         }
     }
 
-    fn answer(&'static self, run: &mut Run, attention: &Attention) -> Result<(), LaunchError> {
+    fn answer(&'static self, run: &mut Run, slot: &Slot) -> Result<(), LaunchError> {
         run.leaf = EnterLeaf::Eenter;
         if run.rdi != exit::CALL {
             return Err(LaunchError::EntryRefused(run.rsi));
@@ -179,7 +179,7 @@ impl Running {
         let Some(request) = self.boot.arena.request(run.rsi) else {
             return Err(LaunchError::EntryRefused(run.rsi));
         };
-        services::serve(self, &request, attention);
+        services::serve(self, &request, slot.exits.attention());
         Ok(())
     }
 

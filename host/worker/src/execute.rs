@@ -8,7 +8,7 @@ use std::{
 
 use hostcall_abi::request;
 
-use crate::Request;
+use crate::{Request, exits};
 
 global_asm!(
     // extern "sysv64" fn worker_syscall(number, args: *const [u64; 6], attention: *const u64)
@@ -47,7 +47,7 @@ unsafe extern "sysv64" {
 }
 
 /// `-EINTR` as a system call returns it.
-const EINTR: u64 = 4_u64.wrapping_neg();
+pub(crate) const EINTR: u64 = 4_u64.wrapping_neg();
 
 /// Tells a thread that somebody wants its attention: its next system call is called off
 /// ([`request::CALLED_OFF`]), or the one that it blocks in returns `EINTR`.
@@ -92,20 +92,38 @@ impl Attention {
     }
 }
 
+/// A system call that can be called off: between `check` and `done`, R11 holds the address of the
+/// thread's [`Attention`].
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) check: unsafe extern "sysv64" fn(),
+    pub(crate) done: unsafe extern "sysv64" fn(),
+    pub(crate) interrupted: unsafe extern "sysv64" fn(),
+}
+
+const SITE: Site = Site {
+    check: worker_syscall_check,
+    done: worker_syscall_done,
+    interrupted: worker_syscall_interrupted,
+};
+
 /// For the handler of a kick that hit outside of the enclave: if the thread's attention is wanted
 /// and it was about to make a system call, the call is called off.
 pub fn interrupt(context: *mut c_void) {
     if context.is_null() {
         return;
     }
-    let start = worker_syscall_check as *const () as i64;
-    let end = worker_syscall_done as *const () as i64;
     // SAFETY: the kernel passed this context to the handler that calls us, on this thread.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
     let attention = registers[libc::REG_R11 as usize] as *const AtomicU64;
     let rip = &mut registers[libc::REG_RIP as usize];
-    // SAFETY: between these labels R11 holds the address of the thread's flag, which outlives it.
-    if (start..end).contains(rip) && unsafe { (*attention).load(Ordering::SeqCst) } != 0 {
-        *rip = worker_syscall_interrupted as *const () as i64;
+    for Site { check, done, interrupted } in [SITE, exits::site()] {
+        if !(check as usize as i64..done as usize as i64).contains(rip) {
+            continue;
+        }
+        // SAFETY: between these labels R11 holds the address of the thread's flag, which outlives it.
+        if unsafe { (*attention).load(Ordering::SeqCst) } != 0 {
+            *rip = interrupted as usize as i64;
+        }
     }
 }

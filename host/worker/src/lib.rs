@@ -12,6 +12,7 @@
 
 mod cpu;
 mod execute;
+mod exits;
 mod memory;
 mod process;
 mod signals;
@@ -19,6 +20,7 @@ mod wait;
 
 pub use cpu::{Cpu, clocks, cpu, cpuid, timestamp};
 pub use execute::{Attention, interrupt};
+pub use exits::{Exits, answer_exit};
 pub use memory::{Request, Shared};
 pub use process::{exit_now, kick_thread, kill_self, start_tick, thread_id};
 pub use signals::{

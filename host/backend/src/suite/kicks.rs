@@ -37,7 +37,7 @@ fn on_kick(kick: &Kick) {
 }
 
 /// Builds, installs the handler, and clears the counters.
-fn prepare(backend: &dyn Backend, main: Code, nested: bool) -> Kickable {
+pub(super) fn prepare(backend: &dyn Backend, main: Code, nested: bool) -> Kickable {
     // Tells its CSSA, having spoilt some registers.
     let handler = Code::new()
         .copy(Reg::Rdi, Reg::Rax)
@@ -55,7 +55,7 @@ fn prepare(backend: &dyn Backend, main: Code, nested: bool) -> Kickable {
 }
 
 /// An enclave that the handler knows.
-struct Kickable(Arc<dyn Enclave>);
+pub(super) struct Kickable(pub(super) Arc<dyn Enclave>);
 
 impl Drop for Kickable {
     fn drop(&mut self) {
@@ -63,12 +63,12 @@ impl Drop for Kickable {
     }
 }
 
-fn handled() -> u64 {
+pub(super) fn handled() -> u64 {
     INSIDE.load(Ordering::SeqCst) + OUTSIDE.load(Ordering::SeqCst)
 }
 
 /// Sends a kick and waits until it was handled.
-fn kick(thread: Pthread) {
+pub(super) fn kick(thread: Pthread) {
     let before = handled();
     pthread_kill(thread, Signal::SIGUSR1).expect("the thread is there");
     while handled() == before {

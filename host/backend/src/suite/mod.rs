@@ -4,6 +4,7 @@
 //! builds a small enclave of hand-assembled code; since ELRANGE starts at 0, there can be only one in
 //! a process at a time, so the tests take turns.
 
+mod answers;
 pub mod assembler;
 mod building;
 mod entering;
@@ -13,6 +14,7 @@ mod pages;
 pub mod server;
 pub mod specimen;
 
+pub use answers::*;
 pub use building::*;
 pub use entering::*;
 pub use keys::*;
@@ -39,7 +41,8 @@ macro_rules! suite_tests {
             initialised_once, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,
             trim_and_remove, dynamic_tcs, accept_copy, driver_refusals, kick_outside,
             kick_inside, kick_storm, kick_storm_accepting, reports, bad_operands, reserved_policy, seal_keys, refused_keys,
-            two_threads, leaves_keep_registers,
+            two_threads, leaves_keep_registers, exits_answered, exception_after_answer,
+            kick_storm_answered,
         );
     };
     ($make:expr) => {
