@@ -8,7 +8,7 @@ use hostcall_abi::layout::{USER_BASE, USER_END};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    asm::{
+    copies::{
         Outcome, scone_cas_u32, scone_copy_bytes, scone_load_u32, scone_store_u32, scone_zero_bytes,
     },
     hooks::hooks,

@@ -1,5 +1,4 @@
-//! Entry, exits, the system call path, the return to the program, and the copy routines whose
-//! faults are survivable. Offsets come from [`crate::data`] and [`UserRegs`].
+//! Entry, exits, the system call path, and the return to the program. Offsets come from [`crate::data`] and [`UserRegs`].
 
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -141,6 +140,7 @@ global_asm!(
     "push r15",
     "push rax",
     "stmxcsr [rsp]",
+    "ldmxcsr [rip + {MXCSR}]",
     "mov gs:[{CALL_RSP}], rsp",
     "rdfsbase rax",
     "mov gs:[{USER_FS}], rax",
@@ -363,56 +363,6 @@ global_asm!(
     "call rsi",
     "ud2",
 
-    // ---------------------------------------------------------------- copies that may fault
-    // extern "sysv64" fn(dst, src, count) -> (RAX = 0 or 1 | write << 1, RDX = address)
-    ".global scone_copy_begin",
-    "scone_copy_begin:",
-    ".global scone_copy_bytes",
-    "scone_copy_bytes:",
-    "mov rcx, rdx",
-    "rep movsb",
-    "xor eax, eax",
-    "ret",
-    ".global scone_copy_words",
-    "scone_copy_words:",
-    "mov rcx, rdx",
-    "rep movsq",
-    "xor eax, eax",
-    "ret",
-    ".global scone_zero_bytes",
-    "scone_zero_bytes:",
-    "mov rcx, rdx",
-    "xor eax, eax",
-    "rep stosb",
-    "ret",
-    // Atomic operations of futexes on program memory: RDI = address.
-    ".global scone_load_u32",
-    "scone_load_u32:",
-    "mov ecx, [rdi]",
-    "mov rdx, rcx",
-    "xor eax, eax",
-    "ret",
-    // (address, expected, new) -> RDX = value seen
-    ".global scone_cas_u32",
-    "scone_cas_u32:",
-    "mov eax, esi",
-    "lock cmpxchg [rdi], edx",
-    "mov edx, eax",
-    "xor eax, eax",
-    "ret",
-    ".global scone_store_u32",
-    "scone_store_u32:",
-    "mov [rdi], esi",
-    "xor eax, eax",
-    "ret",
-    ".global scone_copy_end",
-    "scone_copy_end:",
-    // The first stage sets RAX and RDX and lets the routine return from here.
-    ".global scone_copy_fixup",
-    "scone_copy_fixup:",
-    "cld",
-    "ret",
-
     HOST_RSP = const data::HOST_RSP,
     HOST_RBP = const data::HOST_RBP,
     HOST_RIP = const data::HOST_RIP,
@@ -475,35 +425,17 @@ global_asm!(
     before_return = sym crate::start::before_return,
 );
 
-/// What a routine that may fault returns.
-#[repr(C)]
-pub(crate) struct Outcome {
-    /// 0, or 1 with bit 1 set when the access was a write.
-    pub(crate) status: u64,
-    /// The value read, or the address that faulted.
-    pub(crate) value: u64,
-}
-
 unsafe extern "sysv64" {
     pub(crate) fn scone_call(reason: u64, argument: u64);
     pub(crate) fn scone_enclu(leaf: u64, rbx: u64, rcx: u64, rdx: u64) -> u64;
     pub(crate) fn scone_switch(save: *mut u64, load: u64);
     pub(crate) fn scone_thread_trampoline();
     pub(crate) fn scone_on_stack(top: u64, f: extern "sysv64" fn() -> !) -> !;
-    pub(crate) fn scone_copy_bytes(dst: u64, src: u64, count: u64) -> Outcome;
-    pub(crate) fn scone_copy_words(dst: u64, src: u64, count: u64) -> Outcome;
-    pub(crate) fn scone_zero_bytes(dst: u64, unused: u64, count: u64) -> Outcome;
-    pub(crate) fn scone_load_u32(address: u64) -> Outcome;
-    pub(crate) fn scone_store_u32(address: u64, value: u64) -> Outcome;
-    pub(crate) fn scone_cas_u32(address: u64, expected: u64, new: u64) -> Outcome;
     fn scone_syscall_entry();
     fn scone_return_critical();
     fn scone_return_end();
     fn scone_return_again();
     fn scone_second_stage();
-    fn scone_copy_begin();
-    fn scone_copy_end();
-    fn scone_copy_fixup();
 }
 
 /// Addresses in the assembler that the first stage of exception handling compares with.
@@ -522,21 +454,12 @@ impl Places {
         Self::contains((scone_return_critical, scone_return_end), rip)
     }
 
-    /// Whether `rip` lies in one of the routines that may fault.
-    pub(crate) fn copying(rip: u64) -> bool {
-        Self::contains((scone_copy_begin, scone_copy_end), rip)
-    }
-
     pub(crate) fn return_again() -> u64 {
         scone_return_again as *const () as u64
     }
 
     pub(crate) fn second_stage() -> u64 {
         scone_second_stage as *const () as u64
-    }
-
-    pub(crate) fn copy_fixup() -> u64 {
-        scone_copy_fixup as *const () as u64
     }
 }
 

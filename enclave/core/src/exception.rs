@@ -9,6 +9,7 @@ use sgx_types::{ExInfo, GprSgx, Vector};
 use crate::{
     UserRegs,
     asm::Places,
+    copies,
     data::{self, RESCHEDULE, RUNTIME_STACK},
     fatal,
     hooks::hooks,
@@ -74,10 +75,10 @@ pub(crate) extern "sysv64" fn first_stage() {
         gpr.rsp = regs;
         gpr.rip = Places::second_stage();
         gpr.rflags = 0x202;
-    } else if vector == Some(Vector::PageFault) && Places::copying(gpr.rip) {
+    } else if vector == Some(Vector::PageFault) && copies::contains(gpr.rip) {
         gpr.rax = 1 | u64::from(exinfo.error_code) & WRITE;
         gpr.rdx = exinfo.address;
-        gpr.rip = Places::copy_fixup();
+        gpr.rip = copies::fixup();
     } else if vector.is_some() {
         fatal_at(gpr.rip, exinfo.address);
     } else if Places::returning(gpr.rip) {

@@ -8,7 +8,7 @@ use hostcall_abi::layout::ELRANGE_SIZE;
 
 use crate::{
     AppSlice, Fault,
-    asm::{Outcome, scone_copy_words},
+    copies::{Outcome, scone_copy_words},
     fatal,
 };
 

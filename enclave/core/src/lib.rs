@@ -21,6 +21,7 @@ extern crate alloc;
 mod app;
 mod asm;
 mod call;
+mod copies;
 mod current;
 mod data;
 pub mod exception;

@@ -86,8 +86,11 @@ impl UserRegs {
 
     /// The six arguments of the system call, in order.
     #[must_use]
-    pub const fn args(&self) -> [u64; 6] {
-        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    pub fn args(&self) -> [u64; 6] {
+        // Word by word: a wider load would wait for the stores of the entry.
+        // SAFETY: each is a reference.
+        [&self.rdi, &self.rsi, &self.rdx, &self.r10, &self.r8, &self.r9]
+            .map(|word| unsafe { core::ptr::read_volatile(word) })
     }
 }
 

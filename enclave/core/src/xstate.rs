@@ -18,6 +18,7 @@ use crate::{
 };
 
 const X87: u64 = 1;
+const AVX: u64 = 1 << 2;
 /// SSE is saved by the system call path, PKRU is not ours to change.
 const NOT_LIVE: u64 = 1 << 1 | 1 << 9;
 /// Offset of XSTATE_BV in an XSAVE area.
@@ -168,6 +169,9 @@ pub(crate) fn restore_live(live: u64) {
     if movable != 0 {
         // SAFETY: as in `save_live`; the components were saved there.
         unsafe { scone_wide_load(area, live & movable) };
+    } else if mask() & !live & AVX != 0 {
+        // SAFETY: XFRM says that AVX is there; the upper halves are dead.
+        unsafe { asm!("vzeroupper", options(nostack, nomem, preserves_flags)) };
     }
     if live & !movable != 0 {
         restore_from(area + wide::BYTES, live & !movable);

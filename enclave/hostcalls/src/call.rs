@@ -39,6 +39,7 @@ impl Call {
     /// # Errors
     ///
     /// `ENOMEM` if there is no staging memory for it.
+    #[inline(always)]
     pub fn new(number: u64, room: u64) -> Result<Self, Errno> {
         let staging = Staging::new(request::BYTES.saturating_add(room).saturating_add(64))?;
         let memory = staging.memory();

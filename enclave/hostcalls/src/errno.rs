@@ -2,9 +2,10 @@
 
 use enclave_core::{CStrError, Fault};
 
-/// A Linux error number, positive.
+/// A Linux error number, positive. As wide as the results of system calls, so that a result of one or
+/// the other is returned in two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errno(u16);
+pub struct Errno(u64);
 
 macro_rules! errnos {
     ($($name:ident = $number:literal,)*) => {
@@ -30,32 +31,33 @@ errnos! {
 
 impl Errno {
     /// Largest number that Linux returns as an error.
-    const MAX: u16 = 4095;
+    const MAX: u64 = 4095;
 
     /// The error in what a system call returned, if it is one. Numbers that only the kernel may
     /// see (512..=530, ERESTARTSYS and kin) are no errors a host can return.
     #[must_use]
     pub fn from_result(result: u64) -> Option<Self> {
-        let number = u16::try_from(result.wrapping_neg()).ok()?;
+        let number = result.wrapping_neg();
         (1..=Self::MAX).contains(&number).then_some(Self(number))
     }
 
     /// An error number, if it is in the range of errors.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
-        u16::try_from(number).ok().filter(|number| (1..=Self::MAX).contains(number)).map(Self)
+        u64::try_from(number).ok().filter(|number| (1..=Self::MAX).contains(number)).map(Self)
     }
 
     /// The number, positive.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "it is at most MAX")]
     pub const fn number(self) -> u16 {
-        self.0
+        self.0 as u16
     }
 
     /// As a system call returns it.
     #[must_use]
     pub fn as_result(self) -> u64 {
-        u64::from(self.0).wrapping_neg()
+        self.0.wrapping_neg()
     }
 
     /// Whether a host may answer with it: no error that exists only inside of a kernel.

@@ -15,34 +15,30 @@ pub(crate) use signal::interrupted;
 /// Executes the system call in `regs`.
 pub fn syscall(regs: &mut UserRegs) {
     let number = regs.orig_rax;
-    let args = regs.args();
     let Some(handler) = table::handler(number) else {
         stats::unknown(number);
         regs.rax = Errno::ENOSYS.as_result();
         return;
     };
+    let sys = &mut Sys { args: regs.args(), regs };
     let result = if stats::wanted() || trace::wanted() {
-        observed(handler, number, args, regs)
+        observed(handler, sys)
     } else {
-        execute(handler, args, regs)
+        execute(handler, sys)
     };
     match result {
-        Ok(value) => regs.rax = value,
-        Err(errno) => failed(regs, number, args, errno),
+        Ok(value) => sys.regs.rax = value,
+        Err(errno) => failed(sys, number, errno),
     }
 }
 
 /// Executes a call, counted and traced.
 #[cold]
-fn observed(
-    handler: Handler,
-    number: u64,
-    args: [u64; 6],
-    regs: &mut UserRegs,
-) -> Result<u64, Errno> {
-    let line = trace::wanted().then(|| trace::describe(number, args));
+fn observed(handler: Handler, sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let number = sys.regs.orig_rax;
+    let line = trace::wanted().then(|| trace::describe(number, sys.args));
     let before = clock::monotonic();
-    let result = execute(handler, args, regs);
+    let result = execute(handler, sys);
     let took = clock::monotonic() - before;
     stats::count(number, took);
     if let Some(line) = line {
@@ -51,9 +47,10 @@ fn observed(
     result
 }
 
-fn execute(handler: Handler, args: [u64; 6], regs: &mut UserRegs) -> Result<u64, Errno> {
+#[inline(always)]
+fn execute(handler: Handler, sys: &mut Sys<'_>) -> Result<u64, Errno> {
     loop {
-        let result = handler(&mut Sys { args, regs });
+        let result = handler(sys);
         if result != Err(Errno::EINTR) {
             return result;
         }
@@ -66,11 +63,11 @@ fn execute(handler: Handler, args: [u64; 6], regs: &mut UserRegs) -> Result<u64,
 }
 
 #[cold]
-fn failed(regs: &mut UserRegs, number: u64, args: [u64; 6], errno: Errno) {
-    regs.rax = errno.as_result();
+fn failed(sys: &mut Sys<'_>, number: u64, errno: Errno) {
+    sys.regs.rax = errno.as_result();
     match errno {
-        Errno::EINTR => signal::deliver(regs),
-        Errno::EPIPE => signal::broken_pipe(number, args),
+        Errno::EINTR => signal::deliver(sys.regs),
+        Errno::EPIPE => signal::broken_pipe(number, sys.args),
         Errno::EFBIG => signal::file_too_large(number),
         _ => {}
     }
