@@ -15,6 +15,7 @@ use sgx_types::{
 use sha2::{Digest, Sha256};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::context;
 use crate::cost::CostModel;
 use crate::enclave::{Build, Counters, Identity, Inner};
 use crate::epcm::{Entry, Epcm};
@@ -48,6 +49,9 @@ pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner
         let errno = Errno(error.raw_os_error().unwrap_or(libc::ENOMEM));
         Refused::new(Operation::Create, errno, format!("ELRANGE cannot be reserved: {error}"))
     };
+    if audit {
+        context::name_arena();
+    }
     let mapping = Mapping::new(secs.base, secs.size).map_err(no_memory)?;
     let epcm = Epcm::new(secs.base, secs.size).map_err(no_memory)?;
     let mut hash = Sha256::new_with_prefix(MEASURE_ECREATE);

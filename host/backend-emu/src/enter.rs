@@ -198,7 +198,7 @@ fn eenter(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &Run) -> Re
     (regs.rip, regs.rflags) = (tcs.oentry, 2);
     (regs.fs_base, regs.gs_base) = (tcs.fs_base, tcs.gs_base);
     context.load_vectors = 0;
-    ssa::save_host_stack(inner, context, tcs, cssa)
+    ssa::save_host_stack(inner, tcs, cssa, [regs.rsp, regs.rbp])
 }
 
 /// All pages of the frame must be writable regular ones.

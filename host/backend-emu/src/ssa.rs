@@ -13,6 +13,7 @@ use crate::asm::emu_copy;
 use crate::context::{Context, Registers, XSAVE_SPACE};
 use crate::enclave::Inner;
 use crate::enter::Fault;
+use crate::sys;
 use crate::tcs::TcsState;
 
 /// Bytes of the legacy region that XSAVE writes; behind them is room for software.
@@ -76,14 +77,14 @@ pub(crate) fn host_stack(tcs: &TcsState, index: u32) -> u64 {
     gprsgx(tcs, index) + offset_of!(GprSgx, ursp) as u64
 }
 
-/// EENTER stores RSP and RBP of the host in the frame that an AEX would use.
+/// EENTER and ERESUME store RSP and RBP of the host in the frame that an AEX would use.
 pub(crate) fn save_host_stack(
     inner: &Inner,
-    context: &Context,
     tcs: &TcsState,
     index: u32,
+    stack: [u64; 2],
 ) -> Result<(), Fault> {
-    put(inner, host_stack(tcs, index), &[context.regs.rsp, context.regs.rbp])
+    put(inner, host_stack(tcs, index), &stack)
 }
 
 /// What stopped the enclave.
@@ -167,23 +168,20 @@ fn save_vectors(inner: &Inner, frame: u64, vectors: u64) -> Result<(), Fault> {
 pub(crate) fn eresume(inner: &Inner, context: &mut Context, tcs: &TcsState) -> Result<(), Fault> {
     let cssa = tcs.cssa.load(Ordering::Relaxed);
     let index = cssa.checked_sub(1).ok_or(Fault::GP)?;
-    let gprs: GprSgx = get(inner, gprsgx(tcs, index))?;
+    let at = gprsgx(tcs, index);
+    // Straight into the context, which stands for the processor: nothing of it on the host's stack.
+    let (regs, bases) = (&raw mut context.regs as u64, offset_of!(Registers, fs_base) as u64);
+    copy(inner, regs, at, bases)?;
+    copy(inner, regs + bases, at + offset_of!(GprSgx, fs_base) as u64, 16)?;
     load_vectors(inner, context, tcs.frame(index))?;
     let canonical = |address: u64| address < 1 << 47;
-    if !canonical(gprs.rip) || !canonical(gprs.fs_base) || !canonical(gprs.gs_base) {
+    let regs = &mut context.regs;
+    if !canonical(regs.rip) || !canonical(regs.fs_base) || !canonical(regs.gs_base) {
         return Err(Fault::GP);
     }
-    save_host_stack(inner, context, tcs, index)?;
-    let bytes = gprs.as_bytes();
-    // SAFETY: the first eighteen fields of GPRSGX and Registers are the same.
-    unsafe {
-        (&raw mut context.regs)
-            .cast::<u8>()
-            .copy_from_nonoverlapping(bytes.as_ptr(), offset_of!(Registers, fs_base));
-    }
-    context.regs.rflags = gprs.rflags & RFLAGS | 2;
-    (context.regs.fs_base, context.regs.gs_base) = (gprs.fs_base, gprs.gs_base);
+    regs.rflags = regs.rflags & RFLAGS | 2;
     context.load_vectors = context.resume_vectors;
+    save_host_stack(inner, tcs, index, [sys::stack_pointer(); 2])?;
     tcs.cssa.store(index, Ordering::Relaxed);
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::ffi::CStr;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 use std::{io, mem, ptr};
 
@@ -94,6 +96,22 @@ pub(crate) fn restore_stack(old: &libc::stack_t) {
 /// Reserves address space at a multiple of `align`, without access.
 pub(crate) fn reserve_aligned(len: usize, align: usize) -> usize {
     let start = reserve(0, (len + align) as u64).expect("there is address space");
+    (start as usize).next_multiple_of(align)
+}
+
+/// The same, shown as `/memfd:NAME` in `/proc/self/maps`.
+pub(crate) fn reserve_named(name: &CStr, len: usize, align: usize) -> usize {
+    // SAFETY: a new file of memory, mapped at a place of the kernel's choice; the mapping keeps it.
+    let start = unsafe {
+        let file = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC);
+        assert!(file >= 0, "memfd_create: {}", io::Error::last_os_error());
+        let file = OwnedFd::from_raw_fd(file);
+        let size = len + align;
+        assert_eq!(libc::ftruncate(file.as_raw_fd(), size as libc::off_t), 0, "ftruncate");
+        let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+        libc::mmap(ptr::null_mut(), size, libc::PROT_NONE, flags, file.as_raw_fd(), 0)
+    };
+    assert!(start != libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
     (start as usize).next_multiple_of(align)
 }
 

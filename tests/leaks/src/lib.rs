@@ -2,6 +2,10 @@
 //!
 //! The secret is made by the program itself, inside, from numbers that are nowhere in its file; so
 //! if the host's part of the process holds it, the runtime has let it out.
+//!
+//! What the emulator keeps in place of a processor (saved registers, the stacks on which it takes
+//! exceptions) is no memory of the host's: on an SGX processor it does not exist. Under audit the
+//! emulator names that memory, and only what bears the name is passed over.
 
 use std::{
     fs::{self, File},
@@ -29,37 +33,57 @@ pub fn secret() -> [u8; SECRET_BYTES] {
     bytes
 }
 
+/// Whose memory is looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The host's: all outside of ELRANGE, without [`Part::Processor`].
+    Host,
+    /// The enclave's.
+    Enclave,
+    /// What stands for the inside of the processor.
+    Processor,
+}
+
 /// What a look through a process found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Bytes that were looked through.
     pub bytes: u64,
-    /// Addresses at which the secret, or a half of it, stands.
+    /// Addresses at which a word of the secret stands.
     pub places: Vec<u64>,
 }
 
-/// Looks through the memory of process `pid`: outside of ELRANGE, or inside of it.
+/// Looks through a part of the memory of process `pid`.
 ///
-/// Halves of the secret count: a copy may have been overwritten in part, and vector registers are
-/// as long as a half.
+/// Each word of the secret counts: that is as much as a general register holds.
 ///
 /// # Errors
 ///
 /// When the process's memory cannot be read at all. Single pages that cannot be (the kernel's own)
 /// are passed over.
-pub fn look(pid: u32, inside: bool) -> io::Result<Found> {
+pub fn look(pid: u32, part: Part) -> io::Result<Found> {
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     let present = File::open(format!("/proc/{pid}/pagemap"))?;
     let mut found = Found::default();
     for line in fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
         let Some(mapping) = range(line) else { continue };
-        if (mapping.start < ELRANGE_SIZE) == inside && mapping.start < 1 << 47 {
+        if whose(line, &mapping) == part && mapping.start < 1 << 47 {
             for run in runs(&present, mapping)? {
                 search(&memory, run, &mut found);
             }
         }
     }
     Ok(found)
+}
+
+fn whose(line: &str, mapping: &Range<u64>) -> Part {
+    if mapping.start < ELRANGE_SIZE {
+        Part::Enclave
+    } else if line.contains("/memfd:scone-emu-cpu") {
+        Part::Processor
+    } else {
+        Part::Host
+    }
 }
 
 /// The range of a readable mapping.
@@ -96,19 +120,17 @@ fn runs(present: &File, mapping: Range<u64>) -> io::Result<Vec<Range<u64>>> {
 
 fn search(memory: &File, run: Range<u64>, found: &mut Found) {
     const PIECE: u64 = 1 << 20;
+    const WORD: usize = 8;
     let secret = secret();
-    let half = SECRET_BYTES / 2;
     let mut at = run.start;
     while at < run.end {
         // Pieces overlap, so that nothing is missed at their borders.
-        let len = (run.end - at).min(PIECE + half as u64);
+        let len = (run.end - at).min(PIECE + WORD as u64);
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         if memory.read_exact_at(&mut bytes, at).is_ok() {
             found.bytes += len.min(PIECE);
-            for (offset, window) in (0..).zip(bytes.windows(half)) {
-                if window[0] == secret[0] && window == &secret[..half]
-                    || window[0] == secret[half] && window == &secret[half..]
-                {
+            for (offset, window) in (0..).zip(bytes.windows(WORD)) {
+                if secret.chunks_exact(WORD).any(|word| window == word) {
                     found.places.push(at + offset);
                 }
             }
