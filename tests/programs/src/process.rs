@@ -32,6 +32,12 @@ impl Output {
     }
 }
 
+/// Whether the kernel kills a run in which a system call instruction in the enclave reaches it. It
+/// makes system calls dearer: `PROGRAMS_AUDIT=0` is for measurements.
+fn audited() -> bool {
+    std::env::var_os("PROGRAMS_AUDIT").is_none_or(|wanted| wanted != "0")
+}
+
 /// The environment of every run: nothing of the caller's but the home folder and `SCONE_*`.
 pub(crate) fn clean_environment(command: &mut Command) {
     command.env_clear();
@@ -39,6 +45,9 @@ pub(crate) fn clean_environment(command: &mut Command) {
         if key == "HOME" || key.to_string_lossy().starts_with("SCONE_") {
             command.env(key, value);
         }
+    }
+    if audited() {
+        command.env("SCONE_EMU_AUDIT", "1");
     }
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("LANG", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb");
@@ -152,4 +161,36 @@ pub(crate) fn run(
         status,
         time,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{places, run};
+
+    /// Whether a thread of `process` has a seccomp filter.
+    fn is_filtered(process: u32) -> io::Result<bool> {
+        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+            let status = fs::read_to_string(thread?.path().join("status"))?;
+            if status.lines().any(|line| line == "Seccomp:\t2") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Without being told not to, each run in an enclave has the witness of `audit.rs` behind it.
+    #[test]
+    fn every_run_is_audited() {
+        let scone = places::scone().unwrap().to_string_lossy().into_owned();
+        let words = ["run", "--quiet", "--", "/bin/cat"].map(str::to_owned);
+        let mut command = run::command(&[scone], &words).unwrap();
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        while !is_filtered(child.id()).unwrap() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended without having been watched");
+            sleep(Duration::from_millis(1));
+        }
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
 }
