@@ -119,6 +119,7 @@ global_asm!(
     // The way out: RDI, RSI = what to tell; RBX, RSP, RBP are the host's. All else is scrubbed.
     "40:",
     "SCRUB_XMM",
+    "ldmxcsr [rip + {MXCSR}]",
     "xor edx, edx",
     "xor ecx, ecx",
     ".irp r, r8,r9,r10,r11,r12,r13,r14,r15",

@@ -4,7 +4,7 @@
 //! at any time it likes ("kick"), and can do no more with it than make the thread look for work.
 
 use hostcall_abi::layout::{IMAGE_BASE, PAGE, TCS_AREA, thread_data};
-use sgx_types::{ExInfo, GprSgx, Vector};
+use sgx_types::{ExInfo, ExitInfo, GprSgx, Vector};
 
 use crate::{
     UserRegs,
@@ -87,6 +87,9 @@ pub(crate) extern "sysv64" fn first_stage() {
     } else {
         data::write::<RESCHEDULE>(1);
     }
+    // What has been seen to is no exception any more: a host that enters twice before it resumes the
+    // thread only kicks it.
+    gpr.exit_info = ExitInfo::NONE;
     // SAFETY: as above.
     unsafe { frame.gpr.write(gpr) }
 }

@@ -21,6 +21,8 @@ const X87: u64 = 1;
 const AVX: u64 = 1 << 2;
 /// SSE is saved by the system call path, PKRU is not ours to change.
 const NOT_LIVE: u64 = 1 << 1 | 1 << 9;
+/// Components that an area has room for: x87, SSE, AVX, MPX, AVX-512, PKRU.
+const KNOWN: u64 = 0x2ff;
 /// Offset of XSTATE_BV in an XSAVE area.
 const XSTATE_BV: u64 = 512;
 /// Bytes of the legacy region and the header.
@@ -42,21 +44,58 @@ static INITIAL: Area = {
     Area(bytes)
 };
 
-/// Takes the host's claims about the XSAVE area: the components enabled (XFRM) and its size.
+/// Takes the host's claims about the XSAVE area: the components enabled (XFRM) and its size. Must be
+/// called before any thread of the program is there.
 ///
 /// # Errors
 ///
-/// The size, if it cannot be right.
+/// The size, if the claims cannot be right.
 pub fn configure(xfrm: u64, size: u64) -> Result<(), u64> {
     /// Opmask, ZMM_Hi256 and Hi16_ZMM: all or none of them (SDM volume 1, 13.3).
     const AVX512: u64 = 7 << 5;
     let possible = xfrm & 3 == 3 && [0, AVX512].contains(&(xfrm & AVX512));
-    if !(MIN_SIZE..=AREA_BYTES).contains(&size) || !possible {
+    if !possible || xfrm & !(KNOWN & enabled()) != 0 {
         return Err(size);
     }
     RESTORE_MASK.store(xfrm & !(1 << 9), Ordering::Relaxed);
+    // A size that is too small would cut off registers of the program.
+    if !(written().max(MIN_SIZE)..=AREA_BYTES).contains(&size) {
+        return Err(size);
+    }
     SIZE.store(size, Ordering::Relaxed);
     Ok(())
+}
+
+/// XCR0: the components that the processor saves and restores here.
+fn enabled() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: XGETBV with ECX = 0 only reads a register, and every SGX processor has it.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high,
+            options(nostack, nomem, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Bytes up to the last one that XSAVE writes.
+fn written() -> u64 {
+    // In their initial state no register ends in ones.
+    reset();
+    let area = data::read::<RUNTIME_STACK>();
+    let (low, high) = halves(mask());
+    // SAFETY: the full area of the current stack is aligned, has room for all components that are
+    // KNOWN, and belongs to no thread of the program yet.
+    let bytes = unsafe {
+        let bytes =
+            core::slice::from_raw_parts_mut(area as *mut u8, crate::app::to_usize(AREA_BYTES));
+        bytes.fill(0xff);
+        ((area + XSTATE_BV) as *mut [u64; 8]).write([0; 8]);
+        asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+        bytes
+    };
+    let last = bytes.iter().rposition(|&byte| byte != 0xff);
+    bytes.fill(0);
+    last.map_or(0, |last| last as u64 + 1)
 }
 
 /// Bytes of the XSAVE image in standard format.

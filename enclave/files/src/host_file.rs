@@ -92,7 +92,7 @@ impl Object for HostFile {
 
     fn seek(&self, offset: u64, whence: u64) -> Result<u64, Errno> {
         let mut call = Call::new(nr::LSEEK, 0)?;
-        call.args([self.fd.number(), offset, whence]).run(Wait::No)
+        call.args([self.fd.number(), offset, whence]).count(Wait::No, i64::MAX.unsigned_abs())
     }
 
     fn stat(&self) -> Result<Stat, Errno> {

@@ -115,46 +115,57 @@ impl Call {
     /// The error of the host. `EINTR` may mean that the host only wanted the thread's attention:
     /// the system call layer restarts the call if there is no signal to deliver.
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
-        let memory = self.staging.memory();
-        match wait {
-            // A host thread that is wanted may call the request off before it was made.
-            Wait::No => loop {
-                if !through_ring(memory) {
-                    exit_call(memory);
-                }
-                let result = memory.word(request::RESULT).read();
-                let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
-                // Ticks do not reach a thread that is outside most of the time.
-                if !made || timers_are_due() {
-                    want_reschedule();
-                }
-                if made {
-                    break;
-                }
-            },
-            Wait::Maybe => loop {
-                // A call that cannot be called off may have taken the notice of an event.
-                if reschedule_wanted() {
-                    check_events();
-                }
-                // A signal does not end a call that need not wait: it is made once, by a thread
-                // that cannot be called off.
-                let blocking = if interrupted() { None } else { Blocking::here() };
-                match blocking {
-                    Some(_blocking) => exit_call(memory),
-                    None => handover(memory),
-                }
-                if memory.word(request::RESULT).read() != request::CALLED_OFF {
-                    break;
-                }
-                check_events();
-            },
-        }
-        let result = memory.word(request::RESULT).read();
+        let result = match wait {
+            Wait::No => self.make_at_once(),
+            Wait::Maybe => self.make(),
+        };
         match Errno::from_result(result) {
             None => Ok(result),
             Some(errno) if errno.is_host_error() => Err(errno),
             Some(_) => misbehaved("the host misbehaved: an error number that does not exist"),
+        }
+    }
+
+    /// Makes a call that need not wait; returns what the host says.
+    fn make_at_once(&self) -> u64 {
+        let memory = self.staging.memory();
+        // A host thread that is wanted may call the request off before it was made.
+        loop {
+            if !through_ring(memory) {
+                exit_call(memory);
+            }
+            let result = memory.word(request::RESULT).read();
+            let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
+            // Ticks do not reach a thread that is outside most of the time.
+            if !made || timers_are_due() {
+                want_reschedule();
+            }
+            if made {
+                return result;
+            }
+        }
+    }
+
+    /// Makes a call that may wait; returns what the host says.
+    fn make(&self) -> u64 {
+        let memory = self.staging.memory();
+        loop {
+            // A call that cannot be called off may have taken the notice of an event.
+            if reschedule_wanted() {
+                check_events();
+            }
+            // A signal does not end a call that need not wait: it is made once, by a thread
+            // that cannot be called off.
+            let blocking = if interrupted() { None } else { Blocking::here() };
+            match blocking {
+                Some(_blocking) => exit_call(memory),
+                None => handover(memory),
+            }
+            let result = memory.word(request::RESULT).read();
+            if result != request::CALLED_OFF {
+                return result;
+            }
+            check_events();
         }
     }
 

@@ -66,7 +66,8 @@ impl Source {
         let Some(reply) = self.reply else { return };
         let before = timestamp();
         own_call(service::CLOCK, [reply.address()]);
-        let after = timestamp();
+        // The counter is the host's too, and may have gone back.
+        let after = timestamp().max(before);
         let word = |index| reply.word(index).read();
         // The counter is read inside too: what the host says must have been meanwhile.
         let now = Instant { ticks: word(0).clamp(before, after), monotonic: word(1) };

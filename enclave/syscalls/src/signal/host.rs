@@ -49,7 +49,7 @@ pub(super) fn collect() {
 fn checked(number: u32, claim: SignalInfo) -> SigInfo {
     let low = |word: u64| u32::try_from(word & 0xffff_ffff).unwrap_or(0);
     let claimed = low(claim.code).cast_signed();
-    let fault = SYNCHRONOUS.contains(number) && claimed > 0 && claimed != code::KERNEL;
+    let fault = SYNCHRONOUS.contains(number) && claimed > 0;
     let code = if fault || claimed == code::TIMER { code::USER } else { claimed };
     SigInfo::queued(number, code, low(claim.pid), low(claim.uid), claim.value)
 }
