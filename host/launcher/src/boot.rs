@@ -13,11 +13,15 @@ const ARENA: u64 = 1 << 34;
 
 /// Memory that is shared with the enclave.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Boot {
-    pub(crate) parameters: Shared,
-    pub(crate) control: Shared,
-    pub(crate) arena: Shared,
-    pub(crate) rings: Shared,
+pub struct Boot {
+    /// The boot parameters.
+    pub parameters: Shared,
+    /// The control block.
+    pub control: Shared,
+    /// Where the runtime stages requests.
+    pub arena: Shared,
+    /// The rings.
+    pub rings: Shared,
 }
 
 /// Lays out the boot parameters.

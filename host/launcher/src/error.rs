@@ -30,7 +30,7 @@ pub enum LaunchError {
     #[error("argument or environment string {0:?} holds a NUL byte")]
     Nul(std::ffi::OsString),
     /// The enclave refused to be entered.
-    #[error("the enclave refused to be entered (reason {0})")]
+    #[error("the enclave refused to be entered (reason {0:#x})")]
     EntryRefused(u64),
     /// Entering raised an exception that cannot be handled.
     #[error("exception {vector} while entering the enclave")]

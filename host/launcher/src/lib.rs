@@ -17,12 +17,15 @@ mod pool;
 mod rings;
 mod services;
 mod signals;
+mod tamper;
 mod threads;
 
+pub use boot::Boot;
 pub use error::LaunchError;
 pub use options::{BackendChoice, CostModel, Ephemeral, Mode, Options};
+pub use tamper::Tamper;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 pub use backend::Kind;
 
@@ -37,5 +40,10 @@ pub fn run(options: &Options, announce: impl FnOnce(Kind)) -> Result<Infallible,
     announce(machine.capabilities().kind);
     let enclave = construct::enclave(machine.as_ref(), options)?;
     let boot = boot::prepare(&machine.capabilities(), options, signals::block())?;
-    threads::run(enclave, boot)
+    let tamper = options.tamper;
+    let enclave = tamper.map_or(Arc::clone(&enclave), |tamper| tamper.enclave(enclave));
+    if let Some(tamper) = tamper {
+        tamper.shared(&boot);
+    }
+    threads::run(enclave, boot, tamper)
 }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 pub use backend_emu::CostModel;
 
+use crate::Tamper;
+
 /// What runs the enclave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackendChoice {
@@ -68,4 +70,6 @@ pub struct Options {
     pub trace: Option<u32>,
     /// Costs that the emulator adds.
     pub cost_model: CostModel,
+    /// Breaks the contract; `None` but in tests.
+    pub tamper: Option<&'static dyn Tamper>,
 }

@@ -66,9 +66,11 @@ impl Pool {
         loop {
             let request = self.take();
             self.lock().executing.insert(request.address(), worker::thread_id());
-            Attention::new().execute(&request);
+            let executed = running.execute(&request, || Attention::new().execute(&request));
             self.lock().executing.remove(&request.address());
-            finish(running, &request);
+            if executed {
+                finish(running, &request);
+            }
         }
     }
 

@@ -88,8 +88,8 @@ fn serve(running: &'static Running, ring: Ring) {
             continue;
         };
         let Some(request) = running.boot.arena.request(address) else { continue };
-        attention.execute(&request);
-        if request.done() {
+        let executed = running.execute(&request, || attention.execute(&request));
+        if executed && request.done() {
             finish(running, &request);
         }
     }

@@ -10,10 +10,10 @@ use std::{
 
 use backend::{Enclave, EnterLeaf, ExitHandler, Kick, Outcome, Run};
 use hostcall_abi::{control, exit, layout};
-use worker::Exits;
+use worker::{Attention, Exits, Request};
 
 use crate::{
-    LaunchError,
+    LaunchError, Tamper,
     boot::Boot,
     pool::Pool,
     rings::Rings,
@@ -43,6 +43,7 @@ pub(crate) struct Running {
     pub(crate) pool: Pool,
     pub(crate) rings: Rings,
     pub(crate) signals: Dispositions,
+    tamper: Option<&'static dyn Tamper>,
     slots: [Slot; layout::TCS_COUNT as usize],
     next_tick: AtomicU64,
 }
@@ -50,7 +51,11 @@ pub(crate) struct Running {
 static RUNNING: OnceLock<Running> = OnceLock::new();
 
 /// Enters the enclave on this thread, for the rest of the process's life.
-pub(crate) fn run(enclave: Arc<dyn Enclave>, boot: Boot) -> Result<Infallible, LaunchError> {
+pub(crate) fn run(
+    enclave: Arc<dyn Enclave>,
+    boot: Boot,
+    tamper: Option<&'static dyn Tamper>,
+) -> Result<Infallible, LaunchError> {
     enclave.install_kick(KICK, on_kick)?;
     enclave.install_kick(TICK, on_kick)?;
     let slots =
@@ -61,6 +66,7 @@ pub(crate) fn run(enclave: Arc<dyn Enclave>, boot: Boot) -> Result<Infallible, L
         pool: Pool::new(),
         rings: Rings::default(),
         signals: Dispositions::default(),
+        tamper,
         slots,
         next_tick: AtomicU64::new(0),
     });
@@ -79,6 +85,20 @@ impl Running {
             },
         )?;
         Ok(())
+    }
+
+    /// Executes a request by `execute`, if the host is honest. Returns whether it was executed.
+    pub(crate) fn execute(&self, request: &Request, execute: impl FnOnce()) -> bool {
+        let Some(tamper) = self.tamper else {
+            execute();
+            return true;
+        };
+        let wanted = tamper.before(request);
+        if wanted {
+            execute();
+            tamper.after(request);
+        }
+        wanted
     }
 
     /// Calls enclave thread `index` out of the enclave, or of its system call.
@@ -145,11 +165,17 @@ impl Running {
             function: worker::answer_exit as *const () as u64,
             data: std::ptr::from_ref(&slot.exits).addr() as u64,
         };
+        let attention = slot.exits.attention();
+        // Whoever tampers with requests wants to see all of them.
+        let handler = self.tamper.is_none().then_some(&handler);
         loop {
-            match self.enclave.enter_with(&mut run, Some(&handler)) {
-                Outcome::Exited => slot.exits.while_outside(|| self.answer(&mut run, slot))?,
+            match self.enclave.enter_with(&mut run, handler) {
+                Outcome::Exited => {
+                    slot.exits.while_outside(|| self.answer(&mut run, attention))?;
+                }
                 Outcome::Exception(exception) if exception.leaf == EnterLeaf::Eresume => {
-                    self.handle(&mut run)?;
+                    self.handle(run.tcs, attention)?;
+                    run.leaf = EnterLeaf::Eresume;
                 }
                 Outcome::Exception(exception) => {
                     return Err(LaunchError::Entry { vector: exception.vector });
@@ -158,20 +184,22 @@ impl Running {
         }
     }
 
-    /// Lets the enclave handle an exception, so that it can be resumed.
-    fn handle(&self, run: &mut Run) -> Result<(), LaunchError> {
-        let mut handler = Run { tcs: run.tcs, ..Run::default() };
-        match self.enclave.enter(&mut handler) {
-            Outcome::Exited if handler.rdi == exit::RESUME => {
-                run.leaf = EnterLeaf::Eresume;
-                Ok(())
+    /// Lets the enclave handle an exception, so that it can be resumed. It makes calls meanwhile only
+    /// to end.
+    fn handle(&'static self, tcs: u64, attention: &Attention) -> Result<(), LaunchError> {
+        loop {
+            let mut handler = Run { tcs, ..Run::default() };
+            match self.enclave.enter(&mut handler) {
+                Outcome::Exited if handler.rdi == exit::RESUME => return Ok(()),
+                Outcome::Exited => self.answer(&mut handler, attention)?,
+                Outcome::Exception(exception) => {
+                    return Err(LaunchError::Entry { vector: exception.vector });
+                }
             }
-            Outcome::Exited => Err(LaunchError::EntryRefused(handler.rsi)),
-            Outcome::Exception(exception) => Err(LaunchError::Entry { vector: exception.vector }),
         }
     }
 
-    fn answer(&'static self, run: &mut Run, slot: &Slot) -> Result<(), LaunchError> {
+    fn answer(&'static self, run: &mut Run, attention: &Attention) -> Result<(), LaunchError> {
         run.leaf = EnterLeaf::Eenter;
         if run.rdi != exit::CALL {
             return Err(LaunchError::EntryRefused(run.rsi));
@@ -179,7 +207,7 @@ impl Running {
         let Some(request) = self.boot.arena.request(run.rsi) else {
             return Err(LaunchError::EntryRefused(run.rsi));
         };
-        services::serve(self, &request, slot.exits.attention());
+        self.execute(&request, || services::serve(self, &request, attention));
         Ok(())
     }
 
@@ -201,9 +229,8 @@ fn on_kick(kick: &Kick) {
         }
         Some(tcs) => {
             if kick.signal == KICK || running.wants_tick() {
-                let mut run = Run { tcs, ..Run::default() };
                 // The thread is resumed whatever the runtime says.
-                let _ = running.enclave.enter(&mut run);
+                let _ = running.handle(tcs, &Attention::new());
             }
         }
     }

@@ -124,6 +124,12 @@ impl Request {
         std::array::from_fn(|index| self.word(request::ARGS + index as u64).load(Ordering::Relaxed))
     }
 
+    /// The result, if it is there already.
+    #[must_use]
+    pub fn result(&self) -> u64 {
+        self.word(request::RESULT).load(Ordering::Acquire)
+    }
+
     /// Stores the result.
     pub fn set_result(&self, result: u64) {
         self.word(request::RESULT).store(result, Ordering::Release);

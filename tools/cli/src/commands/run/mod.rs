@@ -183,6 +183,7 @@ impl Run {
             stats_json: self.stats == Some(Stats::Json),
             trace,
             cost_model,
+            tamper: None,
         })
     }
 }

@@ -1,0 +1,205 @@
+//! Entries that the enclave does not expect.
+
+use std::{
+    fmt,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::Result;
+use backend::{Enclave, EnterLeaf, KickHandler, Outcome, Refused, Run, Source};
+use hostcall_abi::{exit, layout};
+use launcher::Tamper;
+use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
+
+use crate::{has_begun, number};
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// A call returns before it was made, with whatever stands in its request; now and then.
+    Unanswered,
+    /// Enclave threads that nobody has started are entered.
+    Others,
+    /// Pages that are no TCS are entered.
+    NoTcs,
+    /// A thread that has left by EEXIT is resumed.
+    Resume,
+    /// An exception is handled twice before the thread is resumed.
+    HandleTwice,
+    /// A thread is resumed before its exception is handled.
+    ResumeFirst,
+    /// The first entry is told that the boot parameters are at this address.
+    First(u64),
+    /// The thread is entered for an exception that never was, with registers full of addresses.
+    Kick,
+}
+
+/// `enter HOW`, or `enter ADDRESS` for the first entry.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    how: How,
+}
+
+impl Entries {
+    pub(crate) fn new(how: &str) -> Result<Self> {
+        let how = match how {
+            "unanswered" => How::Unanswered,
+            "others" => How::Others,
+            "no-tcs" => How::NoTcs,
+            "resume" => How::Resume,
+            "handle-twice" => How::HandleTwice,
+            "resume-first" => How::ResumeFirst,
+            "kick" => How::Kick,
+            address => How::First(number(address)?),
+        };
+        Ok(Self { how })
+    }
+}
+
+impl Tamper for Entries {
+    fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
+        Arc::new(Wrong { enclave, how: self.how, count: AtomicU64::new(0) })
+    }
+}
+
+/// An enclave that is entered in wrong ways between the right ones.
+struct Wrong {
+    enclave: Arc<dyn Enclave>,
+    how: How,
+    count: AtomicU64,
+}
+
+impl fmt::Debug for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.how.fmt(f)
+    }
+}
+
+/// Registers that name memory of the enclave.
+fn hostile(tcs: u64) -> Run {
+    let [rdi, rsi, rdx, r8, r9] = [layout::HEAP_BASE, tcs, layout::IMAGE_BASE, 0, u64::MAX];
+    Run { tcs, rdi, rsi, rdx, r8, r9, ..Run::default() }
+}
+
+impl Wrong {
+    /// What is done to an enclave thread that has left by EEXIT.
+    fn outside(&self, run: &mut Run) -> Option<Outcome> {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        match self.how {
+            How::Unanswered if count % 16 == 7 => {
+                *run = hostile(run.tcs);
+                return Some(self.enclave.enter(run));
+            }
+            How::Others => {
+                for index in (0..layout::TCS_COUNT).filter(|&i| layout::tcs_block(i).tcs != run.tcs)
+                {
+                    let _ = self.enclave.enter(&mut hostile(layout::tcs_block(index).tcs));
+                }
+            }
+            How::NoTcs => {
+                let block = layout::tcs_block(0);
+                for address in [block.ssa, block.thread_data, layout::HEAP_BASE, 0, block.tcs + 8] {
+                    let outcome = self.enclave.enter(&mut hostile(address));
+                    assert!(matches!(outcome, Outcome::Exception(_)), "{address:#x} was entered");
+                }
+            }
+            How::Resume => {
+                let mut wrong = Run { leaf: EnterLeaf::Eresume, ..hostile(run.tcs) };
+                let outcome = self.enclave.enter(&mut wrong);
+                assert!(matches!(outcome, Outcome::Exception(_)), "nothing was there to resume");
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// What is done to an enclave thread that an exception has stopped.
+    fn stopped(&self, run: &mut Run, outcome: Outcome) -> Outcome {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        match self.how {
+            How::HandleTwice => {
+                let _ = self.enclave.enter(&mut hostile(run.tcs));
+            }
+            How::Kick if count.is_multiple_of(2) => {
+                // Handled, resumed, and so stopped no more: the launcher will handle nothing.
+                let _ = self.enclave.enter(&mut hostile(run.tcs));
+                let mut resumed = Run { leaf: EnterLeaf::Eresume, ..hostile(run.tcs) };
+                let after = self.enclave.enter(&mut resumed);
+                *run = Run { leaf: run.leaf, ..resumed };
+                return after;
+            }
+            How::ResumeFirst => {
+                let mut resumed = Run { leaf: EnterLeaf::Eresume, ..hostile(run.tcs) };
+                let after = self.enclave.enter(&mut resumed);
+                *run = Run { leaf: run.leaf, ..resumed };
+                return after;
+            }
+            _ => {}
+        }
+        outcome
+    }
+}
+
+impl Enclave for Wrong {
+    fn enter(&self, run: &mut Run) -> Outcome {
+        if let How::First(address) = self.how
+            && self.count.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            run.rdi = address;
+        }
+        let outcome = self.enclave.enter(run);
+        if !has_begun() {
+            return outcome;
+        }
+        match outcome {
+            Outcome::Exited if run.rdi == exit::CALL => self.outside(run).unwrap_or(outcome),
+            Outcome::Exited => outcome,
+            Outcome::Exception(_) => self.stopped(run, outcome),
+        }
+    }
+
+    fn add_pages(
+        &self,
+        offset: u64,
+        secinfo: &SecInfo,
+        source: Source<'_>,
+        measure: bool,
+    ) -> Result<(), Refused> {
+        self.enclave.add_pages(offset, secinfo, source, measure)
+    }
+
+    fn init(&self, sigstruct: &Sigstruct) -> Result<(), Refused> {
+        self.enclave.init(sigstruct)
+    }
+
+    fn restrict_permissions(
+        &self,
+        range: Range<u64>,
+        permissions: SecInfoFlags,
+    ) -> Result<(), Refused> {
+        self.enclave.restrict_permissions(range, permissions)
+    }
+
+    fn modify_types(&self, range: Range<u64>, page_type: PageType) -> Result<(), Refused> {
+        self.enclave.modify_types(range, page_type)
+    }
+
+    fn remove_pages(&self, range: Range<u64>) -> Result<(), Refused> {
+        self.enclave.remove_pages(range)
+    }
+
+    fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
+        self.enclave.install_kick(signal, handler)
+    }
+
+    fn install_tick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
+        self.enclave.install_tick(signal, handler)
+    }
+
+    fn statistics(&self) -> Vec<(&'static str, u64)> {
+        self.enclave.statistics()
+    }
+}

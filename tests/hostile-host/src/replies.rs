@@ -1,0 +1,86 @@
+//! Lies about single calls.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result};
+use launcher::Tamper;
+use worker::Request;
+
+use crate::{memory, number};
+
+/// A wrong result: `reply CALL RESULT`, where a result `+N` is N more than the third argument, which
+/// most calls have as the length of their buffer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    call: u64,
+    result: Claim,
+}
+
+#[derive(Debug)]
+enum Claim {
+    Number(u64),
+    More(u64),
+}
+
+impl Reply {
+    pub(crate) fn new(call: &str, result: &str) -> Result<Self> {
+        let result = match result.strip_prefix('+') {
+            Some(more) => Claim::More(number(more)?),
+            None => Claim::Number(number(result)?),
+        };
+        Ok(Self { call: number(call)?, result })
+    }
+}
+
+impl Tamper for Reply {
+    fn after(&self, request: &Request) {
+        if request.number() == self.call {
+            request.set_result(match self.result {
+                Claim::Number(result) => result,
+                Claim::More(more) => request.args()[2].wrapping_add(more),
+            });
+        }
+    }
+}
+
+/// A wrong word in a buffer: `word CALL ARGUMENT:INDEX[:INDEX] VALUE`. The second index is into what
+/// the first word points to.
+#[derive(Debug)]
+pub(crate) struct Word {
+    call: u64,
+    argument: usize,
+    index: usize,
+    inner: Option<u64>,
+    value: u64,
+}
+
+impl Word {
+    pub(crate) fn new(call: &str, place: &str, value: &str) -> Result<Self> {
+        let mut parts = place.split(':').map(number);
+        let mut next = || parts.next().transpose();
+        let small = |value: Option<u64>| {
+            let value = value.context("a place is ARGUMENT:INDEX")?;
+            usize::try_from(value).context("the index is too large")
+        };
+        let (argument, index) = (small(next()?)? % 6, small(next()?)?);
+        let inner = next()?;
+        Ok(Self { call: number(call)?, argument, index, inner, value: number(value)? })
+    }
+}
+
+impl Tamper for Word {
+    fn after(&self, request: &Request) {
+        if request.number() != self.call {
+            return;
+        }
+        let word = memory().buffer(request, self.argument).nth(self.index);
+        let word = match self.inner {
+            None => word,
+            Some(inner) => word
+                .and_then(|word| memory().at(word.load(Ordering::Relaxed).wrapping_add(inner * 8))),
+        };
+        if let Some(word) = word {
+            word.store(self.value, Ordering::Relaxed);
+        }
+    }
+}

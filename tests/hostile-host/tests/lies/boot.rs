@@ -1,0 +1,75 @@
+//! Boot parameters that cannot be, and those that can but are wrong.
+
+use crate::host::{End, SYNC, tell};
+use anyhow::Result;
+use hostcall_abi::boot;
+
+/// Places in the enclave, at its end, beyond all memory, and not aligned.
+const WRONG: [&str; 8] = [
+    "0",
+    "0x400000",
+    "0x3f8000000000",
+    "0x3ffffffffff8",
+    "0x800000000000",
+    "-8",
+    "0x7f0000000001",
+    "0x8000000000000000",
+];
+
+fn all(index: u64, values: &[&str], end: End) -> Result<()> {
+    values.iter().try_for_each(|value| tell(&format!("boot {index} {value}"), SYNC, end))
+}
+
+#[test]
+fn pointers_into_the_enclave_or_nowhere() -> Result<()> {
+    for index in [boot::ARENA, boot::CONTROL, boot::START] {
+        all(index, &WRONG, End::Found)?;
+    }
+    for value in WRONG {
+        tell(&format!("boot {} {value}", boot::RINGS), &["async"], End::Found)?;
+        tell(&format!("enter {value}"), SYNC, End::Any)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn sizes_that_cannot_be() -> Result<()> {
+    for index in [boot::ARENA_LEN, boot::XSAVE_SIZE] {
+        all(index, &["-1", "-8", "0x800000000000", "0x7fffffffffffffff"], End::Found)?;
+    }
+    all(boot::ARENA_LEN, &["0", "8", "4096"], End::Found)?;
+    all(boot::XSAVE_SIZE, &["0", "575", "4097"], End::Found)?;
+    all(boot::XFRM, &["0", "1", "-1", "0x60003"], End::Found)
+}
+
+/// Memory of both sides that is the same, or smaller than it is said to be.
+#[test]
+fn memory_that_overlaps() -> Result<()> {
+    let arena = format!("={}", boot::ARENA);
+    for index in [boot::CONTROL, boot::START, boot::RINGS] {
+        tell(&format!("boot {index} {arena}"), &["sync", "async"], End::Any)?;
+    }
+    all(boot::START_LEN, &["0", "1", "0x10000", "-1", "0x800000000000"], End::Any)
+}
+
+/// What only the host can know: believed, within limits.
+#[test]
+fn claims_that_are_wrong() -> Result<()> {
+    let claims = [
+        boot::VERSION,
+        boot::THREADS,
+        boot::ARGC,
+        boot::ENVC,
+        boot::HEAP_LIMIT,
+        boot::MODE,
+        boot::UIDS,
+        boot::GIDS,
+        boot::CPUS,
+        boot::HWCAP,
+        boot::HWCAP2,
+        boot::IGNORED,
+        boot::BLOCKED,
+    ];
+    all(boot::PID, &["0", "-1", "0x100000001"], End::Found)?;
+    claims.into_iter().try_for_each(|index| all(index, &["0", "-1"], End::Any))
+}

@@ -1,0 +1,6 @@
+//! Lies of a host, and what the enclave makes of them.
+
+mod behaviour;
+mod boot;
+mod host;
+mod replies;
