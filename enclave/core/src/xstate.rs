@@ -54,7 +54,7 @@ pub fn configure(xfrm: u64, size: u64) -> Result<(), u64> {
     /// Opmask, ZMM_Hi256 and Hi16_ZMM: all or none of them (SDM volume 1, 13.3).
     const AVX512: u64 = 7 << 5;
     let possible = xfrm & 3 == 3 && [0, AVX512].contains(&(xfrm & AVX512));
-    if !possible || xfrm & !(KNOWN & enabled()) != 0 {
+    if !possible || xfrm & !(KNOWN & components(ENABLED)) != 0 {
         return Err(size);
     }
     RESTORE_MASK.store(xfrm & !(1 << 9), Ordering::Relaxed);
@@ -67,11 +67,17 @@ pub fn configure(xfrm: u64, size: u64) -> Result<(), u64> {
 }
 
 /// XCR0: the components that the processor saves and restores here.
-fn enabled() -> u64 {
+const ENABLED: u32 = 0;
+/// XINUSE: those that are not in their initial state.
+const IN_USE: u32 = 1;
+
+/// Reads [`ENABLED`] or [`IN_USE`].
+#[inline]
+fn components(which: u32) -> u64 {
     let (low, high): (u32, u32);
-    // SAFETY: XGETBV with ECX = 0 only reads a register, and every SGX processor has it.
+    // SAFETY: XGETBV only reads a register, and every processor with SGX2 has both.
     unsafe {
-        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high,
+        asm!("xgetbv", in("ecx") which, out("eax") low, out("edx") high,
             options(nostack, nomem, preserves_flags));
     }
     u64::from(high) << 32 | u64::from(low)
@@ -133,17 +139,6 @@ fn restore_from(area: u64, mask: u64) {
     }
 }
 
-/// Components that are not in their initial state (XINUSE), of those beyond SSE.
-fn in_use() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: XGETBV with ECX = 1 reads XINUSE; every processor with SGX2 has it.
-    unsafe {
-        asm!("xgetbv", in("ecx") 1, out("eax") low, out("edx") high,
-            options(nostack, nomem, preserves_flags));
-    }
-    (u64::from(high) << 32 | u64::from(low)) & mask() & !NOT_LIVE
-}
-
 /// Components that plain instructions move: all of AVX-512, if it is there. (Processors that lack
 /// the byte and word instructions, AVX512BW, have no SGX.)
 fn movable() -> u64 {
@@ -154,7 +149,7 @@ fn movable() -> u64 {
 /// Saves what is live beyond SSE into the current stack's second area, and resets it. Returns the
 /// components for [`restore_live`].
 pub(crate) fn save_live() -> u64 {
-    let live = in_use();
+    let live = components(IN_USE) & mask() & !NOT_LIVE;
     if live == 0 {
         return 0;
     }
