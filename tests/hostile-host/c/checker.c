@@ -145,12 +145,36 @@ static void files(void) {
     }
 }
 
+// Two connected sockets. Unlike those of socketpair(2), they are the host's.
+static int connected(int family, int type, int pair[2]) {
+    struct sockaddr_storage address = {.ss_family = family};
+    socklen_t len = sizeof(struct sockaddr_in);
+    if (family == AF_UNIX) {
+        // An abstract name, which the host chooses.
+        len = sizeof(sa_family_t);
+    } else {
+        ((struct sockaddr_in *)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    int listener = fresh(socket(family, type, 0));
+    pair[0] = fresh(socket(family, type, 0));
+    pair[1] = -1;
+    if (bind(listener, (void *)&address, len) == 0 && listen(listener, 1) == 0) {
+        len = sizeof address;
+        if (getsockname(listener, (void *)&address, &len) == 0 &&
+            connect(pair[0], (void *)&address, len) == 0)
+            pair[1] = fresh(accept4(listener, 0, 0, SOCK_NONBLOCK));
+    }
+    close(listener);
+    HOLDS(pair[1] == -1 || pair[0] != pair[1]);
+    if (pair[1] == -1) close(pair[0]);
+    return pair[1] == -1;
+}
+
 static void messages(void) {
     int pair[2];
     unsigned char *data = guarded.data;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair)) return;
-    fresh(pair[0]), fresh(pair[1]);
-    HOLDS(pair[0] != pair[1]);
+    if (connected(AF_UNIX, SOCK_SEQPACKET, pair)) return;
+    int passed = fresh(open("/", O_RDONLY));
     // A descriptor as control data.
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec part = {"message", 7};
@@ -158,7 +182,7 @@ static void messages(void) {
                          .msg_controllen = sizeof control};
     struct cmsghdr *head = CMSG_FIRSTHDR(&out);
     *head = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(head), &pair[0], sizeof(int));
+    memcpy(CMSG_DATA(head), &passed, sizeof(int));
     HOLDS(sendmsg(pair[0], &out, 0) <= 7);
     struct {
         uint64_t before;
@@ -196,6 +220,7 @@ static void messages(void) {
     within(150, 150, __LINE__);
     HOLDS(send(pair[0], "again", 5, 0) <= 5);
     WITHIN(recv(pair[1], data, 40, 0), 40);
+    close(passed);
     close(pair[0]);
     close(pair[1]);
 }
@@ -242,9 +267,18 @@ out:
 }
 
 static void events(void) {
-    int ends[2];
-    if (pipe(ends)) return;
-    fresh(ends[0]), fresh(ends[1]);
+    int ends[2], inside[2];
+    // Wherever pipes and pairs are, they are two.
+    if (pipe(inside) == 0) {
+        fresh(inside[0]), fresh(inside[1]);
+        HOLDS(inside[0] != inside[1]);
+        close(inside[0]), close(inside[1]);
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, inside) == 0) {
+        HOLDS(fresh(inside[0]) != fresh(inside[1]));
+        close(inside[0]), close(inside[1]);
+    }
+    if (connected(AF_INET, SOCK_STREAM, ends)) return;
     int epoll = fresh(epoll_create1(0));
     struct epoll_event event = {EPOLLIN, {.u64 = 77}}, found[4];
     epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event);
@@ -297,7 +331,8 @@ static void *thread(void *argument) {
 static void threads(void) {
     int ends[2];
     pthread_t all[3];
-    if (pipe2(ends, O_NONBLOCK)) return;
+    if (connected(AF_INET, SOCK_STREAM, ends)) return;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
     shared = 0;
     atomic_store(&total, 0);
     for (int i = 0; i < 3; i++) HOLDS(pthread_create(&all[i], 0, thread, ends) == 0);

@@ -116,12 +116,12 @@ fn descriptors_that_cannot_be() -> Result<()> {
     Ok(())
 }
 
-/// Both of a pair are the same, one is ours, one is none.
+/// Both of a pair are the same, one is ours, one is none. Pairs that are made inside are no lies.
 #[test]
 fn pairs_that_cannot_be() -> Result<()> {
     for value in ["0", "0x900000009", "0x100000009", "0xffffffff00000009", "0x800000009000000"] {
-        all([format!("word {} 0:0 {value}", nr::PIPE2)], End::Found)?;
-        all([format!("word {} 3:0 {value}", nr::SOCKETPAIR)], End::Found)?;
+        all([format!("word {} 0:0 {value}", nr::PIPE2)], End::Any)?;
+        all([format!("word {} 3:0 {value}", nr::SOCKETPAIR)], End::Any)?;
     }
     Ok(())
 }
@@ -136,7 +136,6 @@ fn results_that_must_be_zero() -> Result<()> {
         nr::BIND,
         nr::LISTEN,
         nr::GETSOCKNAME,
-        nr::SOCKETPAIR,
         nr::SETSOCKOPT,
         nr::FSYNC,
         nr::FTRUNCATE,
@@ -145,7 +144,6 @@ fn results_that_must_be_zero() -> Result<()> {
         nr::EPOLL_CTL,
         nr::NEWFSTATAT,
         nr::TIMERFD_SETTIME,
-        nr::PIPE2,
         nr::STATX,
     ];
     all(calls.map(|call| format!("reply {call} 0x3f8000000000")), End::Found)?;
