@@ -31,7 +31,7 @@ pub(crate) const SYNC: &[&str] = &["sync"];
 pub(crate) const BOTH: &[&str] = &["sync", "async"];
 
 /// How long a run may take; one that is stopped is ended then.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(8);
 
 struct Run {
     /// As a shell says it; `None` after the limit.
