@@ -29,6 +29,7 @@ fn options() -> Result<Options> {
         stats_json: false,
         trace: None,
         cost_model: CostModel::off(),
+        ephemeral: Vec::new(),
         tamper: Some(hostile_host::parse(&lie)?),
     })
 }
