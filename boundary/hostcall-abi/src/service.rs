@@ -38,6 +38,6 @@ pub const CANCEL: u64 = 0x100c;
 pub const CPUID: u64 = 0x100d;
 /// Wakes the host thread that serves the ring with index `args[0]`, starting it if there is none.
 pub const RING: u64 = 0x100e;
-/// Sets the time of CLOCK_MONOTONIC, `args[0]` in nanoseconds, at which enclave threads that are
-/// inside then are called out once, to look for timers.
+/// Sets the time of CLOCK_MONOTONIC, `args[0]` in nanoseconds, at which this enclave thread is
+/// called out once, to look for timers; or another one, if this one is outside then.
 pub const ALARM: u64 = 0x100f;

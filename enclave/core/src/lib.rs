@@ -58,5 +58,5 @@ pub use regs::UserRegs;
 pub use stacks::{STACK_BYTES, Stack};
 pub use start::{prepare_thread, ready};
 pub use switch::{Context, abandon, enter_user, switch};
-pub use sync::{Mutex, MutexGuard, Once, RwLock, locks_held};
+pub use sync::{Mutex, MutexGuard, Once, RawSpin, RwLock, locks_held};
 pub use tsc::timestamp;

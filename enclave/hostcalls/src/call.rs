@@ -2,7 +2,8 @@
 
 use enclave_core::{AppSlice, HostSlice, exit_call, reschedule_wanted, want_reschedule};
 use enclave_threads::{
-    Blocking, check_events, handover, interrupted, through_ring, timers_are_due,
+    Blocking, check_events, handover, interrupted, leave_queue_to_others, through_ring,
+    timers_are_due,
 };
 use hostcall_abi::request;
 
@@ -132,6 +133,7 @@ impl Call {
         // A host thread that is wanted may call the request off before it was made.
         loop {
             if !through_ring(memory) {
+                leave_queue_to_others();
                 exit_call(memory);
             }
             let result = memory.word(request::RESULT).read();

@@ -2,7 +2,7 @@
 
 use enclave_core::{UserRegs, clear_reschedule, reschedule_wanted};
 use enclave_hostcalls::Errno;
-use enclave_threads::{check_events, clock, yield_now};
+use enclave_threads::{check_events, clock, preempt};
 
 use crate::{
     Sys, signal, stats,
@@ -78,7 +78,7 @@ pub fn before_return(regs: &mut UserRegs) {
     if reschedule_wanted() {
         clear_reschedule();
         check_events();
-        yield_now();
+        preempt();
     }
     signal::before_return(regs);
 }

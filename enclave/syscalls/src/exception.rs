@@ -24,7 +24,7 @@ pub fn exception(regs: &mut UserRegs, exception: Exception) {
     match exception {
         Exception::Kick => {
             enclave_threads::check_events();
-            enclave_threads::yield_now();
+            enclave_threads::preempt();
         }
         Exception::PageFault { address, code } => page_fault(address, code),
         Exception::Other(Vector::InvalidOpcode) => invalid_opcode(regs),

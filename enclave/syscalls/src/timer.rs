@@ -5,14 +5,13 @@
 
 use alloc::{boxed::Box, collections::BTreeMap};
 
-use enclave_core::{AppPtr, Mutex, own_call};
+use enclave_core::{AppPtr, Mutex};
 use enclave_hostcalls::Errno;
 use enclave_signals::{
     SigInfo, Target,
     number::{SIGALRM, SIGPROF, SIGVTALRM, is_valid},
 };
-use enclave_threads::{TimerId, cancel_timer, set_timer};
-use hostcall_abi::service;
+use enclave_threads::{TimerId, cancel_timer, set_alarm, set_timer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
@@ -81,9 +80,10 @@ impl Timer {
                 left = left.max(CPU_STEP);
             }
             let deadline = time::after(left);
+            let timer = set_timer(deadline, Box::new(move || expire(number)));
             // Threads that compute are called out in time; those that wait wake by themselves.
-            own_call(service::ALARM, [deadline]);
-            set_timer(deadline, Box::new(move || expire(number)))
+            set_alarm();
+            timer
         });
     }
 

@@ -6,29 +6,36 @@
 //!   [`Thread::unpark`] makes it runnable again. A wake-up is never lost: one that comes before
 //!   the thread is parked is remembered in the thread's state.
 //! * A call that may block the host's thread is made in place only while another enclave thread
-//!   stays free to run the rest ([`scheduler::Blocking`]); otherwise it is handed over
+//!   stays free to run the rest ([`Blocking`]); otherwise it is handed over
 //!   ([`handover()`]), and the thread is parked until the host has done it.
-//! * Idle enclave threads sleep outside on a futex; whoever makes a thread runnable wakes one.
+//! * Each enclave thread has its own run queue; what is in which order is decided in
+//!   [`enclave_runqueue`], where it can be tested.
+//! * Idle enclave threads sleep outside on a futex. One is woken when there is more to run than its
+//!   waker will run itself soon.
+//! * A thread that computes is called out by a tick of the host, and by an alarm when a timer is due.
 
 #![no_std]
 
 extern crate alloc;
 
+mod blocking;
 pub mod clock;
 pub mod futex;
 mod handover;
 mod host;
+mod idle;
 mod ring;
 mod scheduler;
 mod thread;
 mod timer;
 
+pub use blocking::Blocking;
 pub use handover::handover;
 pub use host::{Control, SignalInfo, init, take_pending_signals};
 pub use ring::{init_rings, through_ring};
 pub use scheduler::{
-    Blocking, check_events, interrupted, live_threads, poll_now, run, set_interrupted_hook,
-    set_signal_hook, spawn, yield_now,
+    check_events, interrupted, leave_queue_to_others, live_threads, poll_now, preempt, run,
+    set_interrupted_hook, set_signal_hook, spawn, yield_now,
 };
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};
-pub use timer::{TimerId, cancel_timer, set_timer, timers_are_due};
+pub use timer::{TimerId, cancel_timer, set_alarm, set_timer, timers_are_due};

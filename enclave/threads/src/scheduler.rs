@@ -1,42 +1,45 @@
-//! The scheduler: one loop per enclave thread over a shared run queue.
+//! The scheduler: one loop per enclave thread over its run queue.
+//!
+//! A tick is wanted of the host as long as there are several threads, so nothing that was left in
+//! a queue for its waker to run waits for longer than that.
 
-use alloc::{collections::VecDeque, sync::Arc};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{Context, Mutex, Once, abandon, own_call, set_current, switch, tcs_index};
-use hostcall_abi::{layout::TCS_COUNT, service};
+use enclave_core::{
+    Context, Once, RawSpin, abandon, fatal, has_current, own_call, set_current, switch, tcs_index,
+    timestamp, want_reschedule,
+};
+use enclave_runqueue::{Class, Queues, Waker};
+use hostcall_abi::layout::TCS_COUNT;
 
 use crate::{
-    Thread, clock, handover,
+    Thread, handover,
     host::control,
-    thread::NOWHERE,
-    thread::state::{EXITED, PARKED, PARKING, RUNNABLE, RUNNING, YIELDING},
+    idle::{SLEEPERS, idle, may_wake, wake_another},
+    thread::{
+        NOWHERE,
+        state::{EXITED, EXPIRED, PARKED, PARKING, PREEMPTED, RUNNABLE, RUNNING, YIELDING},
+    },
     timer,
 };
 
-static QUEUE: Mutex<VecDeque<Arc<Thread>>> = Mutex::new(VecDeque::new());
-/// Set of enclave threads that sleep outside.
-static IDLE: AtomicU64 = AtomicU64::new(0);
-/// When the enclave threads that sleep outside will wake by themselves.
-static WAKES: [AtomicU64; SLOTS] = [const { AtomicU64::new(u64::MAX) }; SLOTS];
-/// Enclave threads that have been started; the first always is.
-static STARTED: AtomicU64 = AtomicU64::new(1);
+pub(crate) static QUEUES: Queues<RawSpin, Arc<Thread>, SLOTS> = Queues::new();
 /// Threads of the program.
 static LIVE: AtomicU64 = AtomicU64::new(0);
-/// Enclave threads that are outside in a call that may block.
-static BLOCKED: AtomicU64 = AtomicU64::new(0);
 static SIGNAL_HOOK: Once<fn()> = Once::new();
 static INTERRUPTED_HOOK: Once<fn() -> bool> = Once::new();
 
 /// The scheduler of each enclave thread.
 static SCHEDULERS: [Once<Context>; SLOTS] = [const { Once::new() }; SLOTS];
-const SLOTS: usize = 16;
+pub(crate) const SLOTS: usize = 16;
 const _: () = assert!(SLOTS as u64 == TCS_COUNT);
 
-fn scheduler() -> &'static Context {
-    match usize::try_from(tcs_index()).ok().and_then(|index| SCHEDULERS.get(index)) {
-        Some(context) => context,
-        None => enclave_core::fatal("an enclave thread has no scheduler"),
+/// Index of this enclave thread.
+pub(crate) fn own_index() -> usize {
+    match usize::try_from(tcs_index()) {
+        Ok(index) if index < SLOTS => index,
+        _ => fatal("an enclave thread has no scheduler"),
     }
 }
 
@@ -64,27 +67,42 @@ pub fn live_threads() -> u64 {
 
 /// Runs threads on this enclave thread for ever.
 pub fn run() -> ! {
-    if let Some(slot) = usize::try_from(tcs_index()).ok().and_then(|index| SCHEDULERS.get(index)) {
-        slot.set(Context::running());
-    }
+    let own = own_index();
+    SCHEDULERS[own].set(Context::running());
+    // All but the first are started because there is something to do.
+    let mut searching = own != 0;
     loop {
         check_events();
-        let next = QUEUE.lock().pop_front();
-        match next {
-            Some(thread) => run_thread(thread),
-            None => idle(),
+        let now = timestamp();
+        let Some(thread) = QUEUES.pop(own, now).or_else(|| QUEUES.steal(own, now)) else {
+            searching = idle(own, searching);
+            continue;
+        };
+        let found = core::mem::take(&mut searching);
+        if found {
+            SLEEPERS.end_search();
         }
+        if may_wake() && (QUEUES.waiting(own) != 0 || found && QUEUES.may_steal(own, now)) {
+            wake_another();
+        }
+        run_thread(own, thread);
     }
 }
 
-fn run_thread(thread: Arc<Thread>) {
+fn run_thread(own: usize, thread: Arc<Thread>) {
+    if thread.turn.computes() {
+        timer::set_alarm();
+    }
     thread.state.store(RUNNING, Ordering::Release);
     thread.runs_on.store(tcs_index(), Ordering::SeqCst);
-    thread.count_from_now();
+    let now = timestamp();
+    thread.turn.begin(now);
+    thread.count_from(now);
     set_current(Some(Arc::clone(&thread)));
-    switch(scheduler(), &thread.context);
+    switch(&SCHEDULERS[own], &thread.context);
     set_current::<Thread>(None);
-    thread.count_until_now();
+    let now = timestamp();
+    thread.count_until(now);
     thread.runs_on.store(NOWHERE, Ordering::SeqCst);
     match thread.state.load(Ordering::Acquire) {
         EXITED => {
@@ -92,101 +110,79 @@ fn run_thread(thread: Arc<Thread>) {
             update_tick();
         }
         PARKING => {
+            thread.turn.end(now);
             let parked =
                 thread.state.compare_exchange(PARKING, PARKED, Ordering::AcqRel, Ordering::Acquire);
             if parked.is_err() {
-                thread.state.store(RUNNABLE, Ordering::Release);
-                enqueue(thread);
+                requeue(own, thread, Class::Woken, now);
             }
         }
-        _ => {
-            // It yielded, or was notified while it was about to wait.
-            thread.state.store(RUNNABLE, Ordering::Release);
-            enqueue(thread);
-        }
+        PREEMPTED => requeue(own, thread, Class::Preempted, now),
+        YIELDING => requeue(own, thread, Class::Yielded, now),
+        EXPIRED => requeue(own, thread, Class::Expired, now),
+        // It was notified while it was about to wait, or to give way.
+        _ => requeue(own, thread, Class::Woken, now),
     }
+}
+
+/// Queues a thread that this enclave thread ran until now.
+fn requeue(own: usize, thread: Arc<Thread>, class: Class, now: u64) {
+    thread.state.store(RUNNABLE, Ordering::Release);
+    QUEUES.push(own, class, thread, now);
 }
 
 /// Switches from `thread`, the current one, to the scheduler of this enclave thread.
 pub(crate) fn leave(thread: &Arc<Thread>) {
-    switch(&thread.context, scheduler());
+    switch(&thread.context, &SCHEDULERS[own_index()]);
 }
 
 /// Leaves the current thread for ever; the scheduler drops it.
 pub(crate) fn leave_for_ever() -> ! {
-    abandon(scheduler())
+    abandon(&SCHEDULERS[own_index()])
 }
 
 /// Starts a thread.
 pub fn spawn(thread: Arc<Thread>) {
     LIVE.fetch_add(1, Ordering::Relaxed);
     update_tick();
-    enqueue(thread);
+    enqueue(thread, Waker::is_known_to_wait);
+}
+
+/// Makes a thread run that has waited.
+pub(crate) fn wake(thread: Arc<Thread>) {
+    enqueue(thread, Waker::may_wait);
+}
+
+/// Queues a thread behind the current one. Whether another enclave thread is woken for it depends
+/// on whether the current one `will_wait` soon, as wakers mostly do.
+fn enqueue(thread: Arc<Thread>, will_wait: fn(Waker) -> bool) {
+    let now = timestamp();
+    let queued = QUEUES.push(own_index(), Class::Woken, thread, now);
+    if !has_current() {
+        // The scheduler itself, which looks at its queue next.
+        return;
+    }
+    let current = crate::current();
+    if current.turn.computes() {
+        want_reschedule();
+    }
+    let waker = current.turn.wakes(now);
+    if may_wake() && (queued > 1 || !will_wait(waker)) {
+        wake_another();
+    }
 }
 
 /// Preemption is wanted while there are other threads to run, or timers to expire.
 pub(crate) fn update_tick() {
-    let wanted = LIVE.load(Ordering::Relaxed) > 1 || timer::next_deadline() != u64::MAX;
-    control().want_tick(wanted);
-}
-
-pub(crate) fn enqueue(thread: Arc<Thread>) {
-    QUEUE.lock().push_back(thread);
-    wake_one();
-}
-
-/// Wakes an idle enclave thread, or starts another one if there may be more.
-fn wake_one() {
-    let mut idle = IDLE.load(Ordering::Acquire);
-    while idle != 0 {
-        let bit = idle & idle.wrapping_neg();
-        match IDLE.compare_exchange_weak(idle, idle & !bit, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return wake(u64::from(bit.trailing_zeros())),
-            Err(now) => idle = now,
+    let wanted = || LIVE.load(Ordering::Relaxed) > 1 || timer::next_deadline() != u64::MAX;
+    loop {
+        let now = wanted();
+        control().want_tick(now);
+        // Others do this at the same time: the last word is the true one.
+        if now == wanted() {
+            return;
         }
     }
-    let started = STARTED.load(Ordering::Relaxed);
-    // The enclave thread that calls this may go on for long: another one takes the new thread.
-    let useful = started < control().threads && started < LIVE.load(Ordering::Relaxed);
-    if useful
-        && STARTED
-            .compare_exchange(started, started + 1, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    {
-        enclave_core::prepare_thread(started);
-        own_call(service::SPAWN, [started]);
-    }
-}
-
-const FUTEX: u64 = 202;
-const FUTEX_WAKE_PRIVATE: u64 = 129;
-
-fn wake(index: u64) {
-    let word = control().idle_word(index);
-    word.write(0);
-    own_call(FUTEX, [word.address(), FUTEX_WAKE_PRIVATE, 1]);
-}
-
-/// Sleeps outside until there is something to do.
-fn idle() {
-    let index = tcs_index();
-    let bit = 1 << index;
-    let word = control().idle_word(index);
-    word.write(1);
-    let deadline = timer::next_deadline();
-    if let Some(wakes) = usize::try_from(index).ok().and_then(|index| WAKES.get(index)) {
-        wakes.store(deadline, Ordering::Release);
-    }
-    IDLE.fetch_or(bit, Ordering::AcqRel);
-    // Whoever queues a thread from here on sees the bit; what was queued before, we see.
-    let nothing = QUEUE.lock().is_empty() && !control().has_events();
-    let now = clock::monotonic();
-    if nothing && deadline == timer::next_deadline() && deadline > now {
-        // The host is asked to sleep; when it lies, we only look again.
-        own_call(service::IDLE, [word.address(), deadline.saturating_sub(now)]);
-    }
-    IDLE.fetch_and(!bit, Ordering::AcqRel);
-    word.write(0);
 }
 
 /// Does what has come in: completed requests, timers, signals.
@@ -204,9 +200,15 @@ pub fn poll_now() -> bool {
     control().has_events() || timer::next_deadline() != u64::MAX
 }
 
-/// Whether threads wait for an enclave thread.
+/// Whether threads wait for this enclave thread.
 pub(crate) fn others_wait() -> bool {
-    !QUEUE.lock().is_empty()
+    QUEUES.waiting(own_index()) != 0
+}
+
+/// To be called before this enclave thread leaves for a call that may take long: what waits for it
+/// is taken over by another one, if one is free. `false` if something goes on waiting.
+pub fn leave_queue_to_others() -> bool {
+    !others_wait() || wake_another()
 }
 
 /// Leaves the enclave once, to let whoever else there is on this processor run.
@@ -217,58 +219,26 @@ pub(crate) fn give_processor_away() {
 
 /// Gives the enclave thread to another thread, if one is runnable.
 pub fn yield_now() {
-    if QUEUE.lock().is_empty() {
-        return;
+    if others_wait() {
+        give_way(YIELDING);
     }
+}
+
+/// Does what a tick is for: a thread that was woken goes before the current one, and if that has
+/// had its turn, so does one that only computes.
+pub fn preempt() {
+    let (own, now) = (own_index(), timestamp());
+    timer::set_alarm();
+    let over = crate::current().turn.is_over(now);
+    if over && (QUEUES.waiting(own) != 0 || QUEUES.balance(own, now)) {
+        give_way(EXPIRED);
+    } else if QUEUES.has_woken(own) {
+        give_way(PREEMPTED);
+    }
+}
+
+fn give_way(state: u32) {
     let thread = crate::current();
-    let _ = thread.state.compare_exchange(RUNNING, YIELDING, Ordering::AcqRel, Ordering::Acquire);
+    let _ = thread.state.compare_exchange(RUNNING, state, Ordering::AcqRel, Ordering::Acquire);
     leave(&thread);
-}
-
-/// Whether timers will expire while this enclave thread, the last of `blocked`, is outside.
-fn timers_are_watched(blocked: u64) -> bool {
-    let deadline = timer::next_deadline();
-    if deadline == u64::MAX {
-        return true;
-    }
-    let idle = IDLE.load(Ordering::Acquire);
-    let awake_in_time =
-        |index: usize| WAKES.get(index).is_some_and(|at| at.load(Ordering::Acquire) <= deadline);
-    if (0..SLOTS).any(|index| idle >> index & 1 == 1 && awake_in_time(index)) {
-        return true;
-    }
-    if idle != 0 {
-        // It went to sleep before the timer was set: it looks again.
-        wake(u64::from(idle.trailing_zeros()));
-        return true;
-    }
-    STARTED.load(Ordering::Relaxed) > blocked
-}
-
-/// Permission to block this enclave thread in a call outside.
-#[derive(Debug)]
-pub struct Blocking(());
-
-impl Blocking {
-    /// Grants it if enough enclave threads remain for the other threads of the program: then the
-    /// call may be made in place; otherwise it must be handed over.
-    #[must_use]
-    pub fn here() -> Option<Self> {
-        let threads = control().threads;
-        let blocked = BLOCKED.fetch_add(1, Ordering::AcqRel) + 1;
-        let others = LIVE.load(Ordering::Relaxed) <= threads || blocked < threads;
-        if others && timers_are_watched(blocked) {
-            crate::current().count_until_now();
-            return Some(Self(()));
-        }
-        BLOCKED.fetch_sub(1, Ordering::AcqRel);
-        None
-    }
-}
-
-impl Drop for Blocking {
-    fn drop(&mut self) {
-        crate::current().count_from_now();
-        BLOCKED.fetch_sub(1, Ordering::AcqRel);
-    }
 }

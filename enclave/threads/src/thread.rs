@@ -7,6 +7,7 @@ use core::{
 };
 
 use enclave_core::{Context, Stack, UserRegs, own_call, tcs_index, timestamp};
+use enclave_runqueue::Turn;
 use hostcall_abi::service;
 
 use crate::{clock, scheduler, timer};
@@ -23,10 +24,14 @@ pub(crate) mod state {
     pub(crate) const NOTIFIED: u32 = 3;
     /// In a run queue.
     pub(crate) const RUNNABLE: u32 = 4;
-    /// Gave its enclave thread away, to be queued again.
+    /// Gave its enclave thread away for once.
     pub(crate) const YIELDING: u32 = 5;
     /// Done.
     pub(crate) const EXITED: u32 = 6;
+    /// Gave its enclave thread away for a thread that was woken.
+    pub(crate) const PREEMPTED: u32 = 7;
+    /// Gave its enclave thread away after its turn.
+    pub(crate) const EXPIRED: u32 = 8;
 }
 
 /// Value of [`Thread::runs_on`] while no enclave thread runs it.
@@ -43,6 +48,7 @@ pub struct Thread {
     pub(crate) used: AtomicU64,
     /// Start of the current stretch, in ticks.
     pub(crate) since: AtomicU64,
+    pub(crate) turn: Turn,
     /// What the system call layer keeps for each thread.
     pub data: alloc::boxed::Box<dyn Any + Send + Sync>,
 }
@@ -81,6 +87,7 @@ impl Thread {
             runs_on: AtomicU64::new(NOWHERE),
             used: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            turn: Turn::default(),
             data,
         })
     }
@@ -112,14 +119,26 @@ impl Thread {
 
     /// Starts a stretch of time that counts.
     pub(crate) fn count_from_now(&self) {
-        self.since.store(timestamp().max(1), Ordering::Relaxed);
+        self.count_from(timestamp());
     }
 
     /// Ends a stretch of time that counts.
     pub(crate) fn count_until_now(&self) {
-        let since = self.since.swap(0, Ordering::Relaxed);
+        self.count_until(timestamp());
+    }
+
+    /// Starts a stretch of time that counts, at `now`.
+    pub(crate) fn count_from(&self, now: u64) {
+        self.since.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Ends a stretch of time that counts, at `now`.
+    pub(crate) fn count_until(&self, now: u64) {
+        let since = self.since.load(Ordering::Relaxed);
         if since != 0 {
-            self.used.fetch_add(timestamp().saturating_sub(since), Ordering::Relaxed);
+            self.since.store(0, Ordering::Relaxed);
+            let used = self.used.load(Ordering::Relaxed);
+            self.used.store(used.wrapping_add(now.saturating_sub(since)), Ordering::Relaxed);
         }
     }
 
@@ -135,7 +154,7 @@ impl Thread {
             };
             match self.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) if next == RUNNABLE => return scheduler::enqueue(Arc::clone(self)),
+                Ok(_) if next == RUNNABLE => return scheduler::wake(Arc::clone(self)),
                 Ok(_) => return,
                 Err(now) => seen = now,
             }

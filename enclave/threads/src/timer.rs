@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::Mutex;
+use enclave_core::{Mutex, own_call};
+use hostcall_abi::service;
 
 use crate::{clock, scheduler};
 
@@ -58,6 +59,23 @@ pub(crate) fn next_deadline() -> u64 {
 pub fn timers_are_due() -> bool {
     let next = next_deadline();
     next != u64::MAX && next <= clock::monotonic()
+}
+
+/// When the host will call an enclave thread out, as far as it was asked to.
+static ALARM: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Makes the host call this enclave thread out when the next timer is due: for when it runs a
+/// thread that may compute for long.
+pub fn set_alarm() {
+    let next = next_deadline();
+    if next == u64::MAX {
+        return;
+    }
+    let alarm = ALARM.load(Ordering::Relaxed);
+    if alarm > next || alarm <= clock::monotonic() {
+        ALARM.store(next, Ordering::Relaxed);
+        own_call(service::ALARM, [next]);
+    }
 }
 
 /// Runs the actions whose time has come.

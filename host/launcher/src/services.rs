@@ -6,7 +6,7 @@ use hostcall_abi::service;
 use sgx_types::{PageType, SecInfoFlags};
 use worker::{Attention, Request, clocks, exit_now, kill_self, wait_word};
 
-use crate::threads::Running;
+use crate::threads::{Running, TICK};
 
 const EINVAL: u64 = 22;
 const ENOSYS: u64 = 38;
@@ -58,7 +58,7 @@ fn serve_own(
         service::KICK => running.kick(first),
         service::RING => running.rings.wake(running, first).map_err(|_| EINVAL)?,
         service::SIGNAL => running.signals.set(first, second),
-        service::ALARM => running.signals.set_alarm(first),
+        service::ALARM => worker::set_alarm(TICK, first).map_err(|_| EINVAL)?,
         service::CANCEL => running.pool.cancel(first),
         service::CPUID => {
             let words = running.boot.arena.words_at::<4>(first).ok_or(EINVAL)?;

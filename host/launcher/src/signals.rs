@@ -5,7 +5,7 @@
 //! registers; the exceptions are those by which the backend works.
 
 use std::{
-    sync::atomic::{AtomicI32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -50,30 +50,9 @@ pub(crate) fn block() -> AtStart {
 pub(crate) struct Dispositions {
     caught: AtomicU64,
     ignored: AtomicU64,
-    /// When to call threads out for timers, in nanoseconds of CLOCK_MONOTONIC; zero for never.
-    alarm: AtomicU64,
-    /// The thread that takes signals.
-    thread: AtomicI32,
 }
 
 impl Dispositions {
-    /// Sets when threads are called out for timers.
-    pub(crate) fn set_alarm(&self, at: u64) {
-        let before = self.alarm.swap(at, Ordering::SeqCst);
-        let thread = self.thread.load(Ordering::SeqCst);
-        // A thread that wakes too early looks again.
-        if (before == 0 || at < before) && thread != 0 {
-            worker::kick_thread(thread, KICK);
-        }
-    }
-
-    /// Time until the alarm, zero if it is due; `None` if there is none.
-    fn until_alarm(&self) -> Option<Duration> {
-        let at = self.alarm.load(Ordering::SeqCst);
-        let [_, now, _] = worker::clocks();
-        (at != 0).then(|| Duration::from_nanos(at.saturating_sub(now)))
-    }
-
     /// Sets which signals are told to the enclave and which are ignored.
     pub(crate) fn set(&self, caught: u64, ignored: u64) {
         self.caught.store(caught, Ordering::SeqCst);
@@ -95,26 +74,13 @@ pub(crate) fn start(running: &'static Running) -> std::io::Result<()> {
 }
 
 fn take_all(running: &Running) {
-    // Here a kick is a signal like others: none is lost between two waits.
-    block_signals(bit(KICK));
-    running.signals.thread.store(worker::thread_id(), Ordering::SeqCst);
     let pending = running.boot.control.word(control::PENDING);
     loop {
         // The record of a signal is not overwritten before the enclave has read it.
         let waiting = pending.load(Ordering::SeqCst);
         let again = (waiting != 0).then_some(AGAIN);
-        let alarm = running.signals.until_alarm();
-        if alarm == Some(Duration::ZERO) {
-            running.signals.alarm.store(0, Ordering::SeqCst);
-            running.tick();
-            continue;
-        }
-        let timeout = again.into_iter().chain(alarm).min();
-        let Some(arrived) = wait_signal(taken() & !waiting | bit(KICK), timeout) else { continue };
+        let Some(arrived) = wait_signal(taken() & !waiting, again) else { continue };
         let signal = bit(arrived.signal.cast_signed());
-        if signal == bit(KICK) {
-            continue;
-        }
         if running.signals.caught.load(Ordering::SeqCst) & signal != 0 {
             tell(running, &arrived);
         } else if running.signals.ignored.load(Ordering::SeqCst) & signal == 0 {

@@ -26,7 +26,7 @@ pub(crate) const KICK: i32 = 64;
 /// The signal of the preemption tick. It interrupts no system call.
 pub(crate) const TICK: i32 = 63;
 /// Nanoseconds of processor time between ticks.
-const TICK_PERIOD: i64 = 10_000_000;
+const TICK_PERIOD: u64 = 10_000_000;
 
 /// What belongs to one enclave thread, apart from what the others write to.
 #[derive(Debug)]
@@ -137,13 +137,14 @@ impl Running {
         }
     }
 
-    /// Calls out the enclave threads that run inside, without waking any that waits in a call.
-    pub(crate) fn tick(&self) {
-        for slot in &self.slots {
-            let thread = slot.thread.load(Ordering::SeqCst);
-            if thread != 0 && !slot.exits.outside() {
-                worker::kick_thread(thread, TICK);
-            }
+    /// A tick or an alarm came to this thread when it was outside: one that is inside gets it.
+    fn pass_tick_on(&self) {
+        let own = worker::thread_id();
+        let outside = |slot: &&Slot| {
+            slot.thread.load(Ordering::SeqCst) == own && slot.exits.outside()
+        };
+        if self.wants_tick() && self.slots.iter().any(|slot| outside(&slot)) {
+            self.tick_one();
         }
     }
 
@@ -222,11 +223,8 @@ impl Running {
 fn on_kick(kick: &Kick) {
     let Some(running) = RUNNING.get() else { return };
     match kick.tcs {
-        None => {
-            if kick.signal == KICK {
-                worker::interrupt(kick.context);
-            }
-        }
+        None if kick.signal == KICK => worker::interrupt(kick.context),
+        None => running.pass_tick_on(),
         Some(tcs) => {
             if kick.signal == KICK || running.wants_tick() {
                 // The thread is resumed whatever the runtime says.

@@ -16,14 +16,16 @@ mod exits;
 mod memory;
 mod process;
 mod signals;
+mod timer;
 mod wait;
 
 pub use cpu::{Cpu, clocks, cpu, cpuid, timestamp};
 pub use execute::{Attention, interrupt};
 pub use exits::{Exits, answer_exit};
 pub use memory::{Request, Shared};
-pub use process::{exit_now, kick_thread, kill_self, start_tick, thread_id};
+pub use process::{exit_now, kick_thread, kill_self, thread_id};
 pub use signals::{
     Arrived, block_signals, default_action, ignore_signal, ignored_signals, wait_signal,
 };
+pub use timer::{set_alarm, start_tick};
 pub use wait::{wait_word, wake_word};

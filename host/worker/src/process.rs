@@ -1,7 +1,5 @@
 //! The end of the process, and signals to its threads.
 
-use std::io;
-
 /// Ends the process at once, without destructors: the enclave's threads may still run.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: ends the process.
@@ -38,30 +36,4 @@ pub fn thread_id() -> i32 {
 pub fn kick_thread(thread: i32, signal: i32) {
     // SAFETY: a system call with plain numbers; the signal is one that has a handler.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
-}
-
-/// Makes the calling thread receive `signal` each `period` nanoseconds of processor time that it
-/// uses: a thread that sleeps gets none.
-///
-/// # Errors
-///
-/// As timer_create(2).
-pub fn start_tick(signal: i32, period: i64) -> io::Result<()> {
-    // SAFETY: the structures are initialised before use and live through the calls.
-    unsafe {
-        let mut event: libc::sigevent = std::mem::zeroed();
-        event.sigev_notify = libc::SIGEV_THREAD_ID;
-        event.sigev_signo = signal;
-        event.sigev_notify_thread_id = thread_id();
-        let mut timer = std::mem::zeroed();
-        if libc::timer_create(libc::CLOCK_THREAD_CPUTIME_ID, &mut event, &mut timer) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let each = libc::timespec { tv_sec: 0, tv_nsec: period };
-        let setting = libc::itimerspec { it_interval: each, it_value: each };
-        if libc::timer_settime(timer, 0, &setting, std::ptr::null_mut()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,151 @@
+//! The queue of one enclave thread.
+
+use alloc::collections::VecDeque;
+
+/// Ticks (about ten milliseconds) after which threads that compute get a turn, however many are
+/// woken meanwhile.
+pub const TURN: u64 = 1 << 25;
+/// Ticks (about ten microseconds) for which a woken thread is left to the enclave thread of its
+/// waker.
+pub const FRESH: u64 = 1 << 15;
+/// Threads that one steal takes of each kind at most.
+const BATCH: usize = 32;
+
+/// Why a thread is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// What it waited for has come, or it is new.
+    Woken,
+    /// It gave way to a woken one before its turn was over.
+    Preempted,
+    /// It lets another thread run once.
+    Yielded,
+    /// It had its turn.
+    Expired,
+}
+
+/// Threads that are runnable.
+#[derive(Debug)]
+pub struct RunQueue<T> {
+    woken: VecDeque<T>,
+    rest: VecDeque<T>,
+    /// When the last thread was woken.
+    woken_at: u64,
+    /// Since when those in `rest` have had no turn.
+    rest_since: u64,
+    /// The thread that was taken last is one of those.
+    rest_runs: bool,
+    /// One of those goes before the one in `woken`, which has yielded.
+    rest_next: bool,
+}
+
+impl<T> RunQueue<T> {
+    /// An empty queue.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            woken: VecDeque::new(),
+            rest: VecDeque::new(),
+            woken_at: 0,
+            rest_since: 0,
+            rest_runs: false,
+            rest_next: false,
+        }
+    }
+
+    /// Threads in the queue.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.woken.len() + self.rest.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a thread waits that goes before those that compute.
+    #[must_use]
+    pub fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
+    /// Adds a thread at time `now`.
+    pub fn push(&mut self, class: Class, thread: T, now: u64) {
+        if self.rest.is_empty() {
+            self.rest_since = now;
+        }
+        match class {
+            Class::Woken => {
+                self.woken.push_back(thread);
+                self.woken_at = now;
+            }
+            Class::Yielded => {
+                self.rest_next = self.woken.is_empty();
+                self.woken.push_back(thread);
+            }
+            Class::Preempted => self.rest.push_front(thread),
+            Class::Expired => self.rest.push_back(thread),
+        }
+    }
+
+    /// Takes the thread that is to run next.
+    pub fn pop(&mut self, now: u64) -> Option<T> {
+        if core::mem::take(&mut self.rest_runs) {
+            self.rest_since = now;
+        }
+        let due = now.saturating_sub(self.rest_since) >= TURN;
+        let first = core::mem::take(&mut self.rest_next) || due;
+        let rest_first = first && !self.rest.is_empty();
+        if !rest_first && let Some(thread) = self.woken.pop_front() {
+            return Some(thread);
+        }
+        self.rest_runs = true;
+        self.rest.pop_front()
+    }
+
+    /// Adds all threads of another queue behind those of this one; says whether there were any.
+    pub fn append(&mut self, mut other: Self) -> bool {
+        let any = !other.is_empty();
+        if self.rest.is_empty() {
+            self.rest_since = other.rest_since;
+        }
+        self.woken_at = self.woken_at.max(other.woken_at);
+        self.woken.append(&mut other.woken);
+        self.rest.append(&mut other.rest);
+        any
+    }
+
+    /// Time from which on there is something to steal: `u64::MAX` for never.
+    #[must_use]
+    pub fn stealable_from(&self) -> u64 {
+        match (self.woken.len(), self.rest.len()) {
+            (0, 0) => u64::MAX,
+            (1, 0) => self.woken_at.saturating_add(FRESH),
+            _ => 0,
+        }
+    }
+
+    /// Takes up to half of the threads, or the only one: those that would run first.
+    pub fn steal(&mut self, limit: usize, now: u64) -> Self {
+        // A woken one that is alone among others is left to its waker while it is fresh.
+        let alone = self.woken.len() == 1 && now < self.woken_at.saturating_add(FRESH);
+        let woken = if alone { 0 } else { self.woken.len().div_ceil(2).min(BATCH).min(limit) };
+        let rest = self.rest.len().div_ceil(2).min(BATCH).min(limit - woken);
+        Self {
+            woken: self.woken.drain(..woken).collect(),
+            rest: self.rest.drain(..rest).collect(),
+            woken_at: self.woken_at,
+            rest_since: self.rest_since,
+            rest_runs: false,
+            rest_next: false,
+        }
+    }
+}
+
+impl<T> Default for RunQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
