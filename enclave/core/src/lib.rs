@@ -57,6 +57,6 @@ pub use rand::{fill_random, random_u64};
 pub use regs::UserRegs;
 pub use stacks::{STACK_BYTES, Stack};
 pub use start::{prepare_thread, ready};
-pub use switch::{Context, abandon, enter_user, switch};
+pub use switch::{Context, abandon, enter_user, leave, run};
 pub use sync::{Mutex, MutexGuard, Once, RawSpin, RwLock, locks_held};
 pub use tsc::timestamp;

@@ -67,25 +67,42 @@ const INITIAL_XSTATE: [u8; 576] = {
     bytes
 };
 
-/// Suspends `from`, which must be what runs now, and continues `to`. Returns when somebody
-/// switches to `from`, possibly on another enclave thread.
+/// Suspends `thread`, which must be what runs now, and continues `scheduler`. Returns when somebody
+/// calls [`run`] for the thread, possibly on another enclave thread.
 ///
 /// # Panics
 ///
-/// If `to` is running already.
-pub fn switch(from: &Context, to: &Context) {
-    assert!(from.top == data::read::<RUNTIME_STACK>());
-    assert!(!locks_held(), "a thread waits while it holds a spin lock");
+/// If `scheduler` is running already.
+pub fn leave(thread: &Context, scheduler: &Context) {
     let fs = fs_base();
     let live = save_live();
+    switch(thread, scheduler);
+    set_fs_base(fs);
+    restore_live(live);
+}
+
+/// Suspends `scheduler`, which must be what runs now, and continues `thread`, until that calls
+/// [`leave`] or [`abandon`].
+///
+/// A scheduler has nothing of its own beyond the general registers: what it finds in the others
+/// is of the thread that left.
+///
+/// # Panics
+///
+/// If `thread` is running already.
+pub fn run(scheduler: &Context, thread: &Context) {
+    switch(scheduler, thread);
+}
+
+fn switch(from: &Context, to: &Context) {
+    assert!(from.top == data::read::<RUNTIME_STACK>());
+    assert!(!locks_held(), "a thread waits while it holds a spin lock");
     let load = to.rsp.swap(0, Ordering::Acquire);
     assert!(load != 0, "a context that runs was switched to");
     data::write::<RUNTIME_STACK>(to.top);
     // SAFETY: `load` was stored by `scone_switch` or `Context::new` and taken by us alone, so the
     // stack it points to is suspended there. `from.rsp` is stored as the last use of our stack.
     unsafe { scone_switch(from.rsp.as_ptr(), load) };
-    set_fs_base(fs);
-    restore_live(live);
 }
 
 /// Gives the registers with which the current thread will enter the program for the first time.

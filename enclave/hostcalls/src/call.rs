@@ -2,8 +2,7 @@
 
 use enclave_core::{AppSlice, HostSlice, exit_call, reschedule_wanted, want_reschedule};
 use enclave_threads::{
-    Blocking, check_events, handover, interrupted, leave_queue_to_others, through_ring,
-    timers_are_due,
+    Blocking, check_events, handover, interrupted, leave, through_ring, timers_are_due,
 };
 use hostcall_abi::request;
 
@@ -29,6 +28,7 @@ pub enum Wait {
 /// ```
 #[derive(Debug)]
 pub struct Call {
+    number: u64,
     staging: Staging,
     used: u64,
 }
@@ -48,7 +48,7 @@ impl Call {
         for index in 0..request::ARG_COUNT as u64 {
             memory.word(request::ARGS + index).write(0);
         }
-        Ok(Self { staging, used: request::BYTES })
+        Ok(Self { number, staging, used: request::BYTES })
     }
 
     /// Sets argument `index` (0..6).
@@ -133,8 +133,7 @@ impl Call {
         // A host thread that is wanted may call the request off before it was made.
         loop {
             if !through_ring(memory) {
-                leave_queue_to_others();
-                exit_call(memory);
+                leave(self.number, || exit_call(memory));
             }
             let result = memory.word(request::RESULT).read();
             let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;

@@ -24,6 +24,7 @@ pub mod futex;
 mod handover;
 mod host;
 mod idle;
+mod leaving;
 mod ring;
 mod scheduler;
 mod thread;
@@ -32,10 +33,11 @@ mod timer;
 pub use blocking::Blocking;
 pub use handover::handover;
 pub use host::{Control, SignalInfo, init, take_pending_signals};
+pub use leaving::leave;
 pub use ring::{init_rings, through_ring};
 pub use scheduler::{
-    check_events, interrupted, leave_queue_to_others, live_threads, poll_now, preempt, run,
-    set_interrupted_hook, set_signal_hook, spawn, yield_now,
+    check_events, interrupted, live_threads, poll_now, preempt, run, set_interrupted_hook,
+    set_signal_hook, spawn, yield_now,
 };
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};
 pub use timer::{TimerId, cancel_timer, set_alarm, set_timer, timers_are_due};

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{
-    Context, Once, RawSpin, abandon, fatal, has_current, own_call, set_current, switch, tcs_index,
+    Context, Once, RawSpin, abandon, fatal, has_current, own_call, set_current, tcs_index,
     timestamp, want_reschedule,
 };
 use enclave_runqueue::{Class, Queues, Waker};
@@ -99,7 +99,7 @@ fn run_thread(own: usize, thread: Arc<Thread>) {
     thread.turn.begin(now);
     thread.count_from(now);
     set_current(Some(Arc::clone(&thread)));
-    switch(&SCHEDULERS[own], &thread.context);
+    enclave_core::run(&SCHEDULERS[own], &thread.context);
     set_current::<Thread>(None);
     let now = timestamp();
     thread.count_until(now);
@@ -133,7 +133,7 @@ fn requeue(own: usize, thread: Arc<Thread>, class: Class, now: u64) {
 
 /// Switches from `thread`, the current one, to the scheduler of this enclave thread.
 pub(crate) fn leave(thread: &Arc<Thread>) {
-    switch(&thread.context, &SCHEDULERS[own_index()]);
+    enclave_core::leave(&thread.context, &SCHEDULERS[own_index()]);
 }
 
 /// Leaves the current thread for ever; the scheduler drops it.
@@ -207,7 +207,7 @@ pub(crate) fn others_wait() -> bool {
 
 /// To be called before this enclave thread leaves for a call that may take long: what waits for it
 /// is taken over by another one, if one is free. `false` if something goes on waiting.
-pub fn leave_queue_to_others() -> bool {
+pub(crate) fn leave_queue_to_others() -> bool {
     !others_wait() || wake_another()
 }
 
