@@ -1,4 +1,5 @@
-//! Which thread runs next, on which enclave thread, and which of those that sleep is woken for it.
+//! Which thread runs next, on which enclave thread, and which of those that sleep is woken for it;
+//! and who waits on which futex.
 //!
 //! Design principles:
 //!
@@ -21,8 +22,10 @@ mod queue;
 mod queues;
 mod sleepers;
 mod turn;
+mod waiters;
 
 pub use queue::{Class, FRESH, RunQueue, TURN};
 pub use queues::Queues;
 pub use sleepers::Sleepers;
 pub use turn::{Turn, Waker};
+pub use waiters::{Ticket, Waiters};

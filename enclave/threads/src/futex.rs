@@ -1,24 +1,25 @@
 //! Futexes: they never leave the enclave (futex(2)).
 
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use enclave_core::{AppPtr, Fault, Mutex};
+use enclave_core::{AppPtr, Fault, Mutex, timestamp};
+use enclave_runqueue::{Ticket, Waiters};
 
 use crate::{Thread, Wake, current, park_until};
 
 const BUCKETS: usize = 256;
 
-struct Waiter {
-    thread: Arc<Thread>,
+type Queue = Waiters<Arc<Thread>>;
+
+static TABLE: [Mutex<Queue>; BUCKETS] = [const { Mutex::new(Waiters::new()) }; BUCKETS];
+
+/// The wait of a thread on a futex; it has one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct FutexWait {
     address: AtomicU64,
-    bitset: u32,
     woken: AtomicBool,
 }
-
-type Queue = VecDeque<Arc<Waiter>>;
-
-static TABLE: [Mutex<Queue>; BUCKETS] = [const { Mutex::new(VecDeque::new()) }; BUCKETS];
 
 fn bucket_index(address: u64) -> usize {
     let hash = (address >> 2).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
@@ -62,19 +63,17 @@ pub fn wait(
     interrupted: impl Fn() -> bool,
 ) -> Result<(), FutexError> {
     let word = AppPtr::<u32>::new(address);
-    let waiter = Arc::new(Waiter {
-        thread: current(),
-        address: AtomicU64::new(address),
-        bitset,
-        woken: AtomicBool::new(false),
-    });
+    let thread = current();
+    let ticket = Ticket { address, since: timestamp(), tid: thread.tid() };
+    thread.futex.address.store(address, Ordering::Release);
+    thread.futex.woken.store(false, Ordering::Release);
     // Queue first and look then: a wake-up in between finds us. (Not under the bucket's lock: the
     // look may fault and take other locks.)
-    bucket(address).lock().push_back(Arc::clone(&waiter));
+    bucket(address).lock().add(ticket, bitset, Arc::clone(&thread));
     match word.load() {
         Ok(value) if value == expected => {}
         other => {
-            let woken = !withdraw(&waiter);
+            let woken = !withdraw(&thread, ticket);
             return match other {
                 Err(Fault) => Err(FutexError::Fault),
                 Ok(_) if woken => Ok(()),
@@ -83,7 +82,7 @@ pub fn wait(
         }
     }
     loop {
-        if waiter.woken.load(Ordering::Acquire) {
+        if thread.futex.woken.load(Ordering::Acquire) {
             return Ok(());
         }
         let stop = if interrupted() { Some(FutexError::Interrupted) } else { None };
@@ -92,52 +91,54 @@ pub fn wait(
             Wake::Woken => None,
         });
         if let Some(error) = stop {
-            return if withdraw(&waiter) { Err(error) } else { Ok(()) };
+            return if withdraw(&thread, ticket) { Err(error) } else { Ok(()) };
         }
     }
 }
 
 /// Takes a waiter out of its queue; `false` if it was woken already.
-fn withdraw(waiter: &Arc<Waiter>) -> bool {
+fn withdraw(thread: &Thread, ticket: Ticket) -> bool {
     loop {
-        let address = waiter.address.load(Ordering::Acquire);
+        let address = thread.futex.address.load(Ordering::Acquire);
         let mut queue = bucket(address).lock();
-        if waiter.woken.load(Ordering::Acquire) {
+        if thread.futex.woken.load(Ordering::Acquire) {
             return false;
         }
-        if let Some(at) = queue.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            queue.remove(at);
+        if queue.remove(&Ticket { address, ..ticket }).is_some() {
             return true;
         }
         // It was moved to another futex between the look at the address and the lock.
     }
 }
 
-/// Takes up to `count` waiters of `address` whose bitset overlaps out of the queue.
-fn take(queue: &mut Queue, address: u64, count: u32, bitset: u32) -> Vec<Arc<Waiter>> {
-    let mut taken = Vec::new();
-    let mut at = 0;
-    while at < queue.len() && u32::try_from(taken.len()).is_ok_and(|len| len < count) {
-        let waiter = &queue[at];
-        if waiter.address.load(Ordering::Relaxed) == address && waiter.bitset & bitset != 0 {
-            taken.extend(queue.remove(at));
-        } else {
-            at += 1;
-        }
+/// Threads that were taken out of a queue: mostly one.
+struct Woken {
+    first: Option<Arc<Thread>>,
+    rest: Vec<Arc<Thread>>,
+}
+
+impl Woken {
+    /// Takes up to `count` waiters of `address` whose bitset overlaps out of the queue.
+    fn take(queue: &mut Queue, address: u64, count: u32, bitset: u32) -> Self {
+        let mut taken = queue.take(address, count, bitset).map(|(_, _, thread)| {
+            thread.futex.woken.store(true, Ordering::Release);
+            thread
+        });
+        Self { first: taken.next(), rest: taken.collect() }
     }
-    for waiter in &taken {
-        waiter.woken.store(true, Ordering::Release);
+
+    /// Lets them run, and returns how many. No lock may be held.
+    fn run(self) -> u32 {
+        let all = || self.first.iter().chain(&self.rest);
+        all().for_each(Thread::unpark);
+        u32::try_from(all().count()).unwrap_or(u32::MAX)
     }
-    taken
 }
 
 /// Wakes up to `count` waiters of `address` whose bitset overlaps; returns how many.
 pub fn wake(address: u64, count: u32, bitset: u32) -> u32 {
-    let taken = take(&mut bucket(address).lock(), address, count, bitset);
-    for waiter in &taken {
-        waiter.thread.unpark();
-    }
-    u32::try_from(taken.len()).unwrap_or(u32::MAX)
+    let woken = Woken::take(&mut bucket(address).lock(), address, count, bitset);
+    woken.run()
 }
 
 /// Wakes up to `wake_count` waiters of `from`, and moves up to `move_count` others to `to`.
@@ -163,36 +164,22 @@ pub fn requeue(
     let mut first = TABLE[low].lock();
     let mut second = if low == high { None } else { Some(TABLE[high].lock()) };
     let from_is_first = bucket_index(from) == low;
-    let mut moved = Vec::new();
-    let woken = {
-        let source: &mut Queue = match (&mut second, from_is_first) {
-            (Some(second), false) => second,
-            _ => &mut first,
-        };
-        let woken = take(source, from, wake_count, u32::MAX);
-        let mut at = 0;
-        while at < source.len() && u32::try_from(moved.len()).is_ok_and(|len| len < move_count) {
-            if source[at].address.load(Ordering::Relaxed) == from {
-                moved.extend(source.remove(at));
-            } else {
-                at += 1;
-            }
-        }
-        woken
+    let source = match (&mut second, from_is_first) {
+        (Some(second), false) => second,
+        _ => &mut first,
     };
-    let target: &mut Queue = match (&mut second, from_is_first) {
+    let woken = Woken::take(source, from, wake_count, u32::MAX);
+    let moved: Vec<_> = source.take(from, move_count, u32::MAX).collect();
+    let target = match (&mut second, from_is_first) {
         (Some(second), true) => second,
         _ => &mut first,
     };
     let count = u32::try_from(moved.len()).unwrap_or(u32::MAX);
-    for waiter in moved {
-        waiter.address.store(to, Ordering::Release);
-        target.push_back(waiter);
+    for (ticket, bitset, thread) in moved {
+        thread.futex.address.store(to, Ordering::Release);
+        target.add(Ticket { address: to, ..ticket }, bitset, thread);
     }
     drop(second);
     drop(first);
-    for waiter in &woken {
-        waiter.thread.unpark();
-    }
-    Ok((u32::try_from(woken.len()).unwrap_or(u32::MAX), count))
+    Ok((woken.run(), count))
 }

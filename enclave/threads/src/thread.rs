@@ -10,7 +10,7 @@ use enclave_core::{Context, Stack, UserRegs, own_call, tcs_index, timestamp};
 use enclave_runqueue::Turn;
 use hostcall_abi::service;
 
-use crate::{clock, scheduler, timer};
+use crate::{clock, futex::FutexWait, scheduler, timer};
 
 /// The states of a thread; transitions are compare-and-swap on one word.
 pub(crate) mod state {
@@ -49,6 +49,7 @@ pub struct Thread {
     /// Start of the current stretch, in ticks.
     pub(crate) since: AtomicU64,
     pub(crate) turn: Turn,
+    pub(crate) futex: FutexWait,
     /// What the system call layer keeps for each thread.
     pub data: alloc::boxed::Box<dyn Any + Send + Sync>,
 }
@@ -88,6 +89,7 @@ impl Thread {
             used: AtomicU64::new(0),
             since: AtomicU64::new(0),
             turn: Turn::default(),
+            futex: FutexWait::default(),
             data,
         })
     }
