@@ -140,9 +140,8 @@ impl Running {
     /// A tick or an alarm came to this thread when it was outside: one that is inside gets it.
     fn pass_tick_on(&self) {
         let own = worker::thread_id();
-        let outside = |slot: &&Slot| {
-            slot.thread.load(Ordering::SeqCst) == own && slot.exits.outside()
-        };
+        let outside =
+            |slot: &&Slot| slot.thread.load(Ordering::SeqCst) == own && slot.exits.outside();
         if self.wants_tick() && self.slots.iter().any(|slot| outside(&slot)) {
             self.tick_one();
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Result;
-use backend::{Enclave, EnterLeaf, KickHandler, Outcome, Refused, Run, Source};
+use backend::{Enclave, EnterLeaf, ExitHandler, KickHandler, Outcome, Refused, Run, Source};
 use hostcall_abi::{exit, layout};
 use launcher::Tamper;
 use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
@@ -144,7 +144,8 @@ impl Wrong {
 }
 
 impl Enclave for Wrong {
-    fn enter(&self, run: &mut Run) -> Outcome {
+    /// Sees every exit: nobody else handles them.
+    fn enter_with(&self, run: &mut Run, _: Option<&ExitHandler>) -> Outcome {
         if let How::First(address) = self.how
             && self.count.fetch_add(1, Ordering::Relaxed) == 0
         {
