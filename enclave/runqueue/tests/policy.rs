@@ -23,12 +23,12 @@ fn threads_that_compute_get_a_turn_however_many_are_woken() {
     queue.push(Class::Expired, "second", 0);
     let mut turns = Vec::new();
     let step = TURN / 8;
-    for now in (0..5 * TURN).step_by(usize::try_from(step).unwrap()) {
-        queue.push(Class::Woken, "woken", now);
-        let next = queue.pop(now).unwrap();
+    for at in (0..5 * TURN).step_by(usize::try_from(step).unwrap()) {
+        queue.push(Class::Woken, "woken", at);
+        let next = queue.pop(at).unwrap();
         if next != "woken" {
-            turns.push((next, now / step));
-            queue.push(Class::Expired, next, now);
+            turns.push((next, at / step));
+            queue.push(Class::Expired, next, at);
         }
     }
     assert_eq!(turns, [("first", 8), ("second", 17), ("first", 26), ("second", 35)]);
@@ -37,14 +37,14 @@ fn threads_that_compute_get_a_turn_however_many_are_woken() {
 #[test]
 fn a_woken_thread_waits_for_one_turn_at_most() {
     let mut queue = RunQueue::new();
-    for now in [0, 3 * TURN, 6 * TURN] {
+    for at in [0, 3 * TURN, 6 * TURN] {
         // The turns of the two are longer than they should be: the processor is not ours alone.
-        queue.push(Class::Expired, "first", now);
-        queue.push(Class::Expired, "second", now);
-        assert_eq!(queue.pop(now), Some("first"));
-        queue.push(Class::Woken, "woken", now);
-        assert_eq!(queue.pop(now + 2 * TURN), Some("woken"));
-        assert_eq!(queue.pop(now + 2 * TURN), Some("second"));
+        queue.push(Class::Expired, "first", at);
+        queue.push(Class::Expired, "second", at);
+        assert_eq!(queue.pop(at), Some("first"));
+        queue.push(Class::Woken, "woken", at);
+        assert_eq!(queue.pop(at + 2 * TURN), Some("woken"));
+        assert_eq!(queue.pop(at + 2 * TURN), Some("second"));
     }
 }
 

@@ -132,7 +132,7 @@ fn judge(run: &Run, end: End) -> Result<()> {
             // The program could not be started, or the launcher gave up.
             Some(99 | 126 | 127 | 134) => {}
             // A signal of the host's; a file that has ended.
-            Some(HANGUP | BUS) => {}
+            Some(HANGUP | ILLEGAL | BUS) => {}
             Some(status) => bail!("the program ended with {status}"),
         },
     }
@@ -141,4 +141,5 @@ fn judge(run: &Run, end: End) -> Result<()> {
 
 /// Statuses of programs that a signal ended.
 const HANGUP: i32 = 128 + 1;
+const ILLEGAL: i32 = 128 + 4;
 const BUS: i32 = 128 + 7;
