@@ -1,9 +1,12 @@
 //! Runs the checker on a host that lies, and judges what comes of it.
 
 use std::{
+    collections::BTreeMap,
+    fs,
     io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -42,12 +45,22 @@ struct Run {
     leaked: Vec<u64>,
 }
 
-fn build(folder: &Path, name: &str) -> Result<PathBuf> {
+/// Builds a program, once in each process of the tests.
+fn build(name: &'static str) -> Result<PathBuf> {
+    static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(program) = built.get(name) {
+        return Ok(program.clone());
+    }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c").join(name);
-    let out = folder.join("program");
-    let status = Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&out).arg(source).status();
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("");
+    // Under another name first: other tests may be running it.
+    let new = program.with_extension(std::process::id().to_string());
+    let status = Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&new).arg(source).status();
     ensure!(status.context("start gcc")?.success(), "gcc failed");
-    Ok(out)
+    fs::rename(new, &program)?;
+    built.insert(name, program.clone());
+    Ok(program)
 }
 
 fn run(lie: &str, mode: &str, program: &Path) -> Result<Run> {
@@ -97,9 +110,8 @@ pub(crate) fn tell(lie: &str, modes: &[&str], end: End) -> Result<()> {
 }
 
 /// As [`tell`], to another program.
-pub(crate) fn tell_to(program: &str, lie: &str, modes: &[&str], end: End) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let program = build(folder.path(), program)?;
+pub(crate) fn tell_to(program: &'static str, lie: &str, modes: &[&str], end: End) -> Result<()> {
+    let program = build(program)?;
     for mode in modes {
         let run = run(lie, mode, &program)?;
         judge(&run, end).with_context(|| {
