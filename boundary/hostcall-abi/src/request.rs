@@ -13,11 +13,22 @@ pub const ARGS: u64 = 1;
 pub const ARG_COUNT: usize = 6;
 /// Word index of the result: what the call returned, an error as `-errno`.
 pub const RESULT: u64 = 7;
-/// Word index of the state, see [`state`]; only used by requests that are handed over.
+/// Word index of the state, see [`state`]; only used by requests that are handed over or
+/// in a ring.
 pub const STATE: u64 = 8;
 /// Word index of the address of the next completed request (a list headed by
 /// [`crate::control::COMPLETED`]).
 pub const NEXT: u64 = 9;
+/// Word index of the flags ([`flag`]); only used by requests in a ring.
+pub const FLAGS: u64 = 10;
+
+/// Bits of the flags.
+pub mod flag {
+    /// The call may wait: the host thread of the ring tries it, and has another one wait.
+    pub const MAY_WAIT: u64 = 1;
+    /// Set by the host: another thread waits for the call.
+    pub const HANDED_ON: u64 = 2;
+}
 
 /// Result of a request that was called off before it was made, for its thread is wanted (the number
 /// that the kernel uses inside for calls to be made again).
@@ -25,10 +36,10 @@ pub const CALLED_OFF: u64 = 512_u64.wrapping_neg();
 
 /// Values of the state word.
 pub mod state {
-    /// Handed to the host.
+    /// Handed to the host, and its thread looks at this word.
     pub const SUBMITTED: u64 = 1;
     /// Executed: the result stands in the request.
     pub const DONE: u64 = 2;
-    /// Handed to the host through a ring, and its thread waits to be told when it is done.
+    /// Handed to the host, and its thread waits to be told when it is done.
     pub const AWAITED: u64 = 3;
 }

@@ -2,11 +2,15 @@
 
 use enclave_core::{AppSlice, HostSlice, exit_call, reschedule_wanted, want_reschedule};
 use enclave_threads::{
-    Blocking, check_events, handover, interrupted, leave, through_ring, timers_are_due,
+    Blocking, check_events, handover, interrupted, leave, submit, timers_are_due,
 };
+use enclave_ways::Way;
 use hostcall_abi::request;
 
-use crate::{Errno, Staging, misbehaved};
+use crate::{
+    Errno, Staging, misbehaved,
+    way::{Choice, Went},
+};
 
 /// Whether the host may have to wait for something while it executes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,9 +136,8 @@ impl Call {
         let memory = self.staging.memory();
         // A host thread that is wanted may call the request off before it was made.
         loop {
-            if !through_ring(memory) {
-                leave(self.number, || exit_call(memory));
-            }
+            let choice = Choice::at_once(self.number, memory);
+            choice.took(self.leave(choice.way));
             let result = memory.word(request::RESULT).read();
             let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
             // Ticks do not reach a thread that is outside most of the time.
@@ -147,6 +150,18 @@ impl Call {
         }
     }
 
+    /// Leaves by `way` if that can be.
+    fn leave(&self, way: Way) -> Went {
+        let memory = self.staging.memory();
+        if way == Way::Ring
+            && let Some(submitted) = submit(memory, false)
+        {
+            return Went::ByRing(submitted.wait());
+        }
+        leave(self.number, || exit_call(memory));
+        Went::Out
+    }
+
     /// Makes a call that may wait; returns what the host says.
     fn make(&self) -> u64 {
         let memory = self.staging.memory();
@@ -155,18 +170,31 @@ impl Call {
             if reschedule_wanted() {
                 check_events();
             }
-            // A signal does not end a call that need not wait: it is made once, by a thread
-            // that cannot be called off.
-            let blocking = if interrupted() { None } else { Blocking::here() };
-            match blocking {
-                Some(_blocking) => exit_call(memory),
-                None => handover(memory),
-            }
+            self.leave_waiting();
             let result = memory.word(request::RESULT).read();
             if result != request::CALLED_OFF {
                 return result;
             }
             check_events();
+        }
+    }
+
+    fn leave_waiting(&self) {
+        let memory = self.staging.memory();
+        let choice = Choice::waiting(self.number, memory);
+        if choice.way == Way::Ring
+            && let Some(submitted) = submit(memory, true)
+        {
+            return choice.took_waiting(Went::ByRing(submitted.wait()));
+        }
+        // A signal does not end a call that need not wait: it is made once, by a thread that
+        // cannot be called off.
+        let blocking = if interrupted() { None } else { Blocking::here() };
+        if blocking.is_some() {
+            exit_call(memory);
+            choice.took_waiting(Went::Out);
+        } else {
+            handover(memory);
         }
     }
 

@@ -18,11 +18,14 @@ mod arena;
 mod call;
 mod errno;
 mod pages;
+mod way;
 
 pub use arena::{Staging, init};
 pub use call::{Call, Wait};
+pub use enclave_ways::{Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
+pub use way::{Left, init_ways, left};
 
 /// Ends the enclave because the host broke the contract.
 pub fn misbehaved(what: &'static str) -> ! {

@@ -57,9 +57,7 @@ pub fn start(parameters: HostSlice) -> ! {
     hostcalls::init(arena.part(CLOCK_BYTES, arena.len() - CLOCK_BYTES));
     let threads = word(boot::THREADS).clamp(1, layout::TCS_COUNT);
     enclave_threads::init(outside(word(boot::CONTROL), control::WORDS * 8), threads);
-    if leaves_by_ring(word(boot::MODE)) {
-        enclave_threads::init_rings(outside(word(boot::RINGS), layout::TCS_COUNT * layout::PAGE));
-    }
+    init_leaving(word(boot::MODE), outside(word(boot::RINGS), layout::TCS_COUNT * layout::PAGE));
     stats::init(word(boot::OPTIONS));
     trace::init(word(boot::TRACE_FD));
     init_process(&word);
@@ -73,14 +71,19 @@ pub fn start(parameters: HostSlice) -> ! {
     enclave_threads::run()
 }
 
-/// Whether calls go through rings: as asked, or if leaving the enclave costs more than it takes a
-/// host thread on another processor to see an entry and answer.
-fn leaves_by_ring(mode: u64) -> bool {
-    match mode {
-        boot::mode::SYNC => false,
-        boot::mode::ASYNC => true,
-        _ => exit_cost() > RING_COST,
+/// Sets how calls leave. Where the runtime chooses, it begins with rings if leaving the enclave
+/// costs more than it takes a host thread on another processor to see an entry and answer.
+fn init_leaving(mode: u64, rings: HostSlice) {
+    let way = match mode {
+        boot::mode::SYNC => hostcalls::Way::Exit,
+        boot::mode::ASYNC => hostcalls::Way::Ring,
+        _ if exit_cost() > RING_COST => hostcalls::Way::Ring,
+        _ => hostcalls::Way::Exit,
+    };
+    if mode != boot::mode::SYNC {
+        enclave_threads::init_rings(rings);
     }
+    hostcalls::init_ways(mode, way);
 }
 
 /// Nanoseconds that leaving and entering again take, the least of a few tries.

@@ -11,7 +11,11 @@ use core::{
 use enclave_threads::clock;
 use hostcall_abi::{boot::option, syscalls};
 
+use leaving::Leaving;
+
 use crate::{boot::write_stderr, ioctl, process::process, rewrite};
+
+mod leaving;
 
 const NUMBERS: usize = 512;
 const PAGE: u64 = 4096;
@@ -78,6 +82,7 @@ struct Report {
     unknown: Vec<Row>,
     /// Requests of ioctl(2) that were refused as unknown, and how often.
     ioctls: BTreeMap<u64, u64>,
+    left: Leaving,
     sites: enclave_rewriter::Stats,
     resident: u64,
 }
@@ -119,6 +124,7 @@ impl Report {
             rows: rows(&CALLS, Some(&NANOSECONDS)),
             unknown: rows(&UNKNOWN, None),
             ioctls: ioctl::unknown(),
+            left: Leaving::take(),
             sites: rewrite::SITES.lock().unwrap_or_default(),
             resident: process().space().usage().peak_resident * PAGE,
         }
@@ -146,6 +152,7 @@ impl Report {
         for (request, calls) in &self.ioctls {
             let _ = writeln!(out, "not supported: ioctl {request:#x} ({calls} times)");
         }
+        self.left.text(&mut out);
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         let _ = writeln!(
             out,
@@ -182,13 +189,14 @@ impl Report {
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         format!(
             "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"unsupported_ioctls\":[{}],\
-             \"sites\":{{\"following\":{},\
+             \"left\":[{}],\"sites\":{{\"following\":{},\
              \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"emulated\":{},\
              \"committed_bytes\":{}}}\n",
             self.elapsed,
             list(&self.rows),
             list(&self.unknown),
             ioctls.collect::<Vec<_>>().join(","),
+            self.left.json(),
             sites.following,
             sites.preceding,
             sites.cave,

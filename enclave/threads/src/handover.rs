@@ -23,7 +23,7 @@ const PATIENCE: u64 = 200_000;
 /// thread, the host is told to give the request up: it then ends with `EINTR`, unless it was just
 /// done.
 pub fn handover(staged: HostSlice) {
-    staged.word(request::STATE).write(request::state::SUBMITTED);
+    staged.word(request::STATE).write(request::state::AWAITED);
     await_completion(staged, true, || {
         own_call(service::SUBMIT, [staged.address()]);
         true

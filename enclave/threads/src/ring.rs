@@ -2,16 +2,24 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex, has_current, locks_held, own_call, tcs_index};
-use hostcall_abi::{layout::PAGE, request, service};
+use enclave_core::{HostSlice, Mutex, has_current, locks_held, own_call, tcs_index, timestamp};
+use hostcall_abi::{
+    layout::PAGE,
+    request::{self, flag, state},
+    service,
+};
 use scone_ring::{CAPACITY, Producer, Words};
 
 use crate::{handover::await_completion, scheduler};
 
-/// Looks at the reply before another thread gets the processor.
-const SPINS_WITH_OTHERS: u32 = 64;
-/// Looks at the reply before this enclave thread looks for other work.
-const SPINS_ALONE: u32 = 4000;
+/// Looks at the reply between two looks at what else there is to do.
+const LOOKS: u32 = 32;
+/// Rounds of looks before another thread gets the processor, if one waits for it.
+const ROUNDS_WITH_OTHERS: u32 = 2;
+/// Rounds before this enclave thread looks for other work.
+const ROUNDS_ALONE: u32 = 128;
+/// Rounds for a call that may wait: the host's thread tries it at once.
+const ROUNDS_WAITING: u32 = 8;
 
 /// A ring in host memory.
 #[derive(Debug)]
@@ -38,7 +46,7 @@ const RINGS: usize = 16;
 static ALL: [Ring; RINGS] =
     [const { Ring { producer: Mutex::new(None), outstanding: AtomicU64::new(0) } }; RINGS];
 
-/// Takes the rings; calls are made through them from now on.
+/// Takes the rings; calls can be made through them from now on.
 pub fn init_rings(rings: HostSlice) {
     for (index, ring) in (0_u64..).zip(&ALL) {
         let memory = rings.part(index * PAGE, PAGE);
@@ -46,49 +54,92 @@ pub fn init_rings(rings: HostSlice) {
     }
 }
 
-/// Makes the host execute a staged request, without leaving the enclave if its thread is awake.
-/// Returns when it is done; `false` if it must be made another way: there are no rings, or this one
-/// is full.
-pub fn through_ring(staged: HostSlice) -> bool {
-    let Some(ring) = usize::try_from(tcs_index()).ok().and_then(|index| ALL.get(index)) else {
-        return false;
-    };
+/// A request in a ring. Its staging memory is the host's until [`Submitted::wait`] has returned.
+#[derive(Debug)]
+#[must_use = "the host writes to the request until it has been waited for"]
+pub struct Submitted {
+    ring: &'static Ring,
+    request: HostSlice,
+    may_wait: bool,
+}
+
+impl core::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Ring").field("outstanding", &self.outstanding).finish_non_exhaustive()
+    }
+}
+
+/// Puts a staged request into the ring of this enclave thread, and wakes the host's thread if it
+/// sleeps. `None` if the call must be made another way: there are no rings, or this one is full.
+#[must_use]
+pub fn submit(request: HostSlice, may_wait: bool) -> Option<Submitted> {
+    let ring = usize::try_from(tcs_index()).ok().and_then(|index| ALL.get(index))?;
     let mut producer = ring.producer.lock();
-    let Some(producer_end) = producer.as_mut() else { return false };
+    let producer_end = producer.as_mut()?;
     if ring.outstanding.load(Ordering::Relaxed) >= CAPACITY {
-        return false;
+        return None;
     }
     ring.outstanding.fetch_add(1, Ordering::Relaxed);
-    staged.word(request::STATE).write(request::state::SUBMITTED);
-    let sleeping = producer_end.push(staged.address());
+    request.word(request::FLAGS).write(if may_wait { flag::MAY_WAIT } else { 0 });
+    request.word(request::STATE).write(state::SUBMITTED);
+    let sleeping = producer_end.push(request.address());
     drop(producer);
     if sleeping {
         own_call(service::RING, [tcs_index()]);
     }
-    wait(staged);
-    ring.outstanding.fetch_sub(1, Ordering::Relaxed);
-    true
+    Some(Submitted { ring, request, may_wait })
 }
 
-/// Waits for the reply: looks for it for a while, then lets other threads run.
-fn wait(staged: HostSlice) {
-    let state = staged.word(request::STATE);
-    let mut looks = 0;
-    while state.read() != request::state::DONE {
-        core::hint::spin_loop();
-        looks += 1;
-        let limit = if scheduler::others_wait() { SPINS_WITH_OTHERS } else { SPINS_ALONE };
-        if looks < limit {
-            continue;
-        }
-        if locks_held() || !has_current() {
+/// How a request was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// The host says that it had to wait.
+    pub handed_on: bool,
+    /// When other threads got the processor meanwhile, if they did, in ticks.
+    pub left_to_others: Option<u64>,
+}
+
+impl Submitted {
+    /// Waits for the reply: looks for it for a while, then lets other threads run.
+    pub fn wait(self) -> Answered {
+        let left_to_others = self.look();
+        self.ring.outstanding.fetch_sub(1, Ordering::Relaxed);
+        let flags = self.request.word(request::FLAGS).read();
+        Answered { handed_on: flags & flag::HANDED_ON != 0, left_to_others }
+    }
+
+    fn look(&self) -> Option<u64> {
+        let state = self.request.word(request::STATE);
+        let mut rounds = 0;
+        loop {
+            for _ in 0..LOOKS {
+                if state.read() == state::DONE {
+                    return None;
+                }
+                core::hint::spin_loop();
+            }
+            rounds += 1;
+            let others = scheduler::others_wait();
+            if rounds < self.rounds(others) {
+                continue;
+            }
+            if !locks_held() && has_current() {
+                let left = others.then(timestamp);
+                let begin = || state.replace(state::SUBMITTED, state::AWAITED);
+                await_completion(self.request, self.may_wait, begin);
+                return left;
+            }
             // A thread that holds a lock keeps its enclave thread; a scheduler has no other.
             scheduler::give_processor_away();
-            looks = 0;
-            continue;
+            rounds = 0;
         }
-        return await_completion(staged, false, || {
-            state.replace(request::state::SUBMITTED, request::state::AWAITED)
-        });
+    }
+
+    fn rounds(&self, others: bool) -> u32 {
+        match (others, self.may_wait) {
+            (true, _) => ROUNDS_WITH_OTHERS,
+            (false, true) => ROUNDS_WAITING,
+            (false, false) => ROUNDS_ALONE,
+        }
     }
 }

@@ -22,6 +22,8 @@ pub struct Boot {
     pub arena: Shared,
     /// The rings.
     pub rings: Shared,
+    /// Enclave threads that may be used.
+    pub threads: u64,
 }
 
 /// Lays out the boot parameters.
@@ -33,15 +35,16 @@ pub(crate) fn prepare(
     let record = start_record(options)?;
     let start = Shared::new((record.len() as u64).next_multiple_of(8).max(8))?;
     start.write(0, &record);
+    let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let threads = if options.threads == 0 { cpus } else { options.threads };
     let boot = Boot {
         parameters: Shared::new(boot::WORDS * 8)?,
         control: Shared::new(control::WORDS * 8)?,
         arena: Shared::new(ARENA)?,
         rings: Shared::new(layout::TCS_COUNT * layout::PAGE)?,
+        threads: threads.clamp(1, layout::TCS_COUNT),
     };
     Rings::prepare(boot.rings);
-    let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    let threads = if options.threads == 0 { cpus } else { options.threads };
     let cpu = worker::cpu();
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     let (uid, euid) = (rustix::process::getuid(), rustix::process::geteuid());
@@ -53,7 +56,7 @@ pub(crate) fn prepare(
         (boot::ARENA_LEN, boot.arena.len()),
         (boot::CONTROL, boot.control.address()),
         (boot::RINGS, boot.rings.address()),
-        (boot::THREADS, threads.clamp(1, layout::TCS_COUNT)),
+        (boot::THREADS, boot.threads),
         (boot::XSAVE_SIZE, cpu.xsave_size),
         (boot::XFRM, machine.xfrm.bits()),
         (boot::START, start.address()),

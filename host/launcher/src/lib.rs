@@ -45,5 +45,5 @@ pub fn run(options: &Options, announce: impl FnOnce(Kind)) -> Result<Infallible,
     if let Some(tamper) = tamper {
         tamper.shared(&boot);
     }
-    threads::run(enclave, boot, tamper)
+    threads::run(enclave, boot, tamper, options.host_threads)
 }

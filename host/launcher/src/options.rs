@@ -56,6 +56,8 @@ pub struct Options {
     pub mode: Mode,
     /// Enclave threads; zero for one per processor.
     pub threads: u64,
+    /// Most host threads that serve asynchronous calls; zero for one to each two processors.
+    pub host_threads: u64,
     /// Limit of committed program memory in bytes.
     pub heap: u64,
     /// A debug enclave.

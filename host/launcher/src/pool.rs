@@ -6,13 +6,13 @@ use std::{
 };
 
 use hostcall_abi::control;
-use worker::{Attention, Request};
+use worker::{Attention, Job, Request};
 
 use crate::threads::{KICK, Running};
 
 #[derive(Debug, Default)]
 struct Queue {
-    requests: VecDeque<Request>,
+    jobs: VecDeque<Job>,
     idle: usize,
     /// Requests that are being executed, by address, and by which thread.
     executing: HashMap<u64, i32>,
@@ -30,11 +30,11 @@ impl Pool {
         Self::default()
     }
 
-    /// Hands a request to a thread of the pool.
-    pub(crate) fn submit(&'static self, running: &'static Running, request: Request) {
+    /// Hands a call to a thread of the pool.
+    pub(crate) fn submit(&'static self, running: &'static Running, job: Job) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.requests.push_back(request);
-        if queue.idle >= queue.requests.len() {
+        queue.jobs.push_back(job);
+        if queue.idle >= queue.jobs.len() {
             self.work.notify_one();
             return;
         }
@@ -64,21 +64,25 @@ impl Pool {
 
     fn work(&self, running: &Running) {
         loop {
-            let request = self.take();
+            let job = self.take();
+            let request = job.request();
             self.lock().executing.insert(request.address(), worker::thread_id());
-            let executed = running.execute(&request, || Attention::new().execute(&request));
+            let made = running.execute(request, || {
+                job.execute(&Attention::new());
+                true
+            });
             self.lock().executing.remove(&request.address());
-            if executed {
-                finish(running, &request);
+            if made.is_some() {
+                finish(running, request);
             }
         }
     }
 
-    fn take(&self) -> Request {
+    fn take(&self) -> Job {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(request) = queue.requests.pop_front() {
-                return request;
+            if let Some(job) = queue.jobs.pop_front() {
+                return job;
             }
             queue.idle += 1;
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -87,8 +91,11 @@ impl Pool {
     }
 }
 
-/// Tells the enclave that a request is done.
+/// Says that a request is done, and tells the enclave if its thread waits to be told.
 pub(crate) fn finish(running: &Running, request: &Request) {
+    if !request.done() {
+        return;
+    }
     let alone = request.complete(running.boot.control.word(control::COMPLETED));
     // Of a list that is not empty, somebody was told before.
     if !running.wake_idle() && alone {

@@ -1,27 +1,49 @@
-//! Host threads that serve the rings: one for each enclave thread that uses its ring.
+//! Host threads that serve the rings.
+//!
+//! Ring `r` belongs to thread `r % N` for good, so that a ring has one consumer. A thread is
+//! started when the first entry comes to one of its rings; one without work looks on for a while,
+//! ever less eagerly, and sleeps then: how many run follows from how many rings are in use.
 
 use std::{
+    io,
     sync::{
         OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use hostcall_abi::layout;
+use hostcall_abi::{layout, request::flag};
 use scone_ring::{Consumer, Words, sleep_word};
-use worker::{Attention, Shared, wait_word, wake_word};
+use worker::{Attention, Job, Shared, wait_word, wake_word};
 
 use crate::{pool::finish, threads::Running};
 
-/// How long a thread looks for entries before it sleeps. Waking it costs the enclave an exit.
+/// How long a thread looks for entries without giving its processor away.
+const EAGER: Duration = Duration::from_micros(10);
+/// How long it looks for entries before it sleeps. Waking it costs the enclave an exit.
 const LOOK: Duration = Duration::from_micros(50);
 /// Looks between two looks at the clock.
-const LOOKS: u32 = 64;
+const LOOKS: u32 = 32;
 
-/// Which rings have a thread.
+/// The threads, those that run and those that were not needed yet.
+#[derive(Debug)]
+pub(crate) struct Rings {
+    servers: Box<[Server]>,
+    /// Rings that are used.
+    count: u64,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Rings([OnceLock<()>; layout::TCS_COUNT as usize]);
+struct Server {
+    started: OnceLock<()>,
+    thread: AtomicI32,
+    /// The processor that the thread keeps off, plus one: that of the enclave thread, which looks
+    /// at the reply meanwhile. The kernel would run both on one as soon as another is busy.
+    avoided: AtomicU64,
+    /// 1 while the thread sleeps: the futex on which it does.
+    asleep: AtomicU64,
+}
 
 /// The ring of one enclave thread.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +53,10 @@ struct Ring {
 }
 
 impl Ring {
+    fn of(rings: Shared, index: u64) -> Self {
+        Self { rings, first: index * layout::PAGE / 8 }
+    }
+
     fn word(&self, index: u64) -> &'static AtomicU64 {
         self.rings.word(self.first + index)
     }
@@ -47,67 +73,119 @@ impl Words for Ring {
 }
 
 impl Rings {
+    /// At most `threads` threads, zero for one to each two processors, for `count` rings.
+    pub(crate) fn new(threads: u64, count: u64) -> Self {
+        let processors =
+            || std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        let threads = if threads == 0 { processors() / 2 } else { threads };
+        let servers = (0..threads.clamp(1, count)).map(|_| Server::default());
+        Self { servers: servers.collect(), count }
+    }
+
     /// Says of all rings that their threads sleep: the first entry of each starts one.
     pub(crate) fn prepare(rings: Shared) {
         for index in 0..layout::TCS_COUNT {
-            ring(rings, index).store(sleep_word(), 1);
+            Ring::of(rings, index).store(sleep_word(), 1);
         }
     }
 
     /// Wakes the thread of ring `index`, or starts it.
-    pub(crate) fn wake(&self, running: &'static Running, index: u64) -> std::io::Result<()> {
-        let Some(started) = usize::try_from(index).ok().and_then(|index| self.0.get(index)) else {
-            return Ok(());
-        };
-        let ring = ring(running.boot.rings, index);
-        if started.set(()).is_ok() {
-            ring.store(sleep_word(), 0);
-            std::thread::Builder::new()
-                .name(format!("ring-{index}"))
-                .stack_size(256 << 10)
-                .spawn(move || serve(running, ring))?;
+    pub(crate) fn wake(&'static self, running: &'static Running, index: u64) -> io::Result<()> {
+        let first = usize::try_from(index).unwrap_or(0) % self.servers.len();
+        let server = &self.servers[first];
+        if server.started.set(()).is_err() {
+            worker::keep_off_this_processor(server.thread.load(Ordering::Relaxed), &server.avoided);
+            server.asleep.store(0, Ordering::SeqCst);
+            wake_word(&server.asleep);
             return Ok(());
         }
-        let word = ring.word(sleep_word());
-        word.store(0, Ordering::SeqCst);
-        wake_word(word);
+        let rings = (first as u64..self.count).step_by(self.servers.len());
+        let rings: Vec<_> =
+            rings.map(|index| Consumer::new(Ring::of(running.boot.rings, index))).collect();
+        std::thread::Builder::new()
+            .name(format!("ring-{first}"))
+            .stack_size(256 << 10)
+            .spawn(move || server.serve(running, rings))?;
         Ok(())
     }
 }
 
-fn ring(rings: Shared, index: u64) -> Ring {
-    Ring { rings, first: index * layout::PAGE / 8 }
+impl Server {
+    fn serve(&self, running: &'static Running, mut rings: Vec<Consumer<Ring>>) {
+        self.thread.store(worker::thread_id(), Ordering::Relaxed);
+        rings.iter_mut().for_each(Consumer::wake);
+        loop {
+            look(running, &mut rings);
+            self.sleep(&mut rings);
+        }
+    }
+
+    /// Sleeps, unless there is an entry.
+    fn sleep(&self, rings: &mut [Consumer<Ring>]) {
+        self.asleep.store(1, Ordering::SeqCst);
+        if rings.iter_mut().all(Consumer::prepare_sleep) {
+            wait_word(&self.asleep, 1, u64::MAX, &NOBODY);
+        }
+        rings.iter_mut().for_each(Consumer::wake);
+    }
 }
 
-fn serve(running: &'static Running, ring: Ring) {
-    let mut consumer = Consumer::new(ring);
-    let attention = Attention::new();
-    loop {
-        let Some(address) = next(&mut consumer) else {
-            wait_word(ring.word(sleep_word()), 1, u64::MAX, &attention);
-            continue;
-        };
-        let Some(request) = running.boot.arena.request(address) else { continue };
-        let executed = running.execute(&request, || attention.execute(&request));
-        if executed && request.done() {
-            finish(running, &request);
+/// Nobody calls these threads off: they never wait in a call.
+static NOBODY: Attention = Attention::new();
+
+/// Serves the rings until there has been no entry for a while.
+fn look(running: &'static Running, rings: &mut [Consumer<Ring>]) {
+    let mut idle = Idle::default();
+    while idle.goes_on() {
+        for ring in &mut *rings {
+            if let Some(address) = ring.pop() {
+                execute(running, address);
+                idle = Idle::default();
+            }
         }
     }
 }
 
-/// The next entry; `None` if the thread shall sleep.
-fn next(consumer: &mut Consumer<Ring>) -> Option<u64> {
-    consumer.wake();
-    let start = Instant::now();
-    loop {
-        for _ in 0..LOOKS {
-            if let Some(entry) = consumer.pop() {
-                return Some(entry);
-            }
+/// How long there has been nothing to do.
+#[derive(Default)]
+struct Idle {
+    looks: u32,
+    since: Option<Instant>,
+}
+
+impl Idle {
+    /// Waits a little, and says whether to look again.
+    fn goes_on(&mut self) -> bool {
+        self.looks += 1;
+        if !self.looks.is_multiple_of(LOOKS) {
             std::hint::spin_loop();
+            return true;
         }
-        if start.elapsed() > LOOK && consumer.prepare_sleep() {
-            return None;
+        let idle = self.since.get_or_insert_with(Instant::now).elapsed();
+        if idle > EAGER {
+            std::thread::yield_now();
         }
+        idle < LOOK
+    }
+}
+
+/// Executes the request at `address`, or has another thread do so if it has to wait.
+fn execute(running: &'static Running, address: u64) {
+    let Some(request) = running.boot.arena.request(address) else { return };
+    let mut job = Job::new(request);
+    let made = running.execute(&request, || {
+        if request.flags() & flag::MAY_WAIT != 0 {
+            return job.attempt();
+        }
+        NOBODY.execute(&request);
+        true
+    });
+    match made {
+        Some(true) => finish(running, &request),
+        Some(false) => {
+            request.hand_on();
+            running.pool.submit(running, job);
+        }
+        None => {}
     }
 }

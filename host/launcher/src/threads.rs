@@ -55,6 +55,7 @@ pub(crate) fn run(
     enclave: Arc<dyn Enclave>,
     boot: Boot,
     tamper: Option<&'static dyn Tamper>,
+    host_threads: u64,
 ) -> Result<Infallible, LaunchError> {
     enclave.install_kick(KICK, on_kick)?;
     enclave.install_kick(TICK, on_kick)?;
@@ -62,9 +63,9 @@ pub(crate) fn run(
         std::array::from_fn(|_| Slot { exits: Exits::new(boot.arena), thread: AtomicI32::new(0) });
     let running = RUNNING.get_or_init(|| Running {
         enclave,
-        boot,
         pool: Pool::new(),
-        rings: Rings::default(),
+        rings: Rings::new(host_threads, boot.threads),
+        boot,
         signals: Dispositions::default(),
         tamper,
         slots,
@@ -87,18 +88,18 @@ impl Running {
         Ok(())
     }
 
-    /// Executes a request by `execute`, if the host is honest. Returns whether it was executed.
-    pub(crate) fn execute(&self, request: &Request, execute: impl FnOnce()) -> bool {
-        let Some(tamper) = self.tamper else {
-            execute();
-            return true;
-        };
-        let wanted = tamper.before(request);
-        if wanted {
-            execute();
+    /// Makes a request by `make`, which says whether it is done now. `None`: the host is not honest,
+    /// and does not make it at all.
+    pub(crate) fn execute(&self, request: &Request, make: impl FnOnce() -> bool) -> Option<bool> {
+        let Some(tamper) = self.tamper else { return Some(make()) };
+        if !tamper.before(request) {
+            return None;
+        }
+        let done = make();
+        if done {
             tamper.after(request);
         }
-        wanted
+        Some(done)
     }
 
     /// Calls enclave thread `index` out of the enclave, or of its system call.
@@ -207,7 +208,10 @@ impl Running {
         let Some(request) = self.boot.arena.request(run.rsi) else {
             return Err(LaunchError::EntryRefused(run.rsi));
         };
-        self.execute(&request, || services::serve(self, &request, attention));
+        self.execute(&request, || {
+            services::serve(self, &request, attention);
+            true
+        });
         Ok(())
     }
 

@@ -79,16 +79,20 @@ impl Attention {
 
     /// Executes a request of a Linux system call, unless attention is wanted.
     pub fn execute(&self, request: &Request) {
-        let args = request.args();
-        // SAFETY: the request was staged by the measured runtime: its pointers are host memory
-        // that it owns (the arena). What the call does is the program's will; it cannot touch this
-        // process's Rust objects except by the runtime's mistake, which is inside of the TCB.
-        let result = unsafe { worker_syscall(request.number(), args.as_ptr(), self.0.as_ptr()) };
+        let result = self.call(request.number(), request.args());
         if result == EINTR || result == request::CALLED_OFF {
             // The runtime looks for events when it sees this.
             self.clear();
         }
         request.set_result(result);
+    }
+
+    /// Makes the system call of a request, as it stands or with arguments that suit it as well.
+    pub(crate) fn call(&self, number: u64, args: [u64; request::ARG_COUNT]) -> u64 {
+        // SAFETY: the request was staged by the measured runtime: its pointers are host memory
+        // that it owns (the arena). What the call does is the program's will; it cannot touch this
+        // process's Rust objects except by the runtime's mistake, which is inside of the TCB.
+        unsafe { worker_syscall(number, args.as_ptr(), self.0.as_ptr()) }
     }
 }
 

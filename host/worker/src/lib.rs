@@ -10,6 +10,8 @@
 
 #![expect(unsafe_code, reason = "raw system calls and memory shared with the enclave")]
 
+mod affinity;
+mod attempt;
 mod cpu;
 mod execute;
 mod exits;
@@ -19,6 +21,8 @@ mod signals;
 mod timer;
 mod wait;
 
+pub use affinity::keep_off_this_processor;
+pub use attempt::Job;
 pub use cpu::{Cpu, clocks, cpu, cpuid, timestamp};
 pub use execute::{Attention, interrupt};
 pub use exits::{Exits, answer_exit};

@@ -135,6 +135,17 @@ impl Request {
         self.word(request::RESULT).store(result, Ordering::Release);
     }
 
+    /// The flags of a request in a ring.
+    #[must_use]
+    pub fn flags(&self) -> u64 {
+        self.word(request::FLAGS).load(Ordering::Relaxed)
+    }
+
+    /// Says that another thread waits for the call.
+    pub fn hand_on(&self) {
+        self.word(request::FLAGS).store(request::flag::HANDED_ON, Ordering::Relaxed);
+    }
+
     /// Marks the request as done. Returns whether its thread waits to be told.
     #[must_use]
     pub fn done(&self) -> bool {

@@ -64,6 +64,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", help_heading = RESOURCES,
           value_parser = clap::value_parser!(u64).range(1..=TCS_COUNT))]
     threads: Option<u64>,
+    /// Most host threads that make asynchronous calls (at most 16); those that have nothing to do
+    /// sleep [default: one for each two processors]
+    #[arg(long, value_name = "N", help_heading = RESOURCES,
+          value_parser = clap::value_parser!(u64).range(1..=TCS_COUNT))]
+    host_threads: Option<u64>,
     /// Limit of the program's memory, such as 512M or 4G [default: what the machine has]
     #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = RESOURCES)]
     heap: Option<u64>,
@@ -116,7 +121,7 @@ enum Backend {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Leaving {
-    /// The runtime chooses
+    /// The runtime chooses for each kind of call, by what it costs either way
     Auto,
     /// Each call leaves the enclave
     Sync,
@@ -175,6 +180,7 @@ impl Run {
                 Leaving::Async => Mode::Async,
             },
             threads: self.threads.unwrap_or(0),
+            host_threads: self.host_threads.unwrap_or(0),
             heap,
             debug: !self.production,
             sigstruct,

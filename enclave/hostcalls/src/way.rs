@@ -1,0 +1,123 @@
+//! Which way a call leaves, and what it has cost.
+
+use enclave_core::{HostSlice, Once, timestamp};
+use enclave_threads::Answered;
+use enclave_ways::{Chooser, Costs, Decision, Way};
+use hostcall_abi::boot::mode;
+
+/// Numbers of calls that are told apart.
+const NUMBERS: usize = 512;
+/// Bytes of staging memory from which on a call is of another kind: copying takes longer than
+/// the way out.
+const BULK: u64 = 16 << 10;
+/// Kinds of each number: short and bulk, of those that need not wait and those that may.
+const VARIANTS: usize = 4;
+
+/// Ticks that it takes to let another thread run and to come back.
+const SWITCHES: u64 = 1000;
+
+static CHOOSER: Once<Chooser> = Once::new();
+
+/// Sets how calls leave ([`mode`]). `default` is the way of those of which nothing is known yet,
+/// where there is a choice.
+pub fn init_ways(mode: u64, default: Way) {
+    let kinds = NUMBERS * VARIANTS;
+    CHOOSER.set(match mode {
+        mode::SYNC => Chooser::fixed(kinds, Way::Exit),
+        mode::ASYNC => Chooser::fixed(kinds, Way::Ring),
+        _ => Chooser::new(kinds, default, timestamp()),
+    });
+}
+
+/// Calls of one number that left the enclave: by exits, and by rings.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// Number of the call.
+    pub number: u64,
+    /// Whether these are the ones that carry much data.
+    pub bulk: bool,
+    /// Whether these are the ones that may wait.
+    pub may_wait: bool,
+    /// Calls by exits and by rings, and what one costs in ticks.
+    pub costs: [Costs; 2],
+}
+
+/// All calls that have left the enclave.
+pub fn left() -> impl Iterator<Item = Left> {
+    (0_u64..).zip(0..NUMBERS * VARIANTS).filter_map(|(at, kind)| {
+        let costs = CHOOSER.get()?.costs(kind);
+        let any = costs.iter().any(|costs| costs.calls > 0);
+        let variant = at % VARIANTS as u64;
+        let (bulk, may_wait) = (variant & 1 != 0, variant & 2 != 0);
+        any.then_some(Left { number: at / VARIANTS as u64, bulk, may_wait, costs })
+    })
+}
+
+/// The choice for one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    kind: usize,
+    pub(crate) way: Way,
+    /// When the call began, if it is timed.
+    began: Option<u64>,
+}
+
+impl Choice {
+    /// For a call that need not wait.
+    pub(crate) fn at_once(number: u64, staging: HostSlice) -> Self {
+        Self::new(kind(number, staging, false), Chooser::choose)
+    }
+
+    /// For a call that may wait.
+    pub(crate) fn waiting(number: u64, staging: HostSlice) -> Self {
+        Self::new(kind(number, staging, true), Chooser::choose_waiting)
+    }
+
+    fn new(kind: usize, choose: impl Fn(&Chooser, usize) -> Decision) -> Self {
+        let nothing = Decision { way: Way::Exit, timed: false };
+        let Decision { way, timed } =
+            CHOOSER.get().map_or(nothing, |chooser| choose(chooser, kind));
+        Self { kind, way, began: timed.then(timestamp) }
+    }
+
+    /// Says that a call that need not wait is done, and which way it really went.
+    pub(crate) fn took(self, went: Went) {
+        let (Some(began), Some(chooser)) = (self.began, CHOOSER.get()) else { return };
+        let (way, until) = went.until();
+        chooser.took(self.kind, way, until.saturating_sub(began), until);
+    }
+
+    /// Says that a call that may wait is done.
+    pub(crate) fn took_waiting(self, went: Went) {
+        let (Some(began), Some(chooser)) = (self.began, CHOOSER.get()) else { return };
+        let handed_on = matches!(went, Went::ByRing(answered) if answered.handed_on);
+        let (way, until) = went.until();
+        chooser.took_waiting(self.kind, way, until.saturating_sub(began), until, handed_on);
+    }
+}
+
+/// Which way a call really went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Went {
+    Out,
+    ByRing(Answered),
+}
+
+impl Went {
+    /// The way, and when it cost this enclave thread no more time.
+    fn until(self) -> (Way, u64) {
+        match self {
+            Self::Out => (Way::Exit, timestamp()),
+            Self::ByRing(answered) => {
+                let until = answered.left_to_others.map(|left| left.saturating_add(SWITCHES));
+                (Way::Ring, until.unwrap_or_else(timestamp))
+            }
+        }
+    }
+}
+
+/// The kind of a staged call.
+fn kind(number: u64, staging: HostSlice, may_wait: bool) -> usize {
+    let number = usize::try_from(number).unwrap_or(NUMBERS).min(NUMBERS - 1);
+    number * VARIANTS + usize::from(may_wait) * 2 + usize::from(staging.len() > BULK)
+}

@@ -1,0 +1,84 @@
+//! By which way calls left the enclave, and why.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write;
+
+use enclave_hostcalls::{Costs, Left, left};
+use enclave_threads::clock;
+
+use super::describe;
+
+/// What was chosen, and what it was chosen by.
+pub(super) struct Leaving(Vec<Left>);
+
+impl Leaving {
+    pub(super) fn take() -> Self {
+        let mut all: Vec<_> = left().collect();
+        all.sort_by_key(|left| core::cmp::Reverse(left.costs[0].calls + left.costs[1].calls));
+        Self(all)
+    }
+
+    pub(super) fn text(&self, out: &mut String) {
+        if self.0.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            out,
+            "calls that left, and what one costs by that way:\n{:>10} {:>10} {:>10} {:>10}  call",
+            "by exit", "us", "by ring", "us"
+        );
+        for left in &self.0 {
+            let [exit, ring] = left.costs.map(|costs| (costs.calls, shown(costs)));
+            let what = what(left);
+            let _ = writeln!(
+                out,
+                "{:>10} {:>10} {:>10} {:>10}  {}{what}",
+                exit.0,
+                exit.1,
+                ring.0,
+                ring.1,
+                name(left),
+            );
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        let each = self.0.iter().map(|left| {
+            let [exit, ring] = left.costs;
+            format!(
+                "{{\"number\":{},\"name\":\"{}\",\"bulk\":{},\"may_wait\":{},\"exits\":{},\
+                 \"exit_nanoseconds\":{},\"rings\":{},\"ring_nanoseconds\":{}}}",
+                left.number,
+                name(left),
+                left.bulk,
+                left.may_wait,
+                exit.calls,
+                clock::duration(exit.ticks),
+                ring.calls,
+                clock::duration(ring.ticks),
+            )
+        });
+        each.collect::<Vec<_>>().join(",")
+    }
+}
+
+fn name(left: &Left) -> String {
+    describe(usize::try_from(left.number).unwrap_or(usize::MAX)).0
+}
+
+fn what(left: &Left) -> &'static str {
+    match (left.bulk, left.may_wait) {
+        (false, false) => "",
+        (true, false) => " (bulk)",
+        (false, true) => " (may wait)",
+        (true, true) => " (bulk, may wait)",
+    }
+}
+
+/// Microseconds, if any were measured.
+fn shown(costs: Costs) -> String {
+    match clock::duration(costs.ticks) {
+        0 => "-".into(),
+        cost => format!("{}.{:03}", cost / 1000, cost % 1000),
+    }
+}

@@ -1,0 +1,129 @@
+//! The chooser against machines whose costs are known.
+
+use enclave_ways::{Chooser, Costs, PAYBACK, Way};
+
+/// A machine on which a call takes so many ticks by either way.
+struct Machine {
+    exit: u64,
+    ring: u64,
+    now: u64,
+    spent: u64,
+}
+
+impl Machine {
+    fn new(exit: u64, ring: u64) -> Self {
+        Self { exit, ring, now: 1000, spent: 0 }
+    }
+
+    fn cost(&self, way: Way) -> u64 {
+        match way {
+            Way::Exit => self.exit,
+            Way::Ring => self.ring,
+        }
+    }
+
+    fn call(&mut self, chooser: &Chooser, kind: usize) -> Way {
+        let decision = chooser.choose(kind);
+        let cost = self.cost(decision.way);
+        self.now += cost;
+        self.spent += cost;
+        if decision.timed {
+            chooser.took(kind, decision.way, cost, self.now);
+        }
+        decision.way
+    }
+}
+
+#[test]
+fn the_cheaper_way_is_found_from_either_start() {
+    for (exit, ring) in [(1000, 10_000), (10_000, 1000), (1000, 1200), (1200, 1000)] {
+        for start in [Way::Exit, Way::Ring] {
+            let mut machine = Machine::new(exit, ring);
+            let chooser = Chooser::new(4, start, machine.now);
+            for _ in 0..2_000_000 {
+                machine.call(&chooser, 1);
+            }
+            let better = if exit < ring { Way::Exit } else { Way::Ring };
+            let wins = (0..1000).filter(|_| machine.call(&chooser, 1) == better).count();
+            assert!(wins >= 984, "exit {exit}, ring {ring}, {start:?}: {wins}");
+        }
+    }
+}
+
+/// What is promised: at most 5 % more than the better way, trials included.
+#[test]
+fn choosing_costs_little() {
+    for (exit, ring) in [(1000, 100_000), (1000, 1300), (9000, 1000), (1000, 990)] {
+        let mut machine = Machine::new(exit, ring);
+        let better = if exit < ring { Way::Exit } else { Way::Ring };
+        let chooser = Chooser::new(4, better, machine.now);
+        const CALLS: u64 = 3_000_000;
+        for _ in 0..CALLS {
+            machine.call(&chooser, 1);
+        }
+        let best = CALLS * exit.min(ring);
+        assert!(machine.spent < best + best / 20, "{exit} {ring}: {} of {best}", machine.spent);
+    }
+    const { assert!(PAYBACK >= 20) };
+}
+
+#[test]
+fn a_machine_that_changes_is_followed() {
+    let mut machine = Machine::new(2000, 1000);
+    let chooser = Chooser::new(4, Way::Exit, machine.now);
+    for (exit, ring) in [(2000, 1000), (2000, 8000), (9000, 8000), (900, 8000)] {
+        (machine.exit, machine.ring) = (exit, ring);
+        for _ in 0..2_000_000 {
+            machine.call(&chooser, 2);
+        }
+        let better = if exit < ring { Way::Exit } else { Way::Ring };
+        assert_eq!(machine.call(&chooser, 2), better, "exit {exit}, ring {ring}");
+    }
+}
+
+#[test]
+fn a_fixed_way_is_kept() {
+    let mut machine = Machine::new(10_000, 100);
+    let chooser = Chooser::fixed(4, Way::Exit);
+    assert!((0..500_000).all(|_| machine.call(&chooser, 0) == Way::Exit));
+    let [exit, ring] = chooser.costs(0);
+    assert_eq!((exit.calls, ring.calls, exit.ticks), (500_000, 0, 10_000));
+}
+
+/// A trial of calls that are made no more keeps no others from being tried.
+#[test]
+fn a_trial_that_never_ends_is_given_up() {
+    let mut machine = Machine::new(10_000, 1000);
+    let chooser = Chooser::new(4, Way::Exit, machine.now);
+    let begun = (0..100_000).any(|_| machine.call(&chooser, 0) == Way::Ring);
+    assert!(begun);
+    for _ in 0..200_000 {
+        machine.call(&chooser, 3);
+    }
+    assert_eq!(machine.call(&chooser, 3), Way::Ring);
+}
+
+#[test]
+fn calls_that_wait_stay_out_of_rings() {
+    let chooser = Chooser::fixed(4, Way::Ring);
+    let mut ways = vec![];
+    for call in 0..200_u64 {
+        let decision = chooser.choose_waiting(1);
+        ways.push(decision.way);
+        let waited = call >= 100;
+        let ticks = if waited { 10_000_000 } else { 1000 };
+        let handed_on = waited && decision.way == Way::Ring;
+        chooser.took_waiting(1, decision.way, ticks, call * 10_000_000, handed_on);
+    }
+    assert_eq!((ways[99], ways[199]), (Way::Ring, Way::Exit));
+}
+
+#[test]
+fn kinds_that_do_not_exist_leave_by_exits() {
+    let chooser = Chooser::fixed(1, Way::Ring);
+    assert_eq!(chooser.choose(1).way, Way::Exit);
+    assert_eq!(chooser.choose_waiting(7).way, Way::Exit);
+    chooser.took(9, Way::Exit, 1, 1);
+    chooser.took_waiting(9, Way::Exit, 1, 1, false);
+    assert_eq!(chooser.costs(9), [Costs::default(); 2]);
+}

@@ -1,0 +1,117 @@
+//! Calls that may wait, tried without waiting.
+
+use hostcall_abi::request::{self, ARG_COUNT};
+
+use crate::{Attention, Request};
+
+type Args = [u64; ARG_COUNT];
+
+/// A call that may wait, and what has been done of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    request: Request,
+    /// Bytes that a first attempt has written.
+    done: u64,
+}
+
+/// No thread is called off while it tries: it never waits.
+static NOBODY: Attention = Attention::new();
+
+impl Job {
+    /// The whole call.
+    #[must_use]
+    pub const fn new(request: Request) -> Self {
+        Self { request, done: 0 }
+    }
+
+    /// The call.
+    #[must_use]
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Makes the call if it need not wait. Returns whether it is done; if not, all that remains is
+    /// to be made by a thread that may wait.
+    pub fn attempt(&mut self) -> bool {
+        let args = self.request.args();
+        let Some(result) = attempt(self.request.number(), args) else { return false };
+        if self.request.number() == nr::WRITE && result < args[2] && !is_error(result) {
+            // A write that may wait writes all.
+            self.done = result;
+            return false;
+        }
+        self.request.set_result(result);
+        true
+    }
+
+    /// Makes what remains of the call, however long it takes.
+    pub fn execute(&self, attention: &Attention) {
+        if self.done == 0 {
+            return attention.execute(&self.request);
+        }
+        let [fd, buffer, len, ..] = self.request.args();
+        let rest = [fd, buffer + self.done, len - self.done, 0, 0, 0];
+        let result = attention.call(self.request.number(), rest);
+        let more = if is_error(result) { 0 } else { result };
+        self.request.set_result(self.done + more);
+    }
+}
+
+mod nr {
+    pub(super) const READ: u64 = 0;
+    pub(super) const WRITE: u64 = 1;
+    pub(super) const POLL: u64 = 7;
+    pub(super) const RECVFROM: u64 = 45;
+    pub(super) const RECVMSG: u64 = 47;
+    pub(super) const EPOLL_WAIT: u64 = 232;
+    pub(super) const EPOLL_PWAIT: u64 = 281;
+    pub(super) const PREADV2: u64 = 327;
+    pub(super) const PWRITEV2: u64 = 328;
+}
+
+const EAGAIN: u64 = 11;
+const EINVAL: u64 = 22;
+const EOPNOTSUPP: u64 = 95;
+const RWF_NOWAIT: u64 = 8;
+const MSG_WAITALL: u64 = 0x100;
+const MSG_DONTWAIT: u64 = 0x40;
+/// The offset of preadv2(2) that stands for the current position.
+const CURRENT: u64 = u64::MAX;
+
+fn is_error(result: u64) -> bool {
+    result > 4095_u64.wrapping_neg()
+}
+
+/// The result of a call if it need not wait.
+fn attempt(number: u64, [first, second, third, fourth, fifth, sixth]: Args) -> Option<u64> {
+    let now = |number, args| NOBODY.call(number, args);
+    match number {
+        nr::READ | nr::WRITE => {
+            let vector = [second, third];
+            let at_once = if number == nr::READ { nr::PREADV2 } else { nr::PWRITEV2 };
+            let vector = std::ptr::from_ref(&vector) as u64;
+            let result = now(at_once, [first, vector, 1, CURRENT, CURRENT, RWF_NOWAIT]);
+            // What cannot be asked not to wait says that it is not supported.
+            [EAGAIN, EOPNOTSUPP, EINVAL]
+                .iter()
+                .all(|e| result != e.wrapping_neg())
+                .then_some(result)
+        }
+        nr::RECVFROM if fourth & MSG_WAITALL == 0 => {
+            let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
+            (result != EAGAIN.wrapping_neg()).then_some(result)
+        }
+        nr::RECVMSG if third & MSG_WAITALL == 0 => {
+            let result = now(number, [first, second, third | MSG_DONTWAIT, 0, 0, 0]);
+            (result != EAGAIN.wrapping_neg()).then_some(result)
+        }
+        nr::POLL => Some(now(number, [first, second, 0, 0, 0, 0])).filter(|&result| result != 0),
+        nr::EPOLL_WAIT | nr::EPOLL_PWAIT => {
+            let result = now(number, [first, second, third, 0, fifth, sixth]);
+            Some(result).filter(|&result| result != 0)
+        }
+        _ => None,
+    }
+}
+
+const _: () = assert!(request::ARG_COUNT == 6);
