@@ -127,6 +127,11 @@ impl<T> RunQueue<T> {
         }
     }
 
+    /// Gives up the claim on a woken thread: its waker will not be there to run it.
+    pub fn release(&mut self) {
+        self.woken_at = 0;
+    }
+
     /// Takes up to half of the threads, or the only one: those that would run first.
     pub fn steal(&mut self, limit: usize, now: u64) -> Self {
         // A woken one that is alone among others is left to its waker while it is fresh.

@@ -68,6 +68,12 @@ impl<R: RawMutex, T, const N: usize> Queues<R, T, N> {
         self.0[index].change(|queue| queue.pop(now))
     }
 
+    /// Lets others steal from queue `index` at once. Whoever sleeps or searches must be looked for
+    /// afterwards only: it may have left a thread to us.
+    pub fn release(&self, index: usize) {
+        self.0[index].change(RunQueue::release);
+    }
+
     /// Threads in queue `index`.
     #[must_use]
     pub fn waiting(&self, index: usize) -> usize {

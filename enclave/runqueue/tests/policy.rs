@@ -67,6 +67,11 @@ fn a_lone_woken_thread_is_left_to_its_waker_for_a_while() {
     assert_eq!(queues.steal(1, stale - 1), None);
     assert!(queues.may_steal(1, stale));
     assert_eq!(queues.steal(1, stale), Some("woken"));
+    queues.push(0, Class::Woken, "left", stale);
+    assert!(!queues.may_steal(1, stale));
+    queues.release(0);
+    assert!(queues.may_steal(1, stale));
+    assert_eq!(queues.steal(1, stale), Some("left"));
 }
 
 #[test]

@@ -208,7 +208,11 @@ pub(crate) fn others_wait() -> bool {
 /// To be called before this enclave thread leaves for a call that may take long: what waits for it
 /// is taken over by another one, if one is free. `false` if something goes on waiting.
 pub(crate) fn leave_queue_to_others() -> bool {
-    !others_wait() || wake_another()
+    if !others_wait() {
+        return true;
+    }
+    QUEUES.release(own_index());
+    wake_another()
 }
 
 /// Leaves the enclave once, to let whoever else there is on this processor run.
