@@ -18,13 +18,15 @@ const SWITCHES: u64 = 1000;
 
 static CHOOSER: Once<Chooser> = Once::new();
 
-/// Sets how calls leave ([`mode`]). `default` is the way of those of which nothing is known yet,
-/// where there is a choice.
+/// Sets how calls leave ([`mode`]). Where there is a choice, `default` is the way of those of which
+/// nothing is known yet; where that is the exit, exits are so cheap that nothing else is tried: the
+/// host threads of rings would take more from the program and its clients than they give.
 pub fn init_ways(mode: u64, default: Way) {
     let kinds = NUMBERS * VARIANTS;
     CHOOSER.set(match mode {
-        mode::SYNC => Chooser::fixed(kinds, Way::Exit),
         mode::ASYNC => Chooser::fixed(kinds, Way::Ring),
+        mode::SYNC => Chooser::fixed(kinds, Way::Exit),
+        _ if default == Way::Exit => Chooser::fixed(kinds, Way::Exit),
         _ => Chooser::new(kinds, default, timestamp()),
     });
 }

@@ -206,13 +206,12 @@ pub(crate) fn others_wait() -> bool {
 }
 
 /// To be called before this enclave thread leaves for a call that may take long: what waits for it
-/// is taken over by another one, if one is free. `false` if something goes on waiting.
-pub(crate) fn leave_queue_to_others() -> bool {
-    if !others_wait() {
-        return true;
+/// may be taken over by any other, and one that sleeps is woken for it.
+pub(crate) fn leave_queue_to_others() {
+    if others_wait() {
+        QUEUES.release(own_index());
+        wake_another();
     }
-    QUEUES.release(own_index());
-    wake_another()
 }
 
 /// Leaves the enclave once, to let whoever else there is on this processor run.
