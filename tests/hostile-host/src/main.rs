@@ -22,6 +22,7 @@ fn options() -> Result<Options> {
         backend: BackendChoice::Emulator,
         mode,
         threads: 2,
+        host_threads: 1,
         heap: 1 << 30,
         debug: true,
         sigstruct: None,
