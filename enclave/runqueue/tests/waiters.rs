@@ -47,7 +47,8 @@ proptest! {
         for (since, step) in (0_u64..).zip(steps) {
             match step {
                 Step::Add(address, bitset) => {
-                    let ticket = Ticket { address, since: since / 2, tid: since as u32 };
+                    let tid = u32::try_from(since).unwrap();
+                    let ticket = Ticket { address, since: since / 2, tid };
                     waiters.add(ticket, bitset, ticket.tid);
                     list.push((ticket, bitset));
                 }
