@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use hostcall_abi::{control, layout};
+use hostcall_abi::{control, layout, request};
 use launcher::Tamper;
 use worker::Request;
 
@@ -75,6 +75,15 @@ fn completed() -> &'static AtomicU64 {
     memory().0.control.word(control::COMPLETED)
 }
 
+/// Puts a request on the list of completed ones, and leaves it to the launcher to do so as well: that
+/// completes what is awaited only.
+fn complete_too(request: &Request) {
+    request.complete(completed());
+    let arena = memory().0.arena;
+    let first = (request.address() - arena.address()) / 8;
+    arena.word(first + request::STATE).store(request::state::AWAITED, Ordering::SeqCst);
+}
+
 impl Tamper for Completions {
     fn before(&self, request: &Request) -> bool {
         if !in_pool() && !in_ring() {
@@ -82,9 +91,7 @@ impl Tamper for Completions {
         }
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         match self.how {
-            How::Early if in_pool() => {
-                request.complete(completed());
-            }
+            How::Early if in_pool() => complete_too(request),
             How::Early => {
                 let _ = request.done();
             }
@@ -100,9 +107,7 @@ impl Tamper for Completions {
             return;
         }
         match self.how {
-            How::Twice => {
-                request.complete(completed());
-            }
+            How::Twice => complete_too(request),
             How::Stale => {
                 if let Some(former) = self.former(request) {
                     former.complete(completed());
