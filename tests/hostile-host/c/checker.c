@@ -30,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../leaks/c/secret.h"
+
 #define SIZE 512
 #define FILL 0x5a
 #define CANARY 0xc0ffee1234abcdef
@@ -50,17 +52,6 @@ static void fail(int line, const char *what) {
     _exit(3);
 }
 #define HOLDS(condition) ((condition) ? (void)0 : fail(__LINE__, #condition))
-
-static void make(unsigned char *out) {
-    volatile uint64_t state = 0x9e3779b97f4a7c15;
-    for (int i = 0; i < 4; i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        uint64_t word = state * 0x2545f4914f6cdd1d;
-        memcpy(out + 8 * i, &word, 8);
-    }
-}
 
 static void clear(void) {
     for (int i = 0; i < 16; i++) guarded.before[i] = guarded.after[i] = CANARY + i;

@@ -10,25 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "secret.h"
+
+// In a directory that the enclave holds in its memory.
+#define INSIDE "/inside/file"
+
 static unsigned char global[32];
 static volatile sig_atomic_t handled;
-
-static void make(unsigned char *out) {
-    volatile uint64_t state = 0x9e3779b97f4a7c15;
-    for (int i = 0; i < 4; i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        uint64_t word = state * 0x2545f4914f6cdd1d;
-        memcpy(out + 8 * i, &word, 8);
-    }
-}
 
 // Loads the secret into registers of all kinds, and does what `instruction` does with RAX = number.
 #define WITH_SECRET(secret, number, instruction)                                                  \
@@ -99,6 +94,17 @@ static void *thread(void *argument) {
     return argument;
 }
 
+// The secret goes through all that connects a program with itself only: a pipe, a pair of sockets,
+// a file in the enclave's memory.
+static int passes_on(const unsigned char *secret, const int *line, const int *pair, int inside, int i) {
+    unsigned char mine[32];
+    off_t start = 512 * i;
+    return write(line[1], secret, 32) == 32 && read(line[0], mine, 32) == 32 &&
+           write(pair[0], mine, 32) == 32 && read(pair[1], mine, 32) == 32 &&
+           pwrite(inside, mine, 32, start) == 32 && sendfile(line[1], inside, &start, 32) == 32 &&
+           read(line[0], mine, 32) == 32 && !memcmp(mine, secret, 32);
+}
+
 int main(int argc, char **argv) {
     unsigned char stack[32];
     make(stack);
@@ -123,6 +129,9 @@ int main(int argc, char **argv) {
     int file = mkstemp(name);
     int pair[2];
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    int line[2];
+    if (pipe(line)) return 1;
+    int inside = open(INSIDE, O_RDWR | O_CREAT, 0600);
     char buffer[4096];
     memset(buffer, 'x', sizeof buffer);
     for (int i = 0; i < 500; i++) {
@@ -134,6 +143,7 @@ int main(int argc, char **argv) {
             fstat(file, &status) || write(pair[0], heap + 64, 77) != 77 ||
             read(pair[1], heap + 64, 77) != 77)
             return 1;
+        if (!passes_on(stack, line, pair, inside, i)) return 1;
         raise(SIGUSR1);
         fault(stack, i % 3);
         unsigned char *gone = mmap(0, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -30,7 +30,7 @@ fn run(mode: &str, words: &[&str]) -> Result<Seen> {
     let folder = tempfile::tempdir()?;
     let program = build(folder.path())?;
     let mut child = Command::new(places::scone()?)
-        .args(["run", "--quiet", "--syscalls", mode, "--"])
+        .args(["run", "--quiet", "--syscalls", mode, "--ephemeral", "/inside", "--"])
         .arg(program)
         .args(words)
         .env("SCONE_EMU_AUDIT", "1")
