@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use programs::{fixture, places};
+use programs::{fixture, places, servers};
 
 use crate::load::{self, Load};
 use crate::report::Better;
@@ -237,44 +237,18 @@ fn memcached(_folder: &Path, port: u16) -> Result<Vec<String>> {
 }
 
 fn nginx(folder: &Path, port: u16) -> Result<Vec<String>> {
-    let (root, here) = (places::fixtures(), folder.display());
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {here}/{kind};\n"))
-        .concat();
-    let text = format!(
-        "daemon off;\nmaster_process off;\nuser root;\npid {here}/pid;\nerror_log {here}/error.log;\n\
-         events {{ worker_connections 512; }}\n\
-         http {{\n{temporary}access_log off;\nsendfile on;\ntcp_nopush on;\nkeepalive_requests 1000000;\n\
-         server {{ listen 127.0.0.1:{port}; root {}; }}\n}}\n",
-        root.display()
-    );
-    Ok(words(["/usr/sbin/nginx", "-c", &config(folder, &text)?]))
+    fs::create_dir_all(folder.join("server-tmp"))?;
+    let file = config(folder, &servers::nginx(folder, port, ""))?;
+    Ok(words(["/usr/sbin/nginx", "-c", &file]))
 }
 
 fn lighttpd(folder: &Path, port: u16) -> Result<Vec<String>> {
-    let text = format!(
-        "server.document-root = \"{}\"\nserver.port = {port}\nserver.bind = \"127.0.0.1\"\n\
-         server.max-keep-alive-requests = 100000\n\
-         mimetype.assign = (\".html\" => \"text/html\", \"\" => \"application/octet-stream\")\n",
-        places::fixtures().display()
-    );
-    Ok(words(["/usr/sbin/lighttpd", "-D", "-f", &config(folder, &text)?]))
+    Ok(words(["/usr/sbin/lighttpd", "-D", "-f", &config(folder, &servers::lighttpd(port))?]))
 }
 
 fn apache(folder: &Path, port: u16) -> Result<Vec<String>> {
-    let modules: String = ["mpm_event", "authz_core", "mime", "dir"]
-        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-        .concat();
-    let (here, root) = (folder.display(), places::fixtures());
-    let text = format!(
-        "{modules}ServerRoot \"{here}\"\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {here}/pid\n\
-         ErrorLog {here}/error.log\nDefaultRuntimeDir {here}\nTypesConfig /etc/mime.types\n\
-         User www-data\nGroup www-data\nDocumentRoot \"{}\"\n\
-         <Directory \"/\">\n  Require all granted\n</Directory>\n\
-         MaxKeepAliveRequests 0\nThreadsPerChild 16\nMaxRequestWorkers 16\n",
-        root.display()
-    );
-    Ok(words(["/usr/sbin/apache2", "-X", "-f", &config(folder, &text)?]))
+    let file = config(folder, &servers::apache(folder, port))?;
+    Ok(words(["/usr/sbin/apache2", "-X", "-f", &file]))
 }
 
 fn node(_folder: &Path, port: u16) -> Result<Vec<String>> {

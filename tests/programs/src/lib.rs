@@ -26,6 +26,7 @@ mod process;
 pub mod report;
 pub mod run;
 pub mod scripted;
+pub mod servers;
 pub mod table;
 
 pub use case::{C_LINKS, Case, Compare, Expect, Tier, Tool, case};

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::sqlite_openssl_curl::tidy;
 use crate::case::{Case, Tool, script};
 use crate::scripted::Bench;
-use crate::{client, places};
+use crate::{client, places, servers};
 
 pub(super) fn cases() -> Vec<Case> {
     let redis = |name, body| script(name, body).package("redis-server").package("redis-tools");
@@ -176,22 +176,14 @@ fn memcached(bench: &mut Bench, operations: usize) -> Result<String> {
 
 /// A configuration that keeps everything in the working directory, with TLS on a second port.
 pub(super) fn nginx_config(bench: &Bench, port: u16, tls: u16) -> Result<String> {
-    let (dir, fix) = (bench.dir().display(), places::fixtures());
+    let fix = places::fixtures();
     let fix = fix.display();
     fs::create_dir_all(bench.dir().join("server-tmp"))?;
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("  {kind}_temp_path {dir}/server-tmp/{kind};\n"))
-        .concat();
-    bench.write(
-        "server.conf",
-        format!(
-            "daemon off;\nmaster_process off;\nuser root;\npid {dir}/server.pid;\nerror_log {dir}/server-error.log;\n\
-             events {{ worker_connections 512; }}\nhttp {{\n{temporary}  access_log off;\n  sendfile on;\n  tcp_nopush on;\n  \
-             keepalive_requests 10000;\n  ssl_certificate {fix}/cert.pem;\n  ssl_certificate_key {fix}/key.pem;\n  \
-             server {{\n    listen 127.0.0.1:{port};\n    listen 127.0.0.1:{tls} ssl;\n    root {fix};\n    \
-             location /list/ {{ alias {fix}/tree/; autoindex on; }}\n  }}\n}}\n"
-        ),
-    )
+    let more = format!(
+        "    listen 127.0.0.1:{tls} ssl;\n    ssl_certificate {fix}/cert.pem;\n    \
+         ssl_certificate_key {fix}/key.pem;\n    location /list/ {{ alias {fix}/tree/; autoindex on; }}\n"
+    );
+    bench.write("server.conf", servers::nginx(bench.dir(), port, &more))
 }
 
 fn nginx_load(bench: &mut Bench, requests: usize) -> Result<String> {
@@ -237,16 +229,7 @@ fn nginx_wrk(bench: &mut Bench) -> Result<String> {
 
 fn lighttpd(bench: &mut Bench, requests: usize) -> Result<String> {
     let port = bench.free_port()?;
-    let fix = places::fixtures();
-    let config = bench.write(
-        "server.conf",
-        format!(
-            "server.document-root = \"{}\"\nserver.port = {port}\nserver.bind = \"127.0.0.1\"\n\
-             server.max-keep-alive-requests = 10000\nindex-file.names = (\"index.html\")\n\
-             mimetype.assign = (\".html\" => \"text/html\", \"\" => \"application/octet-stream\")\n",
-            fix.display()
-        ),
-    )?;
+    let config = bench.write("server.conf", servers::lighttpd(port))?;
     let mut server = bench.start(&["/usr/sbin/lighttpd", "-D", "-f", &config])?;
     server.wait_port(port)?;
     web_load(bench, port, requests)?;
@@ -270,27 +253,7 @@ fn web_load(bench: &mut Bench, port: u16, requests: usize) -> Result<()> {
 
 fn apache(bench: &mut Bench, requests: usize) -> Result<String> {
     let port = bench.free_port()?;
-    let (dir, fix) = (bench.dir().display().to_string(), places::fixtures());
-    let modules: String = [
-        ("mpm_event", "mpm_event"),
-        ("authz_core", "authz_core"),
-        ("mime", "mime"),
-        ("dir", "dir"),
-    ]
-    .map(|(name, file)| {
-        format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{file}.so\n")
-    })
-    .concat();
-    let config = bench.write(
-        "server.conf",
-        format!(
-            "{modules}ServerRoot \"{dir}\"\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {dir}/server.pid\n\
-             ErrorLog {dir}/server-error.log\nDefaultRuntimeDir {dir}\nTypesConfig /etc/mime.types\nUser www-data\nGroup www-data\n\
-             DocumentRoot \"{}\"\n<Directory \"/\">\n  Require all granted\n</Directory>\nMaxKeepAliveRequests 0\nThreadsPerChild 16\n\
-             MaxRequestWorkers 16\n",
-            fix.display()
-        ),
-    )?;
+    let config = bench.write("server.conf", servers::apache(bench.dir(), port))?;
     let mut server = bench.start(&["/usr/sbin/apache2", "-X", "-f", &config])?;
     server.wait_port(port)?;
     web_load(bench, port, requests)?;
