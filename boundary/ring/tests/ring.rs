@@ -31,7 +31,22 @@ impl Words for Memory {
 
 #[test]
 fn entries_come_out_in_order_and_once() {
+    entries_come_out(Memory::new());
+}
+
+/// What lies in the words that nobody uses changes nothing.
+#[test]
+fn words_of_nobody_do_not_matter() {
     let memory = Memory::new();
+    let used = |index| index == 0 || index == sleep_word() || (16..16 + CAPACITY).contains(&index);
+    let others: Vec<_> = (0..WORDS).filter(|&index| !used(index)).collect();
+    assert!(!others.is_empty());
+    others.iter().for_each(|&index| memory.store(index, u64::MAX));
+    entries_come_out(memory.clone());
+    assert!(others.iter().all(|&index| memory.load(index) == u64::MAX));
+}
+
+fn entries_come_out(memory: Memory) {
     let (mut producer, mut consumer) = (Producer::new(memory.clone()), Consumer::new(memory));
     for round in 0..1000 {
         for entry in 0..CAPACITY {
