@@ -1,4 +1,4 @@
-//! Entry, exits, the system call path, and the return to the program. Offsets come from [`crate::data`] and [`UserRegs`].
+//! Entry, exits, system calls, and the return to the program.
 
 use core::arch::global_asm;
 use core::mem::offset_of;

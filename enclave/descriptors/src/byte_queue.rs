@@ -55,32 +55,26 @@ impl ByteQueue {
         (self.ring, self.start) = (ring, 0);
     }
 
-    /// Room for `len` bytes behind the last, in two parts; they belong to the queue after
-    /// [`Self::commit`].
-    pub fn room(&mut self, len: usize) -> [&mut [u8]; 2] {
+    /// Adds `len` bytes at the end, which `fill` writes: it gets parts and how many bytes come
+    /// before them.
+    ///
+    /// # Errors
+    ///
+    /// That of `fill`; then nothing was added.
+    pub fn append<E>(
+        &mut self,
+        len: usize,
+        mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.reserve(len);
         let (start, first, second) = self.parts(self.len, len);
         let (begin, end) = self.ring.split_at_mut(start);
-        [&mut end[..first], &mut begin[..second]]
-    }
-
-    /// Adds the first `len` bytes of what [`Self::room`] gave.
-    ///
-    /// # Panics
-    ///
-    /// If it gave fewer.
-    pub fn commit(&mut self, len: usize) {
-        assert!(len <= self.ring.len() - self.len);
+        fill(0, &mut end[..first])?;
+        if second > 0 {
+            fill(first, &mut begin[..second])?;
+        }
         self.len += len;
-    }
-
-    /// Adds bytes at the end.
-    pub fn push(&mut self, bytes: &[u8]) {
-        let [first, second] = self.room(bytes.len());
-        let (begin, end) = bytes.split_at(first.len());
-        first.copy_from_slice(begin);
-        second.copy_from_slice(end);
-        self.commit(bytes.len());
+        Ok(())
     }
 
     /// Puts bytes back before the first.

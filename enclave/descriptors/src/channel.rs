@@ -110,14 +110,9 @@ impl<A: Attachment> Channel<A> {
         &mut self,
         len: usize,
         with: A,
-        mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
+        fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let [first, second] = self.bytes.room(len);
-        fill(0, first)?;
-        if !second.is_empty() {
-            fill(first.len(), second)?;
-        }
-        self.bytes.commit(len);
+        self.bytes.append(len, fill)?;
         match self.messages.back_mut() {
             Some(last) if !self.records && last.with.joins(&with) => last.len += len,
             _ if self.records || len > 0 => self.messages.push_back(Message { len, with }),

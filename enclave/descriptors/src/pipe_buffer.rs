@@ -94,23 +94,18 @@ impl PipeBuffer {
         &mut self,
         len: usize,
         packet: bool,
-        mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
+        fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let [first, second] = self.bytes.room(len);
-        fill(0, first)?;
-        if !second.is_empty() {
-            fill(first.len(), second)?;
-        }
+        let before = self.bytes.len();
+        self.bytes.append(len, fill)?;
         if packet || !self.segments.is_empty() {
-            self.divide(len, packet);
+            self.divide(before, len, packet);
         }
-        self.bytes.commit(len);
         Ok(())
     }
 
-    /// Notes that `len` bytes come behind those that are there.
-    fn divide(&mut self, len: usize, packet: bool) {
-        let before = self.bytes.len();
+    /// Notes that `len` bytes came behind the `before` that were there.
+    fn divide(&mut self, before: usize, len: usize, packet: bool) {
         if self.segments.is_empty() && before > 0 {
             self.segments.push_back(Segment { len: before, packet: false });
         }

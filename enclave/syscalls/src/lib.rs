@@ -47,6 +47,7 @@ mod procfs;
 mod rewrite;
 mod sched;
 mod select;
+mod sigevent;
 mod signal;
 mod socket;
 mod stat;

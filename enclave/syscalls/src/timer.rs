@@ -9,13 +9,15 @@ use enclave_core::{AppPtr, Mutex};
 use enclave_hostcalls::Errno;
 use enclave_signals::{
     SigInfo, Target,
-    number::{SIGALRM, SIGPROF, SIGVTALRM, is_valid},
+    number::{SIGALRM, SIGPROF, SIGVTALRM},
 };
 use enclave_threads::{TimerId, cancel_timer, set_alarm, set_timer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
-    Sys, signal,
+    Sys,
+    sigevent::{SigEvent, notify},
+    signal,
     time::{self, SECOND, Timespec, id},
 };
 
@@ -222,19 +224,7 @@ pub(crate) fn getitimer(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// `struct sigevent`, as far as the kernel reads it.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct SigEvent {
-    value: u64,
-    signal: i32,
-    notify: i32,
-    thread: u32,
-    rest: [u32; 11],
-}
-
 pub(crate) fn timer_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    const SIGEV_SIGNAL: i32 = 0;
     let [clock, event, out, ..] = sys.args;
     let clock = clock & 0xffff_ffff;
     match clock {
@@ -244,7 +234,7 @@ pub(crate) fn timer_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         }
         _ => time::now(clock)?,
     };
-    let event = if event == 0 { None } else { Some(AppPtr::<SigEvent>::new(event).read()?) };
+    let event = SigEvent::read(event)?;
     let mut timers = TIMERS.lock();
     let used = |number: &u32| timers.contains_key(number);
     let number = (0..ITIMERS).find(|number| !used(number)).ok_or(Errno::EAGAIN)?;
@@ -254,7 +244,7 @@ pub(crate) fn timer_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let event = event.unwrap_or(SigEvent {
         value: number.into(),
         signal: SIGALRM.cast_signed(),
-        notify: SIGEV_SIGNAL,
+        notify: notify::SIGNAL,
         thread: 0,
         rest: [0; 11],
     });
@@ -267,18 +257,15 @@ pub(crate) fn timer_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 fn notice(number: u32, event: &SigEvent) -> Result<Notice, Errno> {
-    const SIGNAL: i32 = 0;
-    const NONE: i32 = 1;
-    const THREAD: i32 = 2;
-    const THREAD_ID: i32 = 4;
     let target = match event.notify {
-        NONE => return Ok(Notice::Nothing),
-        SIGNAL | THREAD => Target::Process,
-        THREAD_ID if signal::find_thread(event.thread).is_some() => Target::Thread(event.thread),
+        notify::NONE => return Ok(Notice::Nothing),
+        notify::SIGNAL | notify::THREAD => Target::Process,
+        notify::THREAD_ID if signal::find_thread(event.thread).is_some() => {
+            Target::Thread(event.thread)
+        }
         _ => return Err(Errno::EINVAL),
     };
-    let signal = u32::try_from(event.signal).ok().filter(|&number| is_valid(number));
-    let info = SigInfo::timer(signal.ok_or(Errno::EINVAL)?, number, event.value);
+    let info = SigInfo::timer(event.signal()?, number, event.value);
     Ok(Notice::Signal(target, info))
 }
 

@@ -194,12 +194,6 @@ pub fn check_events() {
     }
 }
 
-/// Whether anything may have come in that [`check_events`] would do.
-#[must_use]
-pub fn poll_now() -> bool {
-    control().has_events() || timer::next_deadline() != u64::MAX
-}
-
 /// Whether threads wait for this enclave thread.
 pub(crate) fn others_wait() -> bool {
     QUEUES.waiting(own_index()) != 0

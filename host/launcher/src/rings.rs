@@ -15,7 +15,7 @@ use std::{
 
 use hostcall_abi::{layout, request::flag};
 use scone_ring::{Consumer, Words, sleep_word};
-use worker::{Attention, Job, Shared, wait_word, wake_word};
+use worker::{Job, NOBODY, Shared, wait_word, wake_word};
 
 use crate::{pool::finish, threads::Running};
 
@@ -129,9 +129,6 @@ impl Server {
         rings.iter_mut().for_each(Consumer::wake);
     }
 }
-
-/// Nobody calls these threads off: they never wait in a call.
-static NOBODY: Attention = Attention::new();
 
 /// Serves the rings until there has been no entry for a while.
 fn look(running: &'static Running, rings: &mut [Consumer<Ring>]) {

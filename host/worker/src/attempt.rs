@@ -1,8 +1,8 @@
 //! Calls that may wait, tried without waiting.
 
-use hostcall_abi::request::{self, ARG_COUNT};
+use hostcall_abi::request::ARG_COUNT;
 
-use crate::{Attention, Request};
+use crate::{Attention, NOBODY, Request};
 
 type Args = [u64; ARG_COUNT];
 
@@ -13,9 +13,6 @@ pub struct Job {
     /// Bytes that a first attempt has written.
     done: u64,
 }
-
-/// No thread is called off while it tries: it never waits.
-static NOBODY: Attention = Attention::new();
 
 impl Job {
     /// The whole call.
@@ -113,5 +110,3 @@ fn attempt(number: u64, [first, second, third, fourth, fifth, sixth]: Args) -> O
         _ => None,
     }
 }
-
-const _: () = assert!(request::ARG_COUNT == 6);

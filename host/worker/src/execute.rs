@@ -54,6 +54,9 @@ pub(crate) const EINTR: u64 = 4_u64.wrapping_neg();
 #[derive(Debug, Default)]
 pub struct Attention(AtomicU64);
 
+/// The attention of threads that nobody calls off, since they never wait in a call.
+pub static NOBODY: Attention = Attention::new();
+
 impl Attention {
     /// No attention wanted.
     #[must_use]

@@ -24,7 +24,7 @@ mod wait;
 pub use affinity::keep_off_this_processor;
 pub use attempt::Job;
 pub use cpu::{Cpu, clocks, cpu, cpuid, timestamp};
-pub use execute::{Attention, interrupt};
+pub use execute::{Attention, NOBODY, interrupt};
 pub use exits::{Exits, answer_exit};
 pub use memory::{Request, Shared};
 pub use process::{exit_now, kick_thread, kill_self, thread_id};

@@ -10,7 +10,7 @@ use alloc::{
 use enclave_core::{AppPtr, AppSlice, Mutex, to_usize};
 use enclave_files::{Io, Object, OpenFile, Stat, WaitQueue, flag, kind, ready, table};
 use enclave_hostcalls::Errno;
-use enclave_signals::{SigInfo, Target, number::is_valid};
+use enclave_signals::{SigInfo, Target};
 use enclave_threads::clock;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -20,6 +20,7 @@ use crate::{
     args::uint,
     ids,
     process::process,
+    sigevent::{SigEvent, notify},
     signal,
     time::{after, read_timespec},
     wait::Deadline,
@@ -261,30 +262,16 @@ pub(crate) fn mq_timedreceive(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     Ok(len)
 }
 
-/// `struct sigevent`, as far as it matters here.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct SigEvent {
-    value: u64,
-    signal: i32,
-    notify: i32,
-}
-
 pub(crate) fn mq_notify(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    const SIGNAL: i32 = 0;
-    const NONE: i32 = 1;
     /// `SI_MESGQ`
     const MESSAGE: i32 = -3;
     let [fd, event, ..] = sys.args;
-    let event = if event == 0 { None } else { Some(AppPtr::<SigEvent>::new(event).read()?) };
-    let notice = match event {
+    let notice = match SigEvent::read(event)? {
         None => None,
-        Some(SigEvent { notify: NONE, .. }) => Some(None),
-        Some(SigEvent { notify: SIGNAL, signal, value }) => {
-            let signal = u32::try_from(signal).ok().filter(|&signal| is_valid(signal));
-            let signal = signal.ok_or(Errno::EINVAL)?;
+        Some(SigEvent { notify: notify::NONE, .. }) => Some(None),
+        Some(event @ SigEvent { notify: notify::SIGNAL, .. }) => {
             let (pid, user) = (process().pid, ids::real_user());
-            Some(Some(SigInfo::queued(signal, MESSAGE, pid, user, value)))
+            Some(Some(SigInfo::queued(event.signal()?, MESSAGE, pid, user, event.value)))
         }
         // A thread is libc's affair, which it learns of through a netlink socket of the kernel.
         Some(_) => return Err(Errno::EINVAL),

@@ -84,21 +84,29 @@ pub(super) fn sendfile(
     {
         return Err(Errno::EINVAL);
     }
-    let mut buffer = vec![0; PIECE.min(to_usize(count))];
+    let done = copy(&mut source, &mut Position { file: to, offset: None }, count)?;
+    source.finish()?;
+    Ok(done)
+}
+
+/// Copies up to `len` bytes, piece by piece; less where a side ends, refuses or is interrupted.
+fn copy(source: &mut Position<'_>, target: &mut Position<'_>, len: u64) -> Result<u64, Errno> {
+    let (from, to) = (source.file, target.file);
+    let mut buffer = vec![0; PIECE.min(to_usize(len))];
     let mut done = 0;
-    while done < count {
-        let len = buffer.len().min(to_usize(count - done));
-        let part = &mut buffer[..len];
-        let fetched = match from.fetch(from, part, source.at()) {
+    while done < len {
+        let part = buffer.len().min(to_usize(len - done));
+        let fetched = match from.fetch(from, &mut buffer[..part], source.at()) {
             Ok(0) => break,
             Ok(fetched) => fetched,
             Err(_) if done > 0 => break,
             Err(errno) => return Err(errno),
         };
-        let stored = to.store(to, &part[..fetched], None);
+        let stored = to.store(to, &buffer[..fetched], target.at());
         let kept = *stored.as_ref().unwrap_or(&0);
         source.step_back(fetched - kept)?;
         source.advance(kept);
+        target.advance(kept);
         done += kept as u64;
         match stored {
             Err(errno) if done == 0 => return Err(errno),
@@ -106,7 +114,6 @@ pub(super) fn sendfile(
             _ => break,
         }
     }
-    source.finish()?;
     Ok(done)
 }
 
@@ -142,26 +149,7 @@ pub(super) fn copy_file_range(
     if same && starts[0].abs_diff(starts[1]) < len {
         return Err(Errno::EINVAL);
     }
-    let mut buffer = vec![0; PIECE.min(to_usize(len))];
-    let mut done = 0;
-    while done < len {
-        let part = buffer.len().min(to_usize(len - done));
-        let fetched = from.fetch(from, &mut buffer[..part], source.at())?;
-        if fetched == 0 {
-            break;
-        }
-        let stored = to.store(to, &buffer[..fetched], target.at());
-        let kept = *stored.as_ref().unwrap_or(&0);
-        source.step_back(fetched - kept)?;
-        source.advance(kept);
-        target.advance(kept);
-        done += kept as u64;
-        match stored {
-            Err(errno) if done == 0 => return Err(errno),
-            Ok(kept) if kept == fetched && !interrupted() => {}
-            _ => break,
-        }
-    }
+    let done = copy(&mut source, &mut target, len)?;
     source.finish()?;
     target.finish()?;
     Ok(done)
