@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use enclave_core::{AppSlice, UserRegs, enter_user, fill_random, random_u64};
-use enclave_files::HostFd;
+use enclave_files::{HostFd, Stat};
 use enclave_hostcalls::Errno;
 use enclave_loader::{
     AuxInput, ElfError, ElfKind, ElfPlan, Limits, PAGE_SIZE, Segment, StackInput, script, stack,
@@ -73,11 +73,11 @@ pub(crate) fn exec(mut start: Start) -> Result<(), ExecError> {
         let path = path.to_vec();
         move |(errno, detail)| ExecError { path, errno, detail }
     };
-    let program = load(&file, &start.path, true).map_err(at(&start.path))?;
+    let program = load(&file, true).map_err(at(&start.path))?;
     *process().executable.lock() = file.path().unwrap_or_else(|_| start.path.clone());
     let interpreter = match &program.plan.interp {
         None => None,
-        Some(path) => Some(open(path).and_then(|file| load(&file, path, false)).map_err(at(path))?),
+        Some(path) => Some(open(path).and_then(|file| load(&file, false)).map_err(at(path))?),
     };
     let end = program.base + program.plan.span.1;
     process().space().set_brk_start(end + random_pages(1 << 12));
@@ -121,10 +121,10 @@ fn resolve_scripts(start: &mut Start) -> Result<Arc<HostFd>, ExecError> {
     Err(ExecError { path: start.path.clone(), errno: Errno::ELOOP, detail: "scripts run scripts" })
 }
 
-fn load(file: &Arc<HostFd>, path: &[u8], program: bool) -> Result<Loaded, Failure> {
-    let path = file.path().unwrap_or_else(|_| path.to_vec());
-    let backing = Backing::new(Arc::clone(file), &path).map_err(plain)?;
-    let limits = Limits { low: USER_BASE, high: USER_END, file_len: backing.len().map_err(plain)? };
+fn load(file: &Arc<HostFd>, program: bool) -> Result<Loaded, Failure> {
+    let stat = file.stat().map_err(plain)?;
+    let backing = Backing::new(Arc::clone(file), &stat);
+    let limits = Limits { low: USER_BASE, high: USER_END, file_len: stat.size };
     let plan = ElfPlan::read(limits, |offset, bytes| file.read_at(offset, bytes))
         .map_err(|error| (elf_errno(&error), elf_detail(&error)))?;
     let base = match plan.kind {
@@ -311,21 +311,22 @@ fn map_vdso() -> Result<u64, Errno> {
 }
 
 impl Backing {
-    /// Takes a file of the host for mappings.
-    pub(crate) fn new(fd: Arc<HostFd>, path: &[u8]) -> Result<Self, Errno> {
-        let (device, inode) = crate::pages::identity(&fd)?;
-        Ok(Self { source: Source::Host(fd), device, inode, path: path.into(), patches: None })
+    /// Takes a file of the host, of which `stat` is said, for mappings.
+    pub(crate) fn new(fd: Arc<HostFd>, stat: &Stat) -> Self {
+        let (device, inode) = (stat.dev, stat.ino);
+        Self { source: Source::Host(fd), device, inode, path: None, patches: None }
     }
 
     /// Takes a file in memory for mappings.
     pub(crate) fn in_memory(held: Arc<Held>, path: &[u8]) -> Self {
         let (device, inode) = (held.mount.device, held.ino);
-        Self { source: Source::Memory(held), device, inode, path: path.into(), patches: None }
+        let path = Some(path.into());
+        Self { source: Source::Memory(held), device, inode, path, patches: None }
     }
 
     /// Length of the file in bytes.
     pub(crate) fn len(&self) -> Result<u64, Errno> {
-        crate::pages::file_size(self)
+        self.source.size()
     }
 
     /// For a mapping of a program: readable, not writable.

@@ -48,10 +48,11 @@ fn contents(file: &OpenFile) -> Result<Backing, Errno> {
         return Ok(Backing::in_memory(Arc::clone(held), &file.name()));
     }
     let host = file.object().downcast_ref::<HostFile>().ok_or(Errno::ENODEV)?;
-    if !matches!(host.kind()?, kind::REGULAR | kind::BLOCK) {
+    let stat = file.stat()?;
+    if !matches!(stat.kind(), kind::REGULAR | kind::BLOCK) {
         return Err(Errno::ENODEV);
     }
-    Backing::new(Arc::clone(host.fd()), &file.name())
+    Ok(Backing::new(Arc::clone(host.fd()), &stat))
 }
 
 /// An open file as the address space needs it.

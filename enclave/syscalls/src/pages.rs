@@ -4,7 +4,6 @@ use enclave_core::{
     AppSlice,
     pages::{self, PageBuffer, PageError},
 };
-use enclave_files::HostFd;
 use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
 use enclave_mm::{MmError, PageRange, Pages, Prot};
 use sgx_types::SecInfoFlags;
@@ -15,16 +14,9 @@ use crate::{
 };
 
 mod nr {
-    pub(super) const FSTAT: u64 = 5;
     pub(super) const PWRITE64: u64 = 18;
     pub(super) const FDATASYNC: u64 = 75;
 }
-
-/// Offsets in `struct stat`, all of 64-bit words.
-const ST_DEV: u64 = 0;
-const ST_INO: u64 = 8;
-const ST_SIZE: u64 = 48;
-const STAT_SIZE: u64 = 144;
 
 /// Largest piece written back by one call.
 const PIECE: u64 = 1 << 20;
@@ -105,7 +97,7 @@ impl Pages<Backing> for EnclavePages {
     }
 
     fn backing_len(&mut self, file: &Backing) -> Result<u64, MmError> {
-        file_size(file).map_err(|_| MmError::Io)
+        file.len().map_err(|_| MmError::Io)
     }
 
     fn write_backing(
@@ -114,7 +106,7 @@ impl Pages<Backing> for EnclavePages {
         offset: u64,
         range: PageRange,
     ) -> Result<(), MmError> {
-        let end = file_size(file).map_err(|_| MmError::Io)?;
+        let end = file.len().map_err(|_| MmError::Io)?;
         let len = range.len().min(end.saturating_sub(offset));
         let bytes = app(range)?.first(len);
         let mut done = 0;
@@ -161,27 +153,10 @@ impl Source {
     }
 
     /// Length in bytes.
-    fn size(&self) -> Result<u64, Errno> {
+    pub(crate) fn size(&self) -> Result<u64, Errno> {
         match self {
-            Self::Host(fd) => stat_words(fd, [ST_SIZE]).map(|[size]| size),
+            Self::Host(fd) => fd.stat().map(|stat| stat.size),
             Self::Memory(held) => held.size(),
         }
     }
-}
-
-/// Length of a file in bytes.
-pub(crate) fn file_size(file: &Backing) -> Result<u64, Errno> {
-    file.source.size()
-}
-
-/// Device and inode of a file.
-pub(crate) fn identity(fd: &HostFd) -> Result<(u64, u64), Errno> {
-    stat_words(fd, [ST_DEV, ST_INO]).map(|[device, inode]| (device, inode))
-}
-
-fn stat_words<const N: usize>(fd: &HostFd, offsets: [u64; N]) -> Result<[u64; N], Errno> {
-    let mut call = Call::new(nr::FSTAT, STAT_SIZE)?;
-    let stat = call.room(STAT_SIZE);
-    call.args([fd.number(), stat.address()]).zero(Wait::No)?;
-    Ok(offsets.map(|offset| stat.word(offset / 8).read()))
 }

@@ -25,7 +25,8 @@ pub(crate) struct Backing {
     pub(crate) source: Source,
     pub(crate) device: u64,
     pub(crate) inode: u64,
-    pub(crate) path: Arc<[u8]>,
+    /// Path of a file in memory; the host is asked for that of its own when somebody wants it.
+    pub(crate) path: Option<Arc<[u8]>>,
     /// What is written over its code in this mapping.
     pub(crate) patches: Option<Arc<[Patch]>>,
 }
@@ -56,7 +57,11 @@ impl BackingFile for Backing {
     }
 
     fn write_path(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.path);
+        match (&self.path, &self.source) {
+            (Some(path), _) => out.extend_from_slice(path),
+            (None, Source::Host(fd)) => out.extend_from_slice(&fd.path().unwrap_or_default()),
+            (None, Source::Memory(_)) => {}
+        }
     }
 }
 
