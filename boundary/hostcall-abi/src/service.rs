@@ -7,7 +7,8 @@ pub const FIRST: u64 = 0x1000;
 pub const EXIT: u64 = 0x1000;
 /// Ends the process by a signal: `args[0]` is its number.
 pub const KILL: u64 = 0x1001;
-/// Hands the request at host address `args[0]` to a thread that may block on it; returns at once.
+/// Makes the request at host address `args[0]` if it need not wait, and returns 1; else hands it to a
+/// thread that may wait, and returns 0.
 pub const SUBMIT: u64 = 0x1002;
 /// Restricts the permissions of committed pages (EMODPR): `args` = start, length, permissions
 /// (bits 0..2 = R, W, X of SECINFO).

@@ -19,15 +19,12 @@ struct InFlight {
 /// Nanoseconds that a call gets to end by itself, before it is interrupted for a signal.
 const PATIENCE: u64 = 200_000;
 
-/// Hands a staged request to the host and waits until it is done. When a signal comes for the
-/// thread, the host is told to give the request up: it then ends with `EINTR`, unless it was just
-/// done.
+/// Hands a staged request to the host and waits until it is done, if it is not made at once. When a
+/// signal comes for the thread, the host is told to give the request up: it then ends with `EINTR`,
+/// unless it was just done.
 pub fn handover(staged: HostSlice) {
     staged.word(request::STATE).write(request::state::AWAITED);
-    await_completion(staged, true, || {
-        own_call(service::SUBMIT, [staged.address()]);
-        true
-    });
+    await_completion(staged, true, || own_call(service::SUBMIT, [staged.address()]) != 1);
 }
 
 /// Waits until the host says that a request is done. `begin` is called once completions of it are

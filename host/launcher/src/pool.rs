@@ -30,15 +30,31 @@ impl Pool {
         Self::default()
     }
 
-    /// Hands a call to a thread of the pool.
-    pub(crate) fn submit(&'static self, running: &'static Running, job: Job) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.jobs.push_back(job);
-        if queue.idle >= queue.jobs.len() {
-            self.work.notify_one();
-            return;
+    /// Makes a call that may wait if it need not, or else hands it to a thread of the pool. Returns
+    /// whether it is made; `None` if the host is not honest.
+    pub(crate) fn make_or_submit(
+        &'static self,
+        running: &'static Running,
+        request: &Request,
+    ) -> Option<bool> {
+        let mut job = Job::new(*request);
+        let made = running.execute(request, || job.attempt(KICK))?;
+        if !made {
+            request.hand_on();
+            self.submit(running, job);
         }
+        Some(made)
+    }
+
+    /// Hands a call to a thread of the pool.
+    fn submit(&'static self, running: &'static Running, job: Job) {
+        let mut queue = self.lock();
+        queue.jobs.push_back(job);
+        let enough = queue.idle >= queue.jobs.len();
         drop(queue);
+        if enough {
+            return self.work.notify_one();
+        }
         let spawned = std::thread::Builder::new()
             .name("worker".into())
             .stack_size(64 << 10)
@@ -79,7 +95,7 @@ impl Pool {
     }
 
     fn take(&self) -> Job {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 return job;

@@ -15,7 +15,7 @@ use std::{
 
 use hostcall_abi::{layout, request::flag};
 use scone_ring::{Consumer, Words, sleep_word};
-use worker::{Job, NOBODY, Shared, wait_word, wake_word};
+use worker::{NOBODY, Shared, wait_word, wake_word};
 
 use crate::{pool::finish, threads::Running};
 
@@ -169,20 +169,15 @@ impl Idle {
 /// Executes the request at `address`, or has another thread do so if it has to wait.
 fn execute(running: &'static Running, address: u64) {
     let Some(request) = running.boot.arena.request(address) else { return };
-    let mut job = Job::new(request);
-    let made = running.execute(&request, || {
-        if request.flags() & flag::MAY_WAIT != 0 {
-            return job.attempt();
-        }
-        NOBODY.execute(&request);
-        true
-    });
-    match made {
-        Some(true) => finish(running, &request),
-        Some(false) => {
-            request.hand_on();
-            running.pool.submit(running, job);
-        }
-        None => {}
+    let made = if request.flags() & flag::MAY_WAIT != 0 {
+        running.pool.make_or_submit(running, &request)
+    } else {
+        running.execute(&request, || {
+            NOBODY.execute(&request);
+            true
+        })
+    };
+    if made == Some(true) {
+        finish(running, &request);
     }
 }

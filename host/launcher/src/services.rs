@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use hostcall_abi::service;
 use sgx_types::{PageType, SecInfoFlags};
-use worker::{Attention, Job, Request, clocks, exit_now, kill_self, wait_word};
+use worker::{Attention, Request, clocks, exit_now, kill_self, wait_word};
 
 use crate::threads::{Running, TICK};
 
@@ -38,7 +38,7 @@ fn serve_own(
         service::KILL => kill_self(number(first)?),
         service::SUBMIT => {
             let submitted = running.boot.arena.request(first).ok_or(EINVAL)?;
-            running.pool.submit(running, Job::new(submitted));
+            return Ok(u64::from(running.pool.make_or_submit(running, &submitted) == Some(true)));
         }
         service::RESTRICT => {
             let permissions = SecInfoFlags::from_bits_truncate(third) & SecInfoFlags::RWX;

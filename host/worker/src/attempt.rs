@@ -2,7 +2,7 @@
 
 use hostcall_abi::request::ARG_COUNT;
 
-use crate::{Attention, NOBODY, Request};
+use crate::{Attention, NOBODY, Request, watch::watched};
 
 type Args = [u64; ARG_COUNT];
 
@@ -28,12 +28,14 @@ impl Job {
     }
 
     /// Makes the call if it need not wait. Returns whether it is done; if not, all that remains is
-    /// to be made by a thread that may wait.
-    pub fn attempt(&mut self) -> bool {
+    /// to be made by a thread that may wait. `kick` is the signal whose handler calls
+    /// [`crate::interrupt`].
+    pub fn attempt(&mut self, kick: i32) -> bool {
         let args = self.request.args();
-        let Some(result) = attempt(self.request.number(), args) else { return false };
-        if self.request.number() == nr::WRITE && result < args[2] && !is_error(result) {
-            // A write that may wait writes all.
+        let number = self.request.number();
+        let Some(result) = attempt(kick, number, args) else { return false };
+        if matches!(number, nr::WRITE | nr::SENDTO) && result < args[2] && !is_error(result) {
+            // What may wait writes all.
             self.done = result;
             return false;
         }
@@ -46,8 +48,9 @@ impl Job {
         if self.done == 0 {
             return attention.execute(&self.request);
         }
-        let [fd, buffer, len, ..] = self.request.args();
-        let rest = [fd, buffer + self.done, len - self.done, 0, 0, 0];
+        let [fd, buffer, len, rest @ ..] = self.request.args();
+        let [flags, address, address_len] = rest;
+        let rest = [fd, buffer + self.done, len - self.done, flags, address, address_len];
         let result = attention.call(self.request.number(), rest);
         let more = if is_error(result) { 0 } else { result };
         self.request.set_result(self.done + more);
@@ -58,12 +61,15 @@ mod nr {
     pub(super) const READ: u64 = 0;
     pub(super) const WRITE: u64 = 1;
     pub(super) const POLL: u64 = 7;
+    pub(super) const SENDTO: u64 = 44;
     pub(super) const RECVFROM: u64 = 45;
     pub(super) const RECVMSG: u64 = 47;
     pub(super) const EPOLL_WAIT: u64 = 232;
+    pub(super) const OPENAT: u64 = 257;
     pub(super) const EPOLL_PWAIT: u64 = 281;
     pub(super) const PREADV2: u64 = 327;
     pub(super) const PWRITEV2: u64 = 328;
+    pub(super) const OPENAT2: u64 = 437;
 }
 
 const EAGAIN: u64 = 11;
@@ -80,7 +86,8 @@ fn is_error(result: u64) -> bool {
 }
 
 /// The result of a call if it need not wait.
-fn attempt(number: u64, [first, second, third, fourth, fifth, sixth]: Args) -> Option<u64> {
+fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
+    let [first, second, third, fourth, fifth, sixth] = args;
     let now = |number, args| NOBODY.call(number, args);
     match number {
         nr::READ | nr::WRITE => {
@@ -93,6 +100,11 @@ fn attempt(number: u64, [first, second, third, fourth, fifth, sixth]: Args) -> O
                 .iter()
                 .all(|e| result != e.wrapping_neg())
                 .then_some(result)
+        }
+        nr::OPENAT | nr::OPENAT2 => watched(kick, number, args),
+        nr::SENDTO => {
+            let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
+            (result != EAGAIN.wrapping_neg()).then_some(result)
         }
         nr::RECVFROM if fourth & MSG_WAITALL == 0 => {
             let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);

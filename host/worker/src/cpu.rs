@@ -35,16 +35,23 @@ pub fn timestamp() -> u64 {
     unsafe { _rdtsc() }
 }
 
+/// Reads a clock, in nanoseconds.
+fn read(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure lives on the stack.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    seconds * 1_000_000_000 + rest
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+pub(crate) fn monotonic() -> u64 {
+    read(libc::CLOCK_MONOTONIC)
+}
+
 /// The time stamp counter, CLOCK_MONOTONIC and CLOCK_REALTIME (nanoseconds) at one instant.
 #[must_use]
 pub fn clocks() -> [u64; 3] {
-    let read = |clock| {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the structure lives on the stack.
-        unsafe { libc::clock_gettime(clock, &mut time) };
-        let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
-        seconds * 1_000_000_000 + rest
-    };
     let mut best = [0; 3];
     let mut shortest = u64::MAX;
     // The reading during which this thread was least likely to have lost its processor.

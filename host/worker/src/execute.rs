@@ -8,7 +8,7 @@ use std::{
 
 use hostcall_abi::request;
 
-use crate::{Request, exits};
+use crate::{Request, exits, watch};
 
 global_asm!(
     // extern "sysv64" fn worker_syscall(number, args: *const [u64; 6], attention: *const u64)
@@ -115,8 +115,10 @@ const SITE: Site = Site {
 };
 
 /// For the handler of a kick that hit outside of the enclave: if the thread's attention is wanted
-/// and it was about to make a system call, the call is called off.
+/// and it was about to make a system call, the call is called off. One that the thread only tries
+/// is called off by any kick.
 pub fn interrupt(context: *mut c_void) {
+    watch::look_at_the_time();
     if context.is_null() {
         return;
     }

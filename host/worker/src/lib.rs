@@ -20,6 +20,7 @@ mod process;
 mod signals;
 mod timer;
 mod wait;
+mod watch;
 
 pub use affinity::keep_off_this_processor;
 pub use attempt::Job;

@@ -52,6 +52,25 @@ pub fn start_tick(signal: i32, period: u64) -> io::Result<()> {
     Timer::new(libc::CLOCK_THREAD_CPUTIME_ID, signal)?.set(0, period, period)
 }
 
+/// A signal to the thread that sets it, at a time.
+pub(crate) struct Alarm(OnceCell<Timer>);
+
+impl Alarm {
+    /// Not set.
+    pub(crate) const fn new() -> Self {
+        Self(OnceCell::new())
+    }
+
+    /// Sets it, to the same signal each time. As [`set_alarm`].
+    pub(crate) fn set(&self, signal: i32, at: u64) -> io::Result<()> {
+        if self.0.get().is_none() {
+            let _ = self.0.set(Timer::new(libc::CLOCK_MONOTONIC, signal)?);
+        }
+        // Zero would disarm it.
+        self.0.get().map_or(Ok(()), |timer| timer.set(libc::TIMER_ABSTIME, at.max(1), 0))
+    }
+}
+
 /// Makes the calling thread receive `signal` once CLOCK_MONOTONIC is `at`, in nanoseconds. It has
 /// one such alarm: the last that was set.
 ///
@@ -60,13 +79,7 @@ pub fn start_tick(signal: i32, period: u64) -> io::Result<()> {
 /// As timer_create(2).
 pub fn set_alarm(signal: i32, at: u64) -> io::Result<()> {
     thread_local! {
-        static ALARM: OnceCell<Timer> = const { OnceCell::new() };
+        static ALARM: Alarm = const { Alarm::new() };
     }
-    ALARM.with(|alarm| {
-        if alarm.get().is_none() {
-            let _ = alarm.set(Timer::new(libc::CLOCK_MONOTONIC, signal)?);
-        }
-        // Zero would disarm it.
-        alarm.get().map_or(Ok(()), |timer| timer.set(libc::TIMER_ABSTIME, at.max(1), 0))
-    })
+    ALARM.with(|alarm| alarm.set(signal, at))
 }

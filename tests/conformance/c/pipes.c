@@ -480,3 +480,42 @@ GROUP(ping_pong)
     EQ(read(pipes_echo_[2], &b, 1), 0);
     pthread_join(t, NULL);
 }
+
+// More than there are enclave threads: all of them wait in open(2), and main must go on.
+enum { FIFOS = 24 };
+
+static char pipes_name_[FIFOS][16];
+
+static void *opens_(void *name)
+{
+    char b[8];
+    int fd = open(name, O_RDONLY);
+    long n = read(fd, b, sizeof b);
+    close(fd);
+    return (void *)n;
+}
+
+GROUP(fifos_wait_for_the_other_end)
+{
+    pthread_t t[FIFOS];
+    long wrong = 0;
+    for (int i = 0; i < FIFOS; i++) {
+        sprintf(pipes_name_[i], "fifo%d", i);
+        wrong += mkfifo(pipes_name_[i], 0600);
+        pthread_create(&t[i], NULL, opens_, pipes_name_[i]);
+    }
+    FAILS(open("fifo-missing", O_RDONLY), ENOENT);
+    for (int i = FIFOS - 1; i >= 0; i--) {
+        // Opens as soon as the reader waits; the other threads do not keep it from waiting.
+        int fd = open(pipes_name_[i], O_WRONLY);
+        wrong += write(fd, "abc", 3) != 3;
+        close(fd);
+    }
+    for (int i = 0; i < FIFOS; i++) {
+        void *n;
+        pthread_join(t[i], &n);
+        wrong += n != (void *)3;
+        unlink(pipes_name_[i]);
+    }
+    EQ(wrong, 0);
+}
