@@ -141,6 +141,8 @@ pub(crate) struct Context {
     /// What the short cut from EEXIT to the next EENTER needs.
     pub(crate) again: Again,
 
+    /// The page of ELRANGE on which the enclave last faulted: the thread is likely to wait for it.
+    pub(crate) awaited: u64,
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
     pub(crate) tcs: *const TcsState,
@@ -258,6 +260,7 @@ impl Attachment {
                 epcm: 0,
                 run: Run::default(),
                 again: Again::default(),
+                awaited: 0,
                 enclave: ptr::null(),
                 tcs: ptr::null(),
                 last_tcs: None,

@@ -8,23 +8,26 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use backend::{Errno, Operation, Refused, Source};
 use measure::verify_sigstruct;
 use sgx_types::{
-    AttributeFlags, EEXTEND_SIZE, EXINFO_SIZE, GPRSGX_SIZE, MEASURE_EADD, MEASURE_ECREATE,
-    MEASURE_EEXTEND, MiscSelect, PAGE_SIZE, PageType, SecInfo, SecInfoFlags, Secs, SgxError,
-    Sigstruct, Tcs, Xfrm,
+    AttributeFlags, EXINFO_SIZE, GPRSGX_SIZE, MiscSelect, PAGE_SIZE, PageType, SecInfo,
+    SecInfoFlags, Secs, SgxError, Sigstruct, Tcs, Xfrm,
 };
-use sha2::{Digest, Sha256};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use crate::context;
 use crate::cost::CostModel;
 use crate::enclave::{Build, Counters, Identity, Inner};
 use crate::epcm::{Entry, Epcm};
+use crate::filled::{self, Filled};
 use crate::mapping::Mapping;
+use crate::measuring::{Added, Contents, Measuring};
 use crate::patch::Stubs;
 use crate::sys;
 use crate::tcs::TcsState;
 
 const PAGE: u64 = PAGE_SIZE as u64;
+
+/// Bytes from which on it pays to measure in a thread.
+const LONG: u64 = 128 << 10;
 
 /// Largest ELRANGE: the host must fit above it in the 47 bits of user space.
 pub(crate) const MAX_SIZE: u64 = 1 << 46;
@@ -54,16 +57,13 @@ pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner
     }
     let mapping = Mapping::new(secs.base, secs.size).map_err(no_memory)?;
     let epcm = Epcm::new(secs.base, secs.size).map_err(no_memory)?;
-    let mut hash = Sha256::new_with_prefix(MEASURE_ECREATE);
-    hash.update(secs.ssa_frame_size.to_le_bytes());
-    hash.update(secs.size.to_le_bytes());
-    hash.update([0; 44]);
+    let measuring = Measuring::new(secs.ssa_frame_size, secs.size);
     Ok(Inner {
         secs: secs.clone(),
         identity: OnceLock::new(),
         epcm,
         mapping,
-        build: Mutex::new(Build { hash, code: Vec::new() }),
+        build: Mutex::new(Build { measuring, code: Vec::new() }),
         tcs: RwLock::new(BTreeMap::new()),
         stubs: OnceLock::new(),
         costs,
@@ -149,12 +149,7 @@ pub(crate) fn add_pages(
     let end = start + len;
     let taken = (start..end).step_by(PAGE_SIZE).find(|&page| inner.epcm.get(page).is_valid());
     let usable = taken.unwrap_or(end);
-    let added = add(inner, &mut build, start..usable, secinfo, source, measure);
-    inner
-        .mapping
-        .lock()
-        .show(&inner.epcm, start..added.as_ref().map_or_else(|e| start + e.done, |()| usable));
-    added?;
+    add(inner, &mut build, start..usable, secinfo, source, measure)?;
     match taken {
         Some(page) => {
             Err(Refused::new(OP, Errno::EBUSY, format!("{page:#x} has a page"))
@@ -189,36 +184,82 @@ fn add(
     range: Range<u64>,
     secinfo: &SecInfo,
     source: Source<'_>,
-    measure: bool,
+    measured: bool,
 ) -> Result<(), Refused> {
-    const ZERO: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
-    let entry = Entry::from_flags(secinfo.flags).unwrap_or(Entry::NONE);
     if range.is_empty() {
         return Ok(());
     }
-    let mut filled = inner.mapping.fill();
-    for page in range.clone().step_by(PAGE_SIZE) {
-        let done = page - range.start;
-        let contents = match source {
-            Source::Bytes(bytes) => &bytes[done as usize..][..PAGE_SIZE],
-            Source::Zero(_) => &ZERO,
-        };
-        if entry.is(PageType::Tcs) {
-            add_tcs(inner, page, contents).map_err(|refused| refused.after(done))?;
-        } else if matches!(source, Source::Bytes(_)) {
-            let left = filled.add(page, contents.as_ptr() as u64, entry.protection());
-            assert_eq!(left, 0, "a slice can be read");
-        }
-        inner.epcm.set(page, entry);
-        extend_measurement(&mut build.hash, page - inner.base(), secinfo, contents, measure);
+    let entry = Entry::from_flags(secinfo.flags).unwrap_or(Entry::NONE);
+    let contents = |page: u64| match source {
+        Source::Bytes(bytes) => &bytes[(page - range.start) as usize..][..PAGE_SIZE],
+        Source::Zero(_) => &[0; PAGE_SIZE],
+    };
+    let mut end = range.end;
+    let mut refused = Ok(());
+    if entry.is(PageType::Tcs) {
+        let mut pages = range.clone().step_by(PAGE_SIZE);
+        refused = pages.try_for_each(|page| {
+            add_tcs(inner, page, contents(page)).map_err(|refused| {
+                end = page;
+                refused.after(page - range.start)
+            })
+        });
+    } else if let Source::Bytes(bytes) = source {
+        let bytes = &bytes[..(range.end - range.start) as usize];
+        fill(&mut inner.mapping.fill(), range.start, bytes, entry.protection());
     }
+    let added = range.start..end;
+    added.clone().step_by(PAGE_SIZE).for_each(|page| inner.epcm.set(page, entry));
+    measure(inner, build, added, secinfo, source, measured);
     if secinfo.flags.contains(SecInfoFlags::X) {
         match build.code.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => build.code.push(range),
         }
     }
-    Ok(())
+    refused
+}
+
+/// Fills pages. Nobody can see them before EINIT, so that a lone one is filled at its place.
+fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) {
+    let alone = bytes.len() == PAGE_SIZE && !filled.follows(start, protection);
+    let writable = libc::PROT_READ | libc::PROT_WRITE;
+    for (page, contents) in (start..).step_by(PAGE_SIZE).zip(bytes.chunks(PAGE_SIZE)) {
+        let source = contents.as_ptr() as u64;
+        let left = if alone {
+            sys::protect(page, PAGE, writable);
+            filled::copy(page, source)
+        } else {
+            filled.add(page, source, protection, 0)
+        };
+        assert_eq!(left, 0, "a slice can be read");
+    }
+    if alone && protection != writable {
+        sys::protect(start, PAGE, protection);
+    }
+}
+
+/// EADD and EEXTEND, as far as MRENCLAVE sees them.
+fn measure(
+    inner: &Inner,
+    build: &mut Build,
+    added: Range<u64>,
+    secinfo: &SecInfo,
+    source: Source<'_>,
+    measured: bool,
+) {
+    let len = added.end - added.start;
+    let contents = match source {
+        _ if !measured => Contents::Zero,
+        Source::Zero(_) => Contents::Zero,
+        Source::Bytes(_) if len >= LONG && secinfo.flags.contains(SecInfoFlags::R) => {
+            drop(inner.mapping.lock());
+            Contents::InPlace(added.clone())
+        }
+        Source::Bytes(bytes) => Contents::Bytes(bytes[..len as usize].to_vec()),
+    };
+    let (offset, pages) = (added.start - inner.base(), len / PAGE);
+    build.measuring.add(Added { offset, pages, secinfo: secinfo.clone(), measured, contents });
 }
 
 fn add_tcs(inner: &Inner, page: u64, contents: &[u8]) -> Result<(), Refused> {
@@ -232,28 +273,6 @@ fn add_tcs(inner: &Inner, page: u64, contents: &[u8]) -> Result<(), Refused> {
     Ok(())
 }
 
-/// What EADD, and EEXTEND of all of the page, put into MRENCLAVE.
-fn extend_measurement(
-    hash: &mut Sha256,
-    offset: u64,
-    secinfo: &SecInfo,
-    contents: &[u8],
-    measure: bool,
-) {
-    hash.update(MEASURE_EADD);
-    hash.update(offset.to_le_bytes());
-    hash.update(&secinfo.as_bytes()[..48]);
-    if !measure {
-        return;
-    }
-    for (chunk, at) in contents.chunks(EEXTEND_SIZE).zip((offset..).step_by(EEXTEND_SIZE)) {
-        hash.update(MEASURE_EEXTEND);
-        hash.update(at.to_le_bytes());
-        hash.update([0; 48]);
-        hash.update(chunk);
-    }
-}
-
 /// EINIT.
 pub(crate) fn init(inner: &Inner, sigstruct: &Sigstruct) -> Result<(), Refused> {
     const OP: Operation = Operation::Init;
@@ -264,7 +283,7 @@ pub(crate) fn init(inner: &Inner, sigstruct: &Sigstruct) -> Result<(), Refused> 
     let denied = |code, reason: String| Refused::new(OP, Errno::EPERM, reason).with_code(code);
     let verified =
         verify_sigstruct(sigstruct).map_err(|error| denied(error.code(), error.to_string()))?;
-    let mrenclave: [u8; 32] = build.hash.clone().finalize().into();
+    let mrenclave: [u8; 32] = build.measuring.value();
     if mrenclave != sigstruct.enclave_hash {
         return Err(denied(
             SgxError::InvalidMeasurement,
@@ -283,6 +302,7 @@ pub(crate) fn init(inner: &Inner, sigstruct: &Sigstruct) -> Result<(), Refused> 
         isv_ext_prod_id: sigstruct.isv_ext_prod_id,
     };
     inner.identity.set(identity).expect("the first EINIT that succeeds");
+    drop(inner.mapping.lock());
     let stubs = Stubs::patch(&inner.mapping, &inner.epcm, &std::mem::take(&mut build.code));
     inner.stubs.set(stubs).unwrap_or_else(|_| unreachable!("the first EINIT that succeeds"));
     inner.initialised.store(true, Ordering::Release);

@@ -60,13 +60,21 @@ pub(crate) fn eaccept(inner: &Inner, context: &mut Context) -> Result<u32, Fault
     Ok(0)
 }
 
-/// Notes that the mapping must show `page`.
+/// Notes that the mapping must show `page`; with the page that is awaited, it shows all.
 fn extend_run(inner: &Inner, context: &mut Context, page: u64) {
-    if context.run.end != page {
-        inner.flush(context);
-        context.run.start = page;
+    let (run, awaited) = (context.run, context.awaited);
+    let skips = awaited + PAGE == page;
+    if !(run.start..run.end).contains(&page) {
+        let follows = run.end == page || skips && run.end == awaited;
+        if run.start == run.end || !follows {
+            inner.flush(context);
+            context.run.start = if skips { awaited } else { page };
+        }
+        context.run.end = page + PAGE;
     }
-    context.run.end = page + PAGE;
+    if page == awaited {
+        inner.flush(context);
+    }
 }
 
 /// The page becomes a TCS if its contents are those of one.
@@ -131,7 +139,7 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
         return Ok(SgxError::PageAttributesMismatch as u32);
     }
     let settled = Entry::from_flags(flags).ok_or(Fault::GP)?;
-    while !fill(inner, page, source, settled) {
+    while !fill(inner, page, source, settled, context.awaited) {
         if !inner.catch_up(source, SecInfoFlags::R) {
             return Err(Fault::epcm(source, false));
         }
@@ -141,9 +149,9 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
 }
 
 /// Fills a page and settles it; whether the source could be read.
-fn fill(inner: &Inner, page: u64, source: u64, settled: Entry) -> bool {
+fn fill(inner: &Inner, page: u64, source: u64, settled: Entry, awaited: u64) -> bool {
     let mut filled = inner.mapping.fill();
-    let complete = filled.add(page, source, settled.protection()) == 0;
+    let complete = filled.add(page, source, settled.protection(), awaited) == 0;
     if complete {
         inner.epcm.set(page, settled);
     }

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use backend::{EnterLeaf, Exception};
 use sgx_types::{SecInfoFlags, Secs};
-use sha2::Sha256;
 
 use crate::context::{Context, Run};
 use crate::cost::{CostModel, spend};
 use crate::epcm::{Entry, Epcm};
 use crate::lookup;
 use crate::mapping::{HUGE_PAGE, Mapping};
+use crate::measuring::Measuring;
 use crate::patch::Stubs;
 use crate::ssa::Event;
 use crate::tcs::TcsState;
@@ -26,8 +26,9 @@ pub(crate) struct Inner {
     /// Identity, once EINIT has accepted it.
     pub(crate) identity: OnceLock<Identity>,
     pub(crate) epcm: Epcm,
-    pub(crate) mapping: Mapping,
+    /// Before the mapping, which a thread that measures reads.
     pub(crate) build: Mutex<Build>,
+    pub(crate) mapping: Mapping,
     pub(crate) tcs: RwLock<BTreeMap<u64, Arc<TcsState>>>,
     pub(crate) stubs: OnceLock<Stubs>,
     pub(crate) costs: CostModel,
@@ -53,7 +54,7 @@ pub(crate) struct Identity {
 /// What is needed until EINIT.
 pub(crate) struct Build {
     /// The running measurement.
-    pub(crate) hash: Sha256,
+    pub(crate) measuring: Measuring,
     /// Pages with code, as adjacent ranges.
     pub(crate) code: Vec<Range<u64>>,
 }
@@ -158,8 +159,10 @@ impl Inner {
         let Run { start, end } = mem::take(&mut context.run);
         if start != end {
             let locked = self.mapping.lock();
-            locked.enlarge(start..end);
-            locked.show(&self.epcm, start..end);
+            if !locked.has_brought(&(start..end)) {
+                locked.enlarge(start..end);
+                locked.show(&self.epcm, start..end);
+            }
             drop(locked);
             let pages = (end - start) / 4096;
             self.counters.accepted.fetch_add(pages, Ordering::Relaxed);
@@ -177,9 +180,11 @@ impl Inner {
         let limits = page & !(HUGE_PAGE - 1)..(page & !(HUGE_PAGE - 1)) + HUGE_PAGE;
         let limits = limits.start.max(self.mapping.range().start)..limits.end;
         let locked = self.mapping.lock();
-        let alike = self.epcm.alike(page, limits);
-        locked.enlarge(alike.clone());
-        locked.show(&self.epcm, alike);
+        if !locked.has_brought(&(page..page + 4096)) {
+            let alike = self.epcm.alike(page, limits);
+            locked.enlarge(alike.clone());
+            locked.show(&self.epcm, alike);
+        }
         count(&self.counters.late_mappings);
         true
     }

@@ -25,51 +25,108 @@ pub(crate) struct Filled {
     fresh: Range<u64>,
     /// Pages of ELRANGE whose contents wait.
     waiting: Range<u64>,
+    /// The one among them that has none yet: room is kept for a page that is filled last.
+    hole: Option<u64>,
     /// How the mapping will show them.
     protection: i32,
 }
 
 impl Filled {
     /// Fills `page`, to be shown with `protection`, with the contents of the one at `source`; returns how
-    /// many bytes could not be read, in which case nothing was done.
-    pub(crate) fn add(&mut self, page: u64, source: u64, protection: i32) -> u64 {
-        let follows = page == self.waiting.end && protection == self.protection;
-        if !follows || self.fresh.is_empty() {
+    /// many bytes could not be read, in which case nothing was done. A thread waits for the page
+    /// `awaited`, which may be filled after its neighbours.
+    pub(crate) fn add(&mut self, page: u64, source: u64, protection: i32, awaited: u64) -> u64 {
+        if self.hole == Some(page) && protection == self.protection {
+            let left = copy(self.slot(page), source);
+            if left == 0 {
+                self.hole = None;
+            }
+            return left;
+        }
+        let skips = awaited + PAGE == page;
+        let mut first = page;
+        if !self.follows(page, protection) {
+            if !skips || self.hole.is_some() || !self.follows(awaited, protection) {
+                self.arrive();
+            }
+            if skips {
+                first = awaited;
+            }
+        }
+        let len = page + PAGE - first;
+        if self.fresh.end - self.fresh.start < len {
             self.arrive();
+            self.renew();
         }
-        if self.fresh.is_empty() {
-            self.fresh = block();
-        }
-        // SAFETY: faults become a count; the target is memory of ours that nobody uses.
-        let left = unsafe { asm::emu_copy(self.fresh.start, source, PAGE) };
+        let left = copy(self.fresh.start + (page - first), source);
         if left == 0 {
             if self.waiting.is_empty() {
-                (self.waiting.start, self.protection) = (page, protection);
+                (self.waiting.start, self.protection) = (first, protection);
+            }
+            if first != page {
+                self.hole = Some(first);
             }
             self.waiting.end = page + PAGE;
-            self.fresh.start += PAGE;
+            self.fresh.start += len;
         }
         left
     }
 
-    /// Moves what waits to its place, where everybody sees it.
+    /// Whether `page` continues what waits.
+    pub(crate) fn follows(&self, page: u64, protection: i32) -> bool {
+        !self.waiting.is_empty() && page == self.waiting.end && protection == self.protection
+    }
+
+    /// Where the contents of a page that waits are.
+    fn slot(&self, page: u64) -> u64 {
+        self.fresh.start - (self.waiting.end - page)
+    }
+
+    /// Takes new memory to be filled; nothing waits in the old one.
+    fn renew(&mut self) {
+        if !self.fresh.is_empty() {
+            sys::unmap(self.fresh.start, self.fresh.end - self.fresh.start);
+        }
+        self.fresh = block();
+    }
+
+    /// Moves what waits to its place, where everybody sees it. Returns what is shown now as it shall be.
     ///
     /// # Panics
     /// When the kernel neither moves pages nor writes to hidden ones.
-    pub(crate) fn arrive(&mut self) {
-        let Range { start, end } = mem::take(&mut self.waiting);
-        let len = end - start;
+    pub(crate) fn arrive(&mut self) -> Range<u64> {
+        let all = mem::take(&mut self.waiting);
+        let from = self.fresh.start - (all.end - all.start);
+        let Some(hole) = self.hole.take() else {
+            self.show(from, all.clone());
+            return all;
+        };
+        let at = from + (hole - all.start);
+        self.show(from, all.start..hole);
+        self.show(at + PAGE, hole + PAGE..all.end);
+        sys::unmap(at, PAGE);
+        0..0
+    }
+
+    /// Moves pages from `from` to where they shall be seen.
+    fn show(&self, from: u64, to: Range<u64>) {
+        let len = to.end - to.start;
         if len == 0 {
             return;
         }
-        let from = self.fresh.start - len;
         sys::protect(from, len, self.protection);
-        if !sys::move_pages(from, start, len) {
-            copy_hidden(from, start, len);
-            sys::protect(start, len, self.protection);
+        if !sys::move_pages(from, to.start, len) {
+            copy_hidden(from, to.start, len);
+            sys::protect(to.start, len, self.protection);
             sys::unmap(from, len);
         }
     }
+}
+
+/// Copies a page to memory that nobody uses; returns how many bytes could not be read.
+pub(crate) fn copy(to: u64, source: u64) -> u64 {
+    // SAFETY: faults become a count; the target is as above.
+    unsafe { asm::emu_copy(to, source, PAGE) }
 }
 
 /// Copies pages to where nobody sees them, past the protection of both; for processes that have as
@@ -87,11 +144,12 @@ fn copy_hidden(from: u64, to: u64, len: u64) {
     assert!(copied.is_ok(), "{len:#x} bytes for {to:#x}: {copied:?}");
 }
 
+/// What waits goes nowhere any more.
 impl Drop for Filled {
     fn drop(&mut self) {
-        self.arrive();
-        if !self.fresh.is_empty() {
-            sys::unmap(self.fresh.start, self.fresh.end - self.fresh.start);
+        let start = self.slot(self.waiting.start);
+        if start != self.fresh.end {
+            sys::unmap(start, self.fresh.end - start);
         }
     }
 }
@@ -138,13 +196,39 @@ mod tests {
             source[0] = 100 + number;
             let protection =
                 if number == 8 { libc::PROT_READ | libc::PROT_EXEC } else { libc::PROT_READ };
-            assert_eq!(filled.add(page(number), source.as_ptr() as u64, protection), 0);
+            assert_eq!(filled.add(page(number), source.as_ptr() as u64, protection, 0), 0);
         }
         filled.arrive();
         assert_eq!(words(to, 4), [100, 101, 102, 103]);
         assert_eq!(words(page(7), 2), [107, 108]);
         filled.arrive();
         assert_eq!(words(to, 1), [100], "nothing is left to arrive");
+    }
+
+    #[test]
+    fn a_page_may_be_filled_after_its_neighbours() {
+        let to = hidden();
+        let page = |number: u64| to + number * PAGE;
+        let mut source = vec![0u64; 512];
+        // Which page is awaited, in which order they are filled, and what arrives as one.
+        let orders: [(u64, &[u64], Range<u64>); 4] = [
+            (1, &[0, 2, 3, 1], page(0)..page(4)),
+            (4, &[5, 6, 4], page(4)..page(7)),
+            (8, &[7, 8], page(7)..page(9)),
+            (11, &[10, 12, 13], 0..0),
+        ];
+        for (awaited, order, arrived) in orders {
+            let mut filled = Filled::default();
+            for &number in order {
+                source[0] = 100 + number;
+                let from = source.as_ptr() as u64;
+                assert_eq!(filled.add(page(number), from, libc::PROT_READ, page(awaited)), 0);
+            }
+            assert_eq!(filled.arrive(), arrived);
+        }
+        assert_eq!(words(to, 9), [100, 101, 102, 103, 104, 105, 106, 107, 108]);
+        assert_eq!(words(page(10), 1), [110]);
+        assert_eq!(words(page(12), 2), [112, 113]);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! A page is accessible exactly when its EPCM entry allows it. Changes that take access away are
 //! shown at once; pages that EACCEPT makes accessible may lag behind, since one mprotect per page
-//! would cost more than all the rest: they are shown when the thread leaves, or touches them. Pages
-//! that EACCEPTCOPY fills lag behind in the same way, and are in their place for whoever changes the
-//! mapping.
+//! would cost more than all the rest: they are shown when the thread leaves, touches them, or accepts
+//! the page for which it last faulted, which the enclave does last. Pages that EACCEPTCOPY fills lag
+//! behind in the same way, and are in their place for whoever changes the mapping. Pages of zeroes
+//! that EADD adds are shown when they are touched.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,8 +46,8 @@ impl Mapping {
     /// Keeps others from changing the mapping.
     pub(crate) fn lock(&self) -> Locked<'_> {
         let mut filled = self.fill();
-        filled.arrive();
-        Locked(filled)
+        let arrived = filled.arrive();
+        Locked { _filled: filled, arrived }
     }
 
     /// The same for filling pages that the mapping does not show.
@@ -62,11 +63,18 @@ impl Drop for Mapping {
 }
 
 /// The right to change the mapping.
-pub(crate) struct Locked<'a>(
-    #[expect(dead_code, reason = "held, not used")] MutexGuard<'a, Filled>,
-);
+pub(crate) struct Locked<'a> {
+    _filled: MutexGuard<'a, Filled>,
+    /// Pages that were filled, and came into place as they shall be seen.
+    arrived: Range<u64>,
+}
 
 impl Locked<'_> {
+    /// Whether all of `range`, which is not empty, has just come into place.
+    pub(crate) fn has_brought(&self, range: &Range<u64>) -> bool {
+        self.arrived.start <= range.start && range.end <= self.arrived.end
+    }
+
     /// Makes the mapping show what the EPCM says.
     pub(crate) fn show(&self, epcm: &Epcm, range: Range<u64>) {
         let mut start = range.start;

@@ -61,6 +61,7 @@ impl Stop<'_> {
                 if self.inner.catch_up(address, wanted(code)) {
                     return;
                 }
+                self.context.awaited = address & !0xfff;
                 self.inner.augment(address & !0xfff);
                 code |= (PageFaultCode::P | PageFaultCode::SGX).bits();
             }

@@ -24,6 +24,8 @@ pub struct Boot {
     pub rings: Shared,
     /// Enclave threads that may be used.
     pub threads: u64,
+    /// Processors that this process may use.
+    pub cpus: u64,
 }
 
 /// Lays out the boot parameters.
@@ -43,6 +45,7 @@ pub(crate) fn prepare(
         arena: Shared::new(ARENA)?,
         rings: Shared::new(layout::TCS_COUNT * layout::PAGE)?,
         threads: threads.clamp(1, layout::TCS_COUNT),
+        cpus,
     };
     Rings::prepare(boot.rings);
     let cpu = worker::cpu();

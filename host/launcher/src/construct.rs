@@ -37,7 +37,7 @@ fn emulator(options: &Options) -> Result<Box<dyn Backend>, LaunchError> {
         .map_err(|error| LaunchError::NoBackend(error.to_string()))
 }
 
-/// Creates, fills and initialises the enclave.
+/// Creates and fills the enclave.
 pub(crate) fn enclave(
     machine: &dyn Backend,
     options: &Options,
@@ -54,8 +54,12 @@ pub(crate) fn enclave(
         };
         enclave.add_pages(region.offset, &SecInfo::new(region.flags), source, region.measured)?;
     }
-    enclave.init(&sigstruct(options)?)?;
     Ok(enclave)
+}
+
+/// Initialises it.
+pub(crate) fn initialise(enclave: &dyn Enclave, options: &Options) -> Result<(), LaunchError> {
+    Ok(enclave.init(&sigstruct(options)?)?)
 }
 
 /// The user's SIGSTRUCT, or for a debug enclave the one that was made with the image.

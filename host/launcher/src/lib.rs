@@ -38,8 +38,11 @@ pub use backend::Kind;
 pub fn run(options: &Options, announce: impl FnOnce(Kind)) -> Result<Infallible, LaunchError> {
     let machine = construct::machine(options)?;
     announce(machine.capabilities().kind);
+    let at_start = signals::block();
     let enclave = construct::enclave(machine.as_ref(), options)?;
-    let boot = boot::prepare(&machine.capabilities(), options, signals::block())?;
+    // A backend may measure the enclave meanwhile.
+    let boot = boot::prepare(&machine.capabilities(), options, at_start)?;
+    construct::initialise(enclave.as_ref(), options)?;
     let tamper = options.tamper;
     let enclave = tamper.map_or(Arc::clone(&enclave), |tamper| tamper.enclave(enclave));
     if let Some(tamper) = tamper {

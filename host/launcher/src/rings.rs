@@ -17,7 +17,7 @@ use hostcall_abi::{layout, request::flag};
 use scone_ring::{Consumer, Words, sleep_word};
 use worker::{NOBODY, Shared, wait_word, wake_word};
 
-use crate::{pool::finish, threads::Running};
+use crate::{Boot, pool::finish, threads::Running};
 
 /// How long a thread looks for entries without giving its processor away.
 const EAGER: Duration = Duration::from_micros(10);
@@ -73,13 +73,11 @@ impl Words for Ring {
 }
 
 impl Rings {
-    /// At most `threads` threads, zero for one to each two processors, for `count` rings.
-    pub(crate) fn new(threads: u64, count: u64) -> Self {
-        let processors =
-            || std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-        let threads = if threads == 0 { processors() / 2 } else { threads };
-        let servers = (0..threads.clamp(1, count)).map(|_| Server::default());
-        Self { servers: servers.collect(), count }
+    /// At most `threads` threads, zero for one to each two processors.
+    pub(crate) fn new(threads: u64, boot: &Boot) -> Self {
+        let threads = if threads == 0 { boot.cpus / 2 } else { threads };
+        let servers = (0..threads.clamp(1, boot.threads)).map(|_| Server::default());
+        Self { servers: servers.collect(), count: boot.threads }
     }
 
     /// Says of all rings that their threads sleep: the first entry of each starts one.

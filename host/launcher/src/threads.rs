@@ -64,7 +64,7 @@ pub(crate) fn run(
     let running = RUNNING.get_or_init(|| Running {
         enclave,
         pool: Pool::new(),
-        rings: Rings::new(host_threads, boot.threads),
+        rings: Rings::new(host_threads, &boot),
         boot,
         signals: Dispositions::default(),
         tamper,

@@ -1,0 +1,140 @@
+//! The running measurement: what ECREATE, EADD and EEXTEND put into MRENCLAVE.
+//!
+//! It is only asked for by EINIT. A long stretch of pages is therefore left to a thread, which reads
+//! them where they were added, beside whatever else is done until then.
+
+use std::ops::Range;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{Builder, JoinHandle};
+use std::{mem, slice};
+
+use sgx_types::{EEXTEND_SIZE, MEASURE_EADD, MEASURE_ECREATE, MEASURE_EEXTEND, PAGE_SIZE, SecInfo};
+use sha2::{Digest, Sha256};
+use zerocopy::IntoBytes;
+
+/// Contents of pages, which outlive the call by which they came.
+pub(crate) enum Contents {
+    Bytes(Vec<u8>),
+    Zero,
+    /// They are at their place, readable, and nothing changes them before EINIT.
+    InPlace(Range<u64>),
+}
+
+/// Pages that were added.
+pub(crate) struct Added {
+    /// Offset of the first in the enclave.
+    pub(crate) offset: u64,
+    pub(crate) pages: u64,
+    pub(crate) secinfo: SecInfo,
+    /// Whether EEXTEND measures all of each.
+    pub(crate) measured: bool,
+    pub(crate) contents: Contents,
+}
+
+/// The measurement so far.
+pub(crate) struct Measuring(State);
+
+enum State {
+    Here(Sha256),
+    Beside(Sender<Added>, JoinHandle<Sha256>),
+}
+
+impl Measuring {
+    /// ECREATE.
+    pub(crate) fn new(ssa_frame_size: u32, size: u64) -> Self {
+        let mut hash = Sha256::new_with_prefix(MEASURE_ECREATE);
+        hash.update(ssa_frame_size.to_le_bytes());
+        hash.update(size.to_le_bytes());
+        hash.update([0; 44]);
+        Self(State::Here(hash))
+    }
+
+    /// EADD and EEXTEND.
+    pub(crate) fn add(&mut self, added: Added) {
+        if matches!(added.contents, Contents::InPlace(_)) {
+            self.go_beside();
+        }
+        match &mut self.0 {
+            State::Here(hash) => added.extend(hash),
+            State::Beside(sender, _) => {
+                sender.send(added).expect("the thread ends after the channel does");
+            }
+        }
+    }
+
+    /// Leaves the rest to a thread, if there can be one more.
+    fn go_beside(&mut self) {
+        let State::Here(hash) = &self.0 else { return };
+        let mut hash = hash.clone();
+        let (sender, receiver) = mpsc::channel::<Added>();
+        let thread = Builder::new().name("measure".into()).stack_size(64 << 10).spawn(move || {
+            receiver.iter().for_each(|added| added.extend(&mut hash));
+            hash
+        });
+        if let Ok(thread) = thread {
+            self.0 = State::Beside(sender, thread);
+        }
+    }
+
+    /// MRENCLAVE, if this were all.
+    pub(crate) fn value(&mut self) -> [u8; 32] {
+        self.come_back().clone().finalize().into()
+    }
+
+    /// Waits for the thread.
+    fn come_back(&mut self) -> &Sha256 {
+        if let State::Beside(..) = self.0
+            && let State::Beside(sender, thread) =
+                mem::replace(&mut self.0, State::Here(Sha256::default()))
+        {
+            drop(sender);
+            self.0 = State::Here(thread.join().expect("hashing does not panic"));
+        }
+        match &self.0 {
+            State::Here(hash) => hash,
+            State::Beside(..) => unreachable!("just come back"),
+        }
+    }
+}
+
+/// The pages that the thread reads must not go away before it does.
+impl Drop for Measuring {
+    fn drop(&mut self) {
+        self.come_back();
+    }
+}
+
+impl Added {
+    fn extend(&self, hash: &mut Sha256) {
+        const ZERO: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
+        let bytes = match &self.contents {
+            Contents::Bytes(bytes) => Some(bytes.as_slice()),
+            Contents::Zero => None,
+            Contents::InPlace(range) => {
+                let len = (range.end - range.start) as usize;
+                // SAFETY: whoever added the pages says that they can be read there, and stay as
+                // they are until EINIT, which waits for this.
+                Some(unsafe { slice::from_raw_parts(range.start as *const u8, len) })
+            }
+        };
+        for at in (0..self.pages as usize).map(|page| page * PAGE_SIZE) {
+            let contents = bytes.map_or(&ZERO[..], |bytes| &bytes[at..][..PAGE_SIZE]);
+            self.extend_page(hash, self.offset + at as u64, contents);
+        }
+    }
+
+    fn extend_page(&self, hash: &mut Sha256, offset: u64, contents: &[u8]) {
+        hash.update(MEASURE_EADD);
+        hash.update(offset.to_le_bytes());
+        hash.update(&self.secinfo.as_bytes()[..48]);
+        if !self.measured {
+            return;
+        }
+        for (chunk, at) in contents.chunks(EEXTEND_SIZE).zip((offset..).step_by(EEXTEND_SIZE)) {
+            hash.update(MEASURE_EEXTEND);
+            hash.update(at.to_le_bytes());
+            hash.update([0; 48]);
+            hash.update(chunk);
+        }
+    }
+}
