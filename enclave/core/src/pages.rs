@@ -16,20 +16,29 @@ pub struct PageError {
     pub code: u64,
 }
 
+/// Calls `f` for each page; for `last`, if that is one of them, after all others.
 fn for_each_page(
     start: u64,
     len: u64,
+    last: Option<u64>,
     mut f: impl FnMut(u64) -> Result<(), PageError>,
 ) -> Result<(), PageError> {
     let inside = |low: u64, high: u64| start >= low && start <= high && len <= high - start;
     assert!(start.is_multiple_of(PAGE) && len.is_multiple_of(PAGE));
     assert!(inside(USER_BASE, USER_END) || inside(HEAP_BASE, HEAP_END));
-    (0..len / PAGE).try_for_each(|index| f(start + index * PAGE))
+    let pages = || (0..len / PAGE).map(|index| start + index * PAGE);
+    pages().filter(|&page| Some(page) != last).try_for_each(&mut f)?;
+    pages().filter(|&page| Some(page) == last).try_for_each(f)
 }
 
-fn accept_with(start: u64, len: u64, flags: SecInfoFlags) -> Result<(), PageError> {
+fn accept_with(
+    start: u64,
+    len: u64,
+    last: Option<u64>,
+    flags: SecInfoFlags,
+) -> Result<(), PageError> {
     let info = SecInfo::new(flags);
-    for_each_page(start, len, |address| {
+    for_each_page(start, len, last, |address| {
         // SAFETY: EACCEPT only changes the state of a page in the program's or the heap's area
         // (asserted above) that waits for it; `info` is aligned and lives through the call.
         let code =
@@ -38,14 +47,15 @@ fn accept_with(start: u64, len: u64, flags: SecInfoFlags) -> Result<(), PageErro
     })
 }
 
-/// Accepts new pages, which are zero, readable and writable.
+/// Accepts new pages, which are zero, readable and writable; the page at `last` after all others. A
+/// thread that waits for one page then finds all of them when it is there.
 ///
 /// # Errors
 ///
 /// The first page that the processor refused; those before it are accepted.
-pub fn accept_new(start: u64, len: u64) -> Result<(), PageError> {
+pub fn accept_new(start: u64, len: u64, last: Option<u64>) -> Result<(), PageError> {
     let flags = SecInfoFlags::PT_REG | SecInfoFlags::R | SecInfoFlags::W | SecInfoFlags::PENDING;
-    accept_with(start, len, flags)
+    accept_with(start, len, last, flags)
 }
 
 /// Accepts pages whose permissions the host restricted (EMODPR) to `permissions` (R, W, X).
@@ -54,7 +64,7 @@ pub fn accept_new(start: u64, len: u64) -> Result<(), PageError> {
 ///
 /// The first page that the processor refused.
 pub fn accept_restricted(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), PageError> {
-    accept_with(start, len, SecInfoFlags::PT_REG | SecInfoFlags::PR | permissions)
+    accept_with(start, len, None, SecInfoFlags::PT_REG | SecInfoFlags::PR | permissions)
 }
 
 /// Accepts pages that the host marked for removal (EMODT to PT_TRIM).
@@ -63,7 +73,7 @@ pub fn accept_restricted(start: u64, len: u64, permissions: SecInfoFlags) -> Res
 ///
 /// The first page that the processor refused.
 pub fn accept_trimmed(start: u64, len: u64) -> Result<(), PageError> {
-    accept_with(start, len, SecInfoFlags::PT_TRIM | SecInfoFlags::MODIFIED)
+    accept_with(start, len, None, SecInfoFlags::PT_TRIM | SecInfoFlags::MODIFIED)
 }
 
 /// Extends the permissions of pages (EMODPE).
@@ -73,7 +83,7 @@ pub fn accept_trimmed(start: u64, len: u64) -> Result<(), PageError> {
 /// None today: EMODPE has no error codes, what it dislikes it faults.
 pub fn extend(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), PageError> {
     let info = SecInfo::new(SecInfoFlags::PT_REG | permissions);
-    for_each_page(start, len, |address| {
+    for_each_page(start, len, None, |address| {
         // SAFETY: EMODPE adds permissions to a page of the program or the heap.
         unsafe { scone_enclu(Enclu::Emodpe as u64, &raw const info as u64, address, 0) };
         Ok(())
@@ -81,11 +91,12 @@ pub fn extend(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), Pag
 }
 
 /// One page of bytes.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[repr(C, align(4096))]
 struct Page([u8; to_usize(PAGE)]);
 
 /// Whole pages of the runtime's heap, as the source of [`accept_copy`].
+#[derive(Debug)]
 pub struct PageBuffer(Vec<Page>);
 
 impl PageBuffer {
@@ -96,15 +107,23 @@ impl PageBuffer {
     }
 
     /// The bytes.
-    pub fn bytes(&mut self) -> &mut [u8] {
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let len = size_of_val(self.0.as_slice());
+        // SAFETY: a page is an array of bytes with no padding; the slice borrows `self`.
+        unsafe { core::slice::from_raw_parts(self.0.as_ptr().cast(), len) }
+    }
+
+    /// The bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = size_of_val(self.0.as_slice());
         // SAFETY: a page is an array of bytes with no padding; the slice borrows `self`.
         unsafe { core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
     }
 }
 
-/// Accepts new pages with the contents of `source` and `permissions`: no thread can see them
-/// before they are complete.
+/// Accepts new pages with the contents of `source` from its page `first` on, and `permissions`: no
+/// thread can see them before they are complete. The page at `last` comes after all others.
 ///
 /// # Errors
 ///
@@ -112,16 +131,17 @@ impl PageBuffer {
 ///
 /// # Panics
 ///
-/// If `source` has fewer pages than `len` bytes.
+/// If `source` has fewer pages than that.
 pub fn accept_copy(
     start: u64,
     len: u64,
-    source: &PageBuffer,
+    last: Option<u64>,
+    (source, first): (&PageBuffer, u64),
     permissions: SecInfoFlags,
 ) -> Result<(), PageError> {
     let info = SecInfo::new(SecInfoFlags::PT_REG | permissions);
-    for_each_page(start, len, |address| {
-        let page = &source.0[to_usize((address - start) / PAGE)];
+    for_each_page(start, len, last, |address| {
+        let page = &source.0[to_usize(first + (address - start) / PAGE)];
         // SAFETY: EACCEPTCOPY fills a page that waits for it from one of our own.
         let code = unsafe {
             scone_enclu(

@@ -73,8 +73,10 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             let (min, max) = self.policy.block_limits(vma);
             let block = block_around(&store.committed, vma.range, addr, min, max);
             // Rather less than nothing: the page alone may still be had.
+            let page = PageRange::page_of(addr);
+            let awaited = Some(page.start());
             let filled =
-                store.fill(vma, block).or_else(|_| store.fill(vma, PageRange::page_of(addr)));
+                store.fill_for(vma, block, awaited).or_else(|_| store.fill_for(vma, page, awaited));
             match filled {
                 _ if store.committed.contains(addr) => {}
                 Ok(()) => return FaultOutcome::Bus,

@@ -16,6 +16,10 @@ pub trait BackingFile: Clone + PartialEq {
     fn inode(&self) -> u64;
     /// Appends the path as `/proc/self/maps` shows it (with ` (deleted)` when it is so).
     fn write_path(&self, out: &mut Vec<u8>);
+    /// Whether the contents are at hand now, so that a mapping is better filled at once.
+    fn is_at_hand(&self) -> bool {
+        false
+    }
 }
 
 /// The operations on enclave pages. Implemented by the runtime with EACCEPT, EACCEPTCOPY, EMODPE
@@ -26,18 +30,23 @@ pub trait BackingFile: Clone + PartialEq {
 /// that nothing was changed.
 pub trait Pages<F> {
     /// Makes the pages of `range`, none of which is present, present: zeroed, with `prot` (never
-    /// empty). [`MmError::NoMemory`] when there are none left.
-    fn commit(&mut self, range: PageRange, prot: Prot) -> Result<(), MmError>;
+    /// empty). A thread waits for the page at `awaited`, if that is one of them: it had better come
+    /// last. [`MmError::NoMemory`] when there are none left.
+    fn commit(&mut self, range: PageRange, prot: Prot, awaited: Option<u64>)
+    -> Result<(), MmError>;
 
-    /// As [`Pages::commit`], with the contents of `file` from `offset` (zeroes behind its end). No
-    /// other thread may see the pages before their contents (EACCEPTCOPY does that). [`MmError::Io`] when the file cannot be read.
+    /// As [`Pages::commit`], with the contents of `file` from `offset`; pages wholly behind its end
+    /// stay absent. Returns how many bytes of `range` are present now, which are its first. No other
+    /// thread may see the pages before their contents (EACCEPTCOPY does that). [`MmError::Io`] when
+    /// the file cannot be read.
     fn commit_file(
         &mut self,
         range: PageRange,
         prot: Prot,
+        awaited: Option<u64>,
         file: &F,
         offset: u64,
-    ) -> Result<(), MmError>;
+    ) -> Result<u64, MmError>;
 
     /// Changes the protection of pages that are all present with exactly `from`. Either may be
     /// empty (`PROT_NONE`); the contents stay.
@@ -52,9 +61,6 @@ pub trait Pages<F> {
 
     /// Fills present and writable pages with zeroes.
     fn zero(&mut self, range: PageRange) -> Result<(), MmError>;
-
-    /// The size of `file` in bytes now.
-    fn backing_len(&mut self, file: &F) -> Result<u64, MmError>;
 
     /// Writes present and readable pages to `file` at `offset`, never beyond its end: a mapping
     /// does not extend its file.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::errors::MmError;
 use crate::pages::Pages;
-use crate::range::{PAGE_SIZE, PageRange, page_align};
+use crate::range::{PAGE_SIZE, PageRange};
 use crate::runs::PageSet;
 use crate::vma::{Prot, Vma};
 
@@ -71,6 +71,19 @@ impl<P> Store<P> {
     where
         P: Pages<F>,
     {
+        self.fill_for(vma, range, None)
+    }
+
+    /// The same, where a thread waits for the page at `awaited`.
+    pub(crate) fn fill_for<F>(
+        &mut self,
+        vma: &Vma<F>,
+        range: PageRange,
+        awaited: Option<u64>,
+    ) -> Result<(), MmError>
+    where
+        P: Pages<F>,
+    {
         let absent: Vec<_> = self.committed.gaps_in(range).collect();
         if absent.is_empty() {
             return Ok(());
@@ -79,20 +92,21 @@ impl<P> Store<P> {
         let Some(file) = vma.file() else {
             for gap in absent {
                 self.check_limit(gap)?;
-                self.pages.commit(gap, prot)?;
+                self.pages.commit(gap, prot, awaited)?;
                 self.add(gap);
             }
             return Ok(());
         };
         let prot = if vma.is_shared() { prot - Prot::WRITE } else { prot };
-        let len = page_align(self.pages.backing_len(&file.file)?).ok_or(MmError::Io)?;
-        let left = len.saturating_sub(file.offset).min(vma.range.len());
-        let available = PageRange::of(vma.range.start(), vma.range.start() + left);
-        for gap in absent.into_iter().map(|gap| gap.intersect(available)) {
-            if !gap.is_empty() {
-                self.check_limit(gap)?;
-                self.pages.commit_file(gap, prot, &file.file, vma.offset_at(gap.start()))?;
-                self.add(gap);
+        for gap in absent {
+            self.check_limit(gap)?;
+            let (start, offset) = (gap.start(), vma.offset_at(gap.start()));
+            let len = self.pages.commit_file(gap, prot, awaited, &file.file, offset)?;
+            if len != 0 {
+                self.add(PageRange::of(start, start + len));
+            }
+            if len < gap.len() {
+                break;
             }
         }
         Ok(())

@@ -1,6 +1,10 @@
 //! Starting a program: its segments, its interpreter, its stack.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{
+    sync::{Arc, Weak},
+    vec,
+    vec::Vec,
+};
 
 use enclave_core::{AppSlice, UserRegs, enter_user, fill_random, random_u64};
 use enclave_files::{HostFd, Stat};
@@ -244,9 +248,11 @@ pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
         let room = MapRequest { prot: 0, flags, offset: 0, file: None, ..request };
         process().space().mmap(room).map_err(errno)?
     };
+    let mut read = None;
     if let Some(range) = PageRange::from_len(start, len) {
-        file.file.patches = rewrite::plan(&file.file, request.offset, range)?;
+        (file.file.patches, read) = rewrite::plan(&file.file, request.offset, range)?;
     }
+    file.file.at_hand = read.as_ref().map_or_else(Weak::new, Arc::downgrade);
     let flags = request.flags & !MAP_FIXED_NOREPLACE | MAP_FIXED;
     let fixed = MapRequest { hint: start, flags, file: Some(file), ..request };
     process().space().mmap(fixed).map_err(errno)
@@ -314,14 +320,17 @@ impl Backing {
     /// Takes a file of the host, of which `stat` is said, for mappings.
     pub(crate) fn new(fd: Arc<HostFd>, stat: &Stat) -> Self {
         let (device, inode) = (stat.dev, stat.ino);
-        Self { source: Source::Host(fd), device, inode, path: None, patches: None }
+        Self::with(Source::Host(fd), device, inode, None)
     }
 
     /// Takes a file in memory for mappings.
     pub(crate) fn in_memory(held: Arc<Held>, path: &[u8]) -> Self {
         let (device, inode) = (held.mount.device, held.ino);
-        let path = Some(path.into());
-        Self { source: Source::Memory(held), device, inode, path, patches: None }
+        Self::with(Source::Memory(held), device, inode, Some(path.into()))
+    }
+
+    fn with(source: Source, device: u64, inode: u64, path: Option<Arc<[u8]>>) -> Self {
+        Self { source, device, inode, path, patches: None, at_hand: Weak::new() }
     }
 
     /// Length of the file in bytes.

@@ -5,11 +5,11 @@ use enclave_core::{
     pages::{self, PageBuffer, PageError},
 };
 use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
-use enclave_mm::{MmError, PageRange, Pages, Prot};
+use enclave_mm::{MmError, PAGE_SIZE, PageRange, Pages, Prot};
 use sgx_types::SecInfoFlags;
 
 use crate::{
-    process::{Backing, Source},
+    process::{Backing, CodeRead, Source},
     rewrite,
 };
 
@@ -48,8 +48,13 @@ fn app(range: PageRange) -> Result<AppSlice, MmError> {
 }
 
 impl Pages<Backing> for EnclavePages {
-    fn commit(&mut self, range: PageRange, prot: Prot) -> Result<(), MmError> {
-        pages::accept_new(range.start(), range.len()).map_err(no_memory)?;
+    fn commit(
+        &mut self,
+        range: PageRange,
+        prot: Prot,
+        awaited: Option<u64>,
+    ) -> Result<(), MmError> {
+        pages::accept_new(range.start(), range.len(), awaited).map_err(no_memory)?;
         self.protect(range, Prot::RW, prot)
     }
 
@@ -57,15 +62,27 @@ impl Pages<Backing> for EnclavePages {
         &mut self,
         range: PageRange,
         prot: Prot,
+        awaited: Option<u64>,
         file: &Backing,
         offset: u64,
-    ) -> Result<(), MmError> {
-        let mut buffer = PageBuffer::new(range.len());
-        file.source.read_at(offset, buffer.bytes()).map_err(|_| MmError::Io)?;
-        if let Some(patches) = &file.patches {
-            rewrite::apply(patches, range.start(), buffer.bytes());
+    ) -> Result<u64, MmError> {
+        let at_hand = file.at_hand.upgrade();
+        if let Some((read, first)) = at_hand.as_ref().and_then(|read| read.part(range, offset)) {
+            let len = range.len().min(read.len.saturating_sub(first));
+            let source = (&read.buffer, first / PAGE_SIZE);
+            pages::accept_copy(range.start(), len, awaited, source, flags(prot))
+                .map_err(no_memory)?;
+            return Ok(len);
         }
-        pages::accept_copy(range.start(), range.len(), &buffer, flags(prot)).map_err(no_memory)
+        let mut buffer = PageBuffer::new(range.len());
+        let count = file.source.read_at(offset, buffer.bytes_mut()).map_err(|_| MmError::Io)?;
+        let len = (count as u64).next_multiple_of(PAGE_SIZE);
+        if let Some(patches) = &file.patches {
+            rewrite::apply(patches, range.start(), buffer.bytes_mut());
+        }
+        pages::accept_copy(range.start(), len, awaited, (&buffer, 0), flags(prot))
+            .map_err(no_memory)?;
+        Ok(len)
     }
 
     fn protect(&mut self, range: PageRange, from: Prot, to: Prot) -> Result<(), MmError> {
@@ -87,17 +104,13 @@ impl Pages<Backing> for EnclavePages {
 
     fn copy_within(&mut self, src: PageRange, dst: u64, prot: Prot) -> Result<(), MmError> {
         let target = PageRange::from_len(dst, src.len()).ok_or(MmError::Invalid)?;
-        pages::accept_new(dst, src.len()).map_err(no_memory)?;
+        pages::accept_new(dst, src.len(), None).map_err(no_memory)?;
         app(target)?.copy_from(app(src)?).map_err(|_| MmError::Lost)?;
         self.protect(target, Prot::RW, prot)
     }
 
     fn zero(&mut self, range: PageRange) -> Result<(), MmError> {
         app(range)?.zero().map_err(|_| MmError::Lost)
-    }
-
-    fn backing_len(&mut self, file: &Backing) -> Result<u64, MmError> {
-        file.len().map_err(|_| MmError::Io)
     }
 
     fn write_backing(
@@ -120,6 +133,14 @@ impl Pages<Backing> for EnclavePages {
 
     fn sync_backing(&mut self, file: &Backing) -> Result<(), MmError> {
         file.source.sync().map_err(|_| MmError::Io)
+    }
+}
+
+impl CodeRead {
+    /// Where in it a part of a mapping begins, if it was read for that.
+    fn part(&self, range: PageRange, offset: u64) -> Option<(&Self, u64)> {
+        let first = range.start().checked_sub(self.range.start())?;
+        (self.range.covers(range) && self.offset + first == offset).then_some((self, first))
     }
 }
 

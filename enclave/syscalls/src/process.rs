@@ -1,11 +1,14 @@
 //! The process: its address space and identity.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{
+    sync::{Arc, Weak},
+    vec::Vec,
+};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use enclave_core::{Mutex, MutexGuard, Once};
+use enclave_core::{Mutex, MutexGuard, Once, pages::PageBuffer};
 use enclave_files::HostFd;
-use enclave_mm::{AddressSpace, BackingFile};
+use enclave_mm::{AddressSpace, BackingFile, PageRange};
 use enclave_rewriter::{AddressMap, Patch};
 
 use crate::{ephemeral::Held, pages::EnclavePages};
@@ -29,6 +32,20 @@ pub(crate) struct Backing {
     pub(crate) path: Option<Arc<[u8]>>,
     /// What is written over its code in this mapping.
     pub(crate) patches: Option<Arc<[Patch]>>,
+    /// Its code, while the mapping is made.
+    pub(crate) at_hand: Weak<CodeRead>,
+}
+
+/// Code that was read for a mapping, with what is written over it.
+#[derive(Debug)]
+pub(crate) struct CodeRead {
+    /// Where it will be seen.
+    pub(crate) range: PageRange,
+    /// Where it begins in the file.
+    pub(crate) offset: u64,
+    /// Bytes that the file has of it, rounded up to pages.
+    pub(crate) len: u64,
+    pub(crate) buffer: PageBuffer,
 }
 
 impl PartialEq for Backing {
@@ -62,6 +79,10 @@ impl BackingFile for Backing {
             (None, Source::Host(fd)) => out.extend_from_slice(&fd.path().unwrap_or_default()),
             (None, Source::Memory(_)) => {}
         }
+    }
+
+    fn is_at_hand(&self) -> bool {
+        self.at_hand.strong_count() != 0
     }
 }
 

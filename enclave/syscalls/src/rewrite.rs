@@ -1,19 +1,21 @@
 //! System call sites of mapped code: to trampolines, before the code can run.
 //!
-//! Code is read when it is first touched. What is to be written over it is decided when it is
-//! mapped, and belongs to the mapping, so that a page that was dropped is read with it again.
+//! What is to be written over code is decided when it is mapped, and belongs to the mapping, so that a
+//! page that was dropped is read with it again. All of the code has to be read for that: if it is not
+//! too long, it is kept until the mapping is filled with it; otherwise it is read again when it is
+//! touched.
 
 use alloc::{sync::Arc, vec::Vec};
 
-use enclave_core::{AppSlice, Mutex, to_usize};
+use enclave_core::{AppSlice, Mutex, pages::PageBuffer, to_usize};
 use enclave_hostcalls::Errno;
 use enclave_loader::PAGE_SIZE;
 use enclave_mm::{PageRange, Prot, VmaKind};
-use enclave_rewriter::{Area, Code, Parts, Patch, Sites, Stats, rewrite};
+use enclave_rewriter::{Area, Code, Origin, Parts, Patch, Sites, Stats, rewrite, scan};
 
 use crate::{
     memory::errno,
-    process::{Backing, process},
+    process::{Backing, CodeRead, process},
 };
 
 /// How far a `jmp rel32` reaches, less the size of large programs.
@@ -22,11 +24,20 @@ const REACH: u64 = 0x7000_0000;
 /// Where trampolines are looked for first, from the start of the code.
 const DISTANCE: u64 = 0x3000_0000;
 
+/// Code up to this long is read once.
+const KEPT: u64 = 4 << 20;
+
+/// How much of it is read at a time.
+const PIECE: usize = 128 << 10;
+
 /// Counts of all sites so far.
 pub(crate) static SITES: Mutex<Option<Stats>> = Mutex::new(None);
 
+/// What is written over code: by rising address, without overlaps.
+type Patches = Option<Arc<[Patch]>>;
+
 /// Decides what is written over the sites of a file's code that will be mapped at `range`, and
-/// lays out the trampolines. The patches are by rising address, and do not overlap.
+/// lays out the trampolines. Returns the code as well, unless it is too long.
 ///
 /// # Errors
 ///
@@ -35,8 +46,43 @@ pub(crate) fn plan(
     file: &Backing,
     offset: u64,
     range: PageRange,
-) -> Result<Option<Arc<[Patch]>>, Errno> {
+) -> Result<(Patches, Option<Arc<CodeRead>>), Errno> {
     process().rewritten.lock().remove(range.start()..range.end());
+    if range.len() > KEPT {
+        return Ok((plan_parts(file, offset, range)?, None));
+    }
+    let mut buffer = PageBuffer::new(range.len());
+    let count = read_code(file, offset, buffer.bytes_mut())?;
+    let bytes = buffer.bytes().get(..count).unwrap_or_default();
+    let code = Code { bytes, addr: range.start(), origin: Origin::File };
+    let sites = scan(&code);
+    let mut patches = Vec::new();
+    if !sites.is_empty() {
+        plan_part(range, &code, &sites, &mut patches)?;
+    }
+    let patches = sorted(patches);
+    if let Some(patches) = &patches {
+        apply(patches, range.start(), buffer.bytes_mut());
+    }
+    let len = (count as u64).next_multiple_of(PAGE_SIZE);
+    Ok((patches, Some(Arc::new(CodeRead { range, offset, len, buffer }))))
+}
+
+/// Reads by pieces, which stay in the processor's cache on their way. Returns the bytes read.
+fn read_code(file: &Backing, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+    let mut done = 0;
+    for piece in bytes.chunks_mut(PIECE) {
+        let count = file.source.read_at(offset + done as u64, piece)?;
+        done += count;
+        if count < piece.len() {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// The same for code that is too long to be kept.
+fn plan_parts(file: &Backing, offset: u64, range: PageRange) -> Result<Patches, Errno> {
     let len = range.len().min(file.len()?.saturating_sub(offset));
     let mut parts = Parts::new(range.start(), to_usize(len));
     let mut patches = Vec::new();
@@ -47,8 +93,12 @@ pub(crate) fn plan(
             plan_part(range, &code, &sites, &mut patches)?;
         }
     }
-    patches.sort_unstable_by_key(|patch: &Patch| patch.addr);
-    Ok((!patches.is_empty()).then(|| patches.into()))
+    Ok(sorted(patches))
+}
+
+fn sorted(mut patches: Vec<Patch>) -> Patches {
+    patches.sort_unstable_by_key(|patch| patch.addr);
+    (!patches.is_empty()).then(|| patches.into())
 }
 
 /// Adds what is to be written over some sites of the code at `range` to `patches`.

@@ -106,7 +106,7 @@ impl Machine {
 }
 
 impl Pages<TestFile> for Machine {
-    fn commit(&mut self, range: PageRange, prot: Prot) -> Result<(), MmError> {
+    fn commit(&mut self, range: PageRange, prot: Prot, _: Option<u64>) -> Result<(), MmError> {
         self.may_fail(MmError::NoMemory)?;
         self.commits.push(range);
         pages(range).for_each(|page| self.add(page, prot, Box::new([0; 4096])));
@@ -117,16 +117,22 @@ impl Pages<TestFile> for Machine {
         &mut self,
         range: PageRange,
         prot: Prot,
+        _: Option<u64>,
         file: &TestFile,
         offset: u64,
-    ) -> Result<(), MmError> {
+    ) -> Result<u64, MmError> {
         self.may_fail(MmError::Io)?;
-        self.commits.push(range);
-        for page in pages(range) {
-            let bytes = self.file_page(file.0, offset + (page - range.start()));
-            self.add(page, prot, bytes);
+        let end = u64::try_from(self.files[&file.0].len()).unwrap().next_multiple_of(4096);
+        let len = end.saturating_sub(offset).min(range.len());
+        if len != 0 {
+            let range = PageRange::from_len(range.start(), len).unwrap();
+            self.commits.push(range);
+            for page in pages(range) {
+                let bytes = self.file_page(file.0, offset + (page - range.start()));
+                self.add(page, prot, bytes);
+            }
         }
-        Ok(())
+        Ok(len)
     }
 
     fn protect(&mut self, range: PageRange, from: Prot, to: Prot) -> Result<(), MmError> {
@@ -165,11 +171,6 @@ impl Pages<TestFile> for Machine {
             bytes.fill(0);
         }
         Ok(())
-    }
-
-    fn backing_len(&mut self, file: &TestFile) -> Result<u64, MmError> {
-        self.may_fail(MmError::Io)?;
-        Ok(u64::try_from(self.files[&file.0].len()).unwrap())
     }
 
     fn write_backing(
