@@ -117,31 +117,35 @@ fn has_short_branch(code: &Code<'_>, target: usize) -> bool {
     found
 }
 
+/// Bytes that tell about [`LANES`] offsets: one before them, and all of a displacement behind.
+type Window = [u8; LANES + 5];
+
 /// Calls `found` with the target of all that could be a `call`, `jmp` or `jcc` with a long
 /// displacement of less than 64 KiB in `window`.
 fn long_branches(code: &Code<'_>, window: Range<usize>, mut found: impl FnMut(usize)) {
     let mut offset = window.start;
     while offset < window.end {
-        let mut lanes = [0x90; LANES + 5];
-        let lanes = match code.bytes.get(offset.wrapping_sub(1)..offset + LANES + 4) {
-            Some(bytes) => bytes,
-            None => copy_lanes(code, offset, &mut lanes),
-        };
-        let opcodes = long_opcodes(lanes);
-        for (word, flags) in opcodes.chunks_exact(8).enumerate() {
-            let mut flags = flags.try_into().map_or(0, u64::from_le_bytes);
-            while flags != 0 {
-                let lane = word * 8 + flags.trailing_zeros() as usize / 8;
-                flags &= flags - 1;
-                found(long_target(lanes, offset, lane));
+        let whole = code.bytes.get(offset.wrapping_sub(1)..).and_then(<[u8]>::first_chunk);
+        let copy;
+        let lanes: &Window = match whole {
+            Some(lanes) => lanes,
+            None => {
+                copy = copy_lanes(code, offset);
+                &copy
             }
+        };
+        let mut opcodes = mask(&long_opcodes(lanes));
+        while opcodes != 0 {
+            found(long_target(lanes, offset, opcodes.trailing_zeros() as usize));
+            opcodes &= opcodes - 1;
         }
         offset += LANES;
     }
 }
 
-/// Fills `lanes` with the bytes from `offset - 1` on, at the begin and end of the code.
-fn copy_lanes<'a>(code: &Code<'_>, offset: usize, lanes: &'a mut [u8; LANES + 5]) -> &'a [u8] {
+/// The bytes from `offset - 1` on, at the begin and end of the code.
+fn copy_lanes(code: &Code<'_>, offset: usize) -> Window {
+    let mut lanes = [0x90; LANES + 5];
     let before = offset.checked_sub(1).and_then(|offset| code.bytes.get(offset));
     for (lane, &byte) in lanes.iter_mut().skip(1).zip(code.from(offset)) {
         *lane = byte;
@@ -153,17 +157,27 @@ fn copy_lanes<'a>(code: &Code<'_>, offset: usize, lanes: &'a mut [u8; LANES + 5]
 }
 
 /// One byte per lane: 1 when the last byte of an opcode stands there, with a displacement behind it
-/// whose upper half is all zeroes or all ones. `bytes` begin one before the first lane.
-fn long_opcodes(bytes: &[u8]) -> [u8; LANES] {
-    let mut flags = [0; LANES];
-    let lanes = bytes.iter().zip(bytes.iter().skip(1));
-    let halves = bytes.iter().skip(4).zip(bytes.iter().skip(5));
-    for ((flag, (&before, &opcode)), (&third, &fourth)) in flags.iter_mut().zip(lanes).zip(halves) {
+/// whose upper half is all zeroes or all ones.
+fn long_opcodes(bytes: &Window) -> [u8; LANES] {
+    // Lengths that are known make this vector code.
+    core::array::from_fn(|lane| {
+        let [before, opcode, third, fourth] =
+            [0, 1, 4, 5].map(|at| bytes.get(lane + at).copied().unwrap_or(0));
         let jump = (opcode & 0xfe == 0xe8) | ((before == 0x0f) & (opcode & 0xf0 == 0x80));
         let near = (third == fourth) & (fourth.wrapping_add(1) < 2);
-        *flag = u8::from(jump & near);
-    }
-    flags
+        u8::from(jump & near)
+    })
+}
+
+/// One bit for each byte that is 1 where the others are 0.
+fn mask(flags: &[u8; LANES]) -> u32 {
+    /// Gathers the lowest bits of eight bytes in the uppermost byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    flags.chunks_exact(8).rev().fold(0, |mask, bytes| {
+        let word = bytes.try_into().map_or(0, u64::from_le_bytes);
+        let [.., byte] = word.wrapping_mul(GATHER).to_le_bytes();
+        mask << 8 | u32::from(byte)
+    })
 }
 
 /// Offset that the branch leads to whose opcode ends at `lane`.

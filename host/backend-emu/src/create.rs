@@ -27,7 +27,7 @@ use crate::tcs::TcsState;
 const PAGE: u64 = PAGE_SIZE as u64;
 
 /// Bytes from which on it pays to measure in a thread.
-const LONG: u64 = 128 << 10;
+const LONG: usize = 128 << 10;
 
 /// Largest ELRANGE: the host must fit above it in the 47 bits of user space.
 pub(crate) const MAX_SIZE: u64 = 1 << 46;
@@ -196,6 +196,7 @@ fn add(
     };
     let mut end = range.end;
     let mut refused = Ok(());
+    let mut in_place = false;
     if entry.is(PageType::Tcs) {
         let mut pages = range.clone().step_by(PAGE_SIZE);
         refused = pages.try_for_each(|page| {
@@ -206,11 +207,23 @@ fn add(
         });
     } else if let Source::Bytes(bytes) = source {
         let bytes = &bytes[..(range.end - range.start) as usize];
-        fill(&mut inner.mapping.fill(), range.start, bytes, entry.protection());
+        in_place = fill(&mut inner.mapping.fill(), range.start, bytes, entry.protection());
+        if !in_place && bytes.len() >= LONG {
+            drop(inner.mapping.lock());
+            in_place = true;
+        }
+        in_place &= secinfo.flags.contains(SecInfoFlags::R);
     }
-    let added = range.start..end;
-    added.clone().step_by(PAGE_SIZE).for_each(|page| inner.epcm.set(page, entry));
-    measure(inner, build, added, secinfo, source, measured);
+    (range.start..end).step_by(PAGE_SIZE).for_each(|page| inner.epcm.set(page, entry));
+    let pages = (end - range.start) / PAGE;
+    let contents = match source {
+        _ if !measured => Contents::Zero,
+        Source::Zero(_) => Contents::Zero,
+        Source::Bytes(_) if in_place => Contents::InPlace(range.clone()),
+        Source::Bytes(bytes) => Contents::Bytes(bytes[..(pages * PAGE) as usize].to_vec()),
+    };
+    let offset = range.start - inner.base();
+    build.measuring.add(Added { offset, pages, secinfo: secinfo.clone(), measured, contents });
     if secinfo.flags.contains(SecInfoFlags::X) {
         match build.code.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
@@ -220,8 +233,9 @@ fn add(
     refused
 }
 
-/// Fills pages. Nobody can see them before EINIT, so that a lone one is filled at its place.
-fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) {
+/// Fills pages. Nobody can see them before EINIT, so that a lone one is filled at its place; whether
+/// that was done.
+fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) -> bool {
     let alone = bytes.len() == PAGE_SIZE && !filled.follows(start, protection);
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     for (page, contents) in (start..).step_by(PAGE_SIZE).zip(bytes.chunks(PAGE_SIZE)) {
@@ -237,29 +251,7 @@ fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) {
     if alone && protection != writable {
         sys::protect(start, PAGE, protection);
     }
-}
-
-/// EADD and EEXTEND, as far as MRENCLAVE sees them.
-fn measure(
-    inner: &Inner,
-    build: &mut Build,
-    added: Range<u64>,
-    secinfo: &SecInfo,
-    source: Source<'_>,
-    measured: bool,
-) {
-    let len = added.end - added.start;
-    let contents = match source {
-        _ if !measured => Contents::Zero,
-        Source::Zero(_) => Contents::Zero,
-        Source::Bytes(_) if len >= LONG && secinfo.flags.contains(SecInfoFlags::R) => {
-            drop(inner.mapping.lock());
-            Contents::InPlace(added.clone())
-        }
-        Source::Bytes(bytes) => Contents::Bytes(bytes[..len as usize].to_vec()),
-    };
-    let (offset, pages) = (added.start - inner.base(), len / PAGE);
-    build.measuring.add(Added { offset, pages, secinfo: secinfo.clone(), measured, contents });
+    alone
 }
 
 fn add_tcs(inner: &Inner, page: u64, contents: &[u8]) -> Result<(), Refused> {

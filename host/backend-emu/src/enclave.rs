@@ -164,29 +164,56 @@ impl Inner {
                 locked.show(&self.epcm, start..end);
             }
             drop(locked);
-            let pages = (end - start) / 4096;
-            self.counters.accepted.fetch_add(pages, Ordering::Relaxed);
-            spend(pages * self.costs.epc_fault);
+            self.charge(start..end);
         }
+    }
+
+    /// Counts pages that were accepted, and what they cost.
+    fn charge(&self, run: Range<u64>) {
+        let pages = (run.end - run.start) / 4096;
+        self.counters.accepted.fetch_add(pages, Ordering::Relaxed);
+        spend(pages * self.costs.epc_fault);
     }
 
     /// Shows the page at `address`, and its like around it, if the EPCM allows the access and only
     /// the mapping lags behind.
     pub(crate) fn catch_up(&self, address: u64, access: SecInfoFlags) -> bool {
+        self.show_around(address, access).is_some()
+    }
+
+    /// The same for the thread of `context`, which need not show again what it accepted there.
+    pub(crate) fn catch_up_with(
+        &self,
+        context: &mut Context,
+        address: u64,
+        access: SecInfoFlags,
+    ) -> bool {
+        let Some(shown) = self.show_around(address, access) else { return false };
+        let Run { start, end } = context.run;
+        if start != end && shown.start <= start && end <= shown.end {
+            context.run = Run::default();
+            self.charge(start..end);
+        }
+        true
+    }
+
+    fn show_around(&self, address: u64, access: SecInfoFlags) -> Option<Range<u64>> {
         if !self.allows(address, access) {
-            return false;
+            return None;
         }
         let page = address & !0xfff;
         let limits = page & !(HUGE_PAGE - 1)..(page & !(HUGE_PAGE - 1)) + HUGE_PAGE;
         let limits = limits.start.max(self.mapping.range().start)..limits.end;
         let locked = self.mapping.lock();
-        if !locked.has_brought(&(page..page + 4096)) {
-            let alike = self.epcm.alike(page, limits);
-            locked.enlarge(alike.clone());
-            locked.show(&self.epcm, alike);
-        }
         count(&self.counters.late_mappings);
-        true
+        let shown = page..page + 4096;
+        if locked.has_brought(&shown) {
+            return Some(shown);
+        }
+        let alike = self.epcm.alike(page, limits);
+        locked.enlarge(alike.clone());
+        locked.show(&self.epcm, alike.clone());
+        Some(alike)
     }
 }
 

@@ -51,7 +51,7 @@ impl Measuring {
 
     /// EADD and EEXTEND.
     pub(crate) fn add(&mut self, added: Added) {
-        if matches!(added.contents, Contents::InPlace(_)) {
+        if matches!(added.contents, Contents::InPlace(_)) && added.pages > 1 {
             self.go_beside();
         }
         match &mut self.0 {

@@ -58,7 +58,7 @@ impl Stop<'_> {
         if vector == Vector::PageFault as u8 {
             address = self.reg(libc::REG_CR2);
             if self.inner.mapping.range().contains(&address) {
-                if self.inner.catch_up(address, wanted(code)) {
+                if self.inner.catch_up_with(self.context, address, wanted(code)) {
                     return;
                 }
                 self.context.awaited = address & !0xfff;

@@ -47,7 +47,7 @@ pub(crate) fn prepare(
         threads: threads.clamp(1, layout::TCS_COUNT),
         cpus,
     };
-    Rings::prepare(boot.rings);
+    Rings::prepare(boot.rings, boot.threads);
     let cpu = worker::cpu();
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     let (uid, euid) = (rustix::process::getuid(), rustix::process::geteuid());

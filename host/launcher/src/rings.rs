@@ -80,9 +80,9 @@ impl Rings {
         Self { servers: servers.collect(), count: boot.threads }
     }
 
-    /// Says of all rings that their threads sleep: the first entry of each starts one.
-    pub(crate) fn prepare(rings: Shared) {
-        for index in 0..layout::TCS_COUNT {
+    /// Says of the first `count` rings that their threads sleep: the first entry of each starts one.
+    pub(crate) fn prepare(rings: Shared, count: u64) {
+        for index in 0..count {
             Ring::of(rings, index).store(sleep_word(), 1);
         }
     }
