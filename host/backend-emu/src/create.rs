@@ -223,7 +223,7 @@ fn add(
         Source::Bytes(bytes) => Contents::Bytes(bytes[..(pages * PAGE) as usize].to_vec()),
     };
     let offset = range.start - inner.base();
-    build.measuring.add(Added { offset, pages, secinfo: secinfo.clone(), measured, contents });
+    build.measuring.add(Added { offset, pages, secinfo: *secinfo, measured, contents });
     if secinfo.flags.contains(SecInfoFlags::X) {
         match build.code.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
