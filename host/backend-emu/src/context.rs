@@ -141,7 +141,8 @@ pub(crate) struct Context {
     /// What the short cut from EEXIT to the next EENTER needs.
     pub(crate) again: Again,
 
-    /// The page of ELRANGE on which the enclave last faulted: the thread is likely to wait for it.
+    /// The page of ELRANGE on which the enclave faulted: the thread is likely to wait for it. 0 after
+    /// it was accepted.
     pub(crate) awaited: u64,
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,

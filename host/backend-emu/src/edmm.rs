@@ -74,6 +74,7 @@ fn extend_run(inner: &Inner, context: &mut Context, page: u64) {
     }
     if page == awaited {
         inner.flush(context);
+        context.awaited = 0;
     }
 }
 
@@ -145,6 +146,10 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
         }
     }
     extend_run(inner, context, page);
+    if context.awaited == 0 && context.run.start == page {
+        // It was not touched before, so it is about to be; and there may be no more of them.
+        inner.flush(context);
+    }
     Ok(0)
 }
 

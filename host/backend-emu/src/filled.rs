@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::mem;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::slice;
+use std::sync::OnceLock;
 
 use crate::asm;
 use crate::mapping::HUGE_PAGE;
@@ -17,6 +19,10 @@ const PAGE: u64 = 4096;
 
 /// Address space that is taken at a time, for memory to be filled.
 const BLOCK: u64 = 64 << 20;
+
+/// Bytes that are rather copied than moved: to move memory, the processors of all threads must forget
+/// where it was.
+const FEW: u64 = 4 * PAGE;
 
 /// Filled pages that are still on their way.
 #[derive(Default)]
@@ -96,29 +102,49 @@ impl Filled {
     /// When the kernel neither moves pages nor writes to hidden ones.
     pub(crate) fn arrive(&mut self) -> Range<u64> {
         let all = mem::take(&mut self.waiting);
-        let from = self.fresh.start - (all.end - all.start);
-        let Some(hole) = self.hole.take() else {
-            self.show(from, all.clone());
-            return all;
+        let len = all.end - all.start;
+        let from = self.fresh.start - len;
+        let parts = match self.hole.take() {
+            None => [all.clone(), 0..0],
+            Some(hole) => [all.start..hole, hole + PAGE..all.end],
         };
-        let at = from + (hole - all.start);
-        self.show(from, all.start..hole);
-        self.show(at + PAGE, hole + PAGE..all.end);
-        sys::unmap(at, PAGE);
-        0..0
+        if len <= FEW && self.copy_in(from, &all, &parts) {
+            // The memory that they were gathered in is fresh again.
+            self.fresh.start = from;
+        } else {
+            self.move_in(from, &all, &parts);
+        }
+        if parts[1].is_empty() { all } else { 0..0 }
     }
 
-    /// Moves pages from `from` to where they shall be seen.
-    fn show(&self, from: u64, to: Range<u64>) {
-        let len = to.end - to.start;
-        if len == 0 {
-            return;
+    /// Copies pages, whose contents begin at `from`, to where they shall be seen. False if that cannot
+    /// be done here.
+    fn copy_in(&self, from: u64, all: &Range<u64>, parts: &[Range<u64>; 2]) -> bool {
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            let len = part.end - part.start;
+            if !copy_in(from + (part.start - all.start), part.start, len) {
+                return false;
+            }
+            sys::protect(part.start, len, self.protection);
         }
-        sys::protect(from, len, self.protection);
-        if !sys::move_pages(from, to.start, len) {
-            copy_hidden(from, to.start, len);
-            sys::protect(to.start, len, self.protection);
-            sys::unmap(from, len);
+        true
+    }
+
+    /// Moves the memory of pages, from `from`, to where they shall be seen.
+    fn move_in(&self, from: u64, all: &Range<u64>, parts: &[Range<u64>; 2]) {
+        let mut left = from;
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            let (at, len) = (from + (part.start - all.start), part.end - part.start);
+            if left < at {
+                sys::unmap(left, at - left);
+            }
+            sys::protect(at, len, self.protection);
+            if !sys::move_pages(at, part.start, len) {
+                copy_hidden(at, part.start, len);
+                sys::protect(part.start, len, self.protection);
+                sys::unmap(at, len);
+            }
+            left = at + len;
         }
     }
 }
@@ -129,19 +155,32 @@ pub(crate) fn copy(to: u64, source: u64) -> u64 {
     unsafe { asm::emu_copy(to, source, PAGE) }
 }
 
+/// The memory of this process, past all protection; `None` where the kernel does not give it.
+fn memory() -> Option<&'static File> {
+    static MEMORY: OnceLock<Option<File>> = OnceLock::new();
+    let open = || OpenOptions::new().read(true).write(true).open("/proc/self/mem").ok();
+    MEMORY.get_or_init(open).as_ref()
+}
+
+/// Copies pages that this process may read to where nobody sees them; whether the kernel allows it.
+fn copy_in(from: u64, to: u64, len: u64) -> bool {
+    // SAFETY: the caller has filled that much there, and nobody else uses it.
+    let contents = unsafe { slice::from_raw_parts(from as *const u8, len as usize) };
+    memory().is_some_and(|memory| memory.write_all_at(contents, to).is_ok())
+}
+
 /// Copies pages to where nobody sees them, past the protection of both; for processes that have as
 /// many mappings as the kernel allows.
 fn copy_hidden(from: u64, to: u64, len: u64) {
-    let memory = OpenOptions::new().read(true).write(true).open("/proc/self/mem");
-    let copy = |memory: File| {
+    let copy = |memory: &File| {
         let mut page = [0; PAGE as usize];
         (0..len).step_by(page.len()).try_for_each(|done| {
             memory.read_exact_at(&mut page, from + done)?;
             memory.write_all_at(&page, to + done)
         })
     };
-    let copied = memory.and_then(copy);
-    assert!(copied.is_ok(), "{len:#x} bytes for {to:#x}: {copied:?}");
+    let copied = memory().map(copy);
+    assert!(matches!(copied, Some(Ok(()))), "{len:#x} bytes for {to:#x}: {copied:?}");
 }
 
 /// What waits goes nowhere any more.

@@ -98,9 +98,9 @@ impl Locked<'_> {
         }
     }
 
-    /// Frees the memory of pages that are no more, which reads as zeros if added again.
+    /// Frees the memory of pages that are no more, and were hidden when they were trimmed. It reads as
+    /// zeros if added again.
     pub(crate) fn discard(&self, range: Range<u64>) {
-        sys::protect(range.start, range.end - range.start, libc::PROT_NONE);
         sys::advise(range.start, range.end - range.start, libc::MADV_DONTNEED);
     }
 }
