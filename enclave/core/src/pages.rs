@@ -107,14 +107,6 @@ impl PageBuffer {
     }
 
     /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        let len = size_of_val(self.0.as_slice());
-        // SAFETY: a page is an array of bytes with no padding; the slice borrows `self`.
-        unsafe { core::slice::from_raw_parts(self.0.as_ptr().cast(), len) }
-    }
-
-    /// The bytes, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = size_of_val(self.0.as_slice());
         // SAFETY: a page is an array of bytes with no padding; the slice borrows `self`.

@@ -53,7 +53,7 @@ pub(crate) fn plan(
     }
     let mut buffer = PageBuffer::new(range.len());
     let count = read_code(file, offset, buffer.bytes_mut())?;
-    let bytes = buffer.bytes().get(..count).unwrap_or_default();
+    let bytes = buffer.bytes_mut().get(..count).unwrap_or_default();
     let code = Code { bytes, addr: range.start(), origin: Origin::File };
     let sites = scan(&code);
     let mut patches = Vec::new();

@@ -3,14 +3,16 @@
 //! It is only asked for by EINIT. A long stretch of pages is therefore left to a thread, which reads
 //! them where they were added, beside whatever else is done until then.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{Builder, JoinHandle};
-use std::{mem, slice};
 
 use sgx_types::{EEXTEND_SIZE, MEASURE_EADD, MEASURE_ECREATE, MEASURE_EEXTEND, PAGE_SIZE, SecInfo};
 use sha2::{Digest, Sha256};
 use zerocopy::IntoBytes;
+
+use crate::patch;
 
 /// Contents of pages, which outlive the call by which they came.
 pub(crate) enum Contents {
@@ -110,12 +112,7 @@ impl Added {
         let bytes = match &self.contents {
             Contents::Bytes(bytes) => Some(bytes.as_slice()),
             Contents::Zero => None,
-            Contents::InPlace(range) => {
-                let len = (range.end - range.start) as usize;
-                // SAFETY: whoever added the pages says that they can be read there, and stay as
-                // they are until EINIT, which waits for this.
-                Some(unsafe { slice::from_raw_parts(range.start as *const u8, len) })
-            }
+            Contents::InPlace(range) => Some(patch::contents(range)),
         };
         for at in (0..self.pages as usize).map(|page| page * PAGE_SIZE) {
             let contents = bytes.map_or(&ZERO[..], |bytes| &bytes[at..][..PAGE_SIZE]);

@@ -104,13 +104,15 @@ impl Drop for Stubs {
     }
 }
 
+/// The contents of pages that are mapped readable, before EINIT.
+pub(crate) fn contents(range: &Range<u64>) -> &[u8] {
+    // SAFETY: the callers know that the pages are readable, and no thread can be inside before EINIT.
+    unsafe { slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) }
+}
+
 /// Finds the sites in readable code.
 fn find(range: &Range<u64>) -> Vec<u64> {
-    // SAFETY: the pages are mapped readable, and no thread can be inside before EINIT.
-    let bytes = unsafe {
-        slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize)
-    };
-    memmem::find_iter(bytes, &SITE).map(|at| range.start + at as u64).collect()
+    memmem::find_iter(contents(range), &SITE).map(|at| range.start + at as u64).collect()
 }
 
 /// Spills flags and four registers below the red zone, and goes to `emu_leaf` with RCX telling where
