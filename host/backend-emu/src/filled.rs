@@ -5,11 +5,10 @@
 //! and that memory comes in huge pages, which the kernel hands out at a fraction of the cost.
 
 use std::fs::{File, OpenOptions};
-use std::mem;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::slice;
 use std::sync::OnceLock;
+use std::{io, mem};
 
 use crate::asm;
 use crate::mapping::HUGE_PAGE;
@@ -104,7 +103,8 @@ impl Filled {
         let all = mem::take(&mut self.waiting);
         let len = all.end - all.start;
         let from = self.fresh.start - len;
-        let parts = match self.hole.take() {
+        let hole = self.hole.take();
+        let parts = match hole {
             None => [all.clone(), 0..0],
             Some(hole) => [all.start..hole, hole + PAGE..all.end],
         };
@@ -114,7 +114,7 @@ impl Filled {
         } else {
             self.move_in(from, &all, &parts);
         }
-        if parts[1].is_empty() { all } else { 0..0 }
+        if hole.is_none() { all } else { 0..0 }
     }
 
     /// Copies pages, whose contents begin at `from`, to where they shall be seen. False if that cannot
@@ -122,7 +122,7 @@ impl Filled {
     fn copy_in(&self, from: u64, all: &Range<u64>, parts: &[Range<u64>; 2]) -> bool {
         for part in parts.iter().filter(|part| !part.is_empty()) {
             let len = part.end - part.start;
-            if !copy_in(from + (part.start - all.start), part.start, len) {
+            if copy_hidden(from + (part.start - all.start), part.start, len).is_err() {
                 return false;
             }
             sys::protect(part.start, len, self.protection);
@@ -140,7 +140,9 @@ impl Filled {
             }
             sys::protect(at, len, self.protection);
             if !sys::move_pages(at, part.start, len) {
-                copy_hidden(at, part.start, len);
+                // The process has as many mappings as the kernel allows.
+                let copied = copy_hidden(at, part.start, len);
+                assert!(copied.is_ok(), "{len:#x} bytes for {:#x}: {copied:?}", part.start);
                 sys::protect(part.start, len, self.protection);
                 sys::unmap(at, len);
             }
@@ -162,25 +164,16 @@ fn memory() -> Option<&'static File> {
     MEMORY.get_or_init(open).as_ref()
 }
 
-/// Copies pages that this process may read to where nobody sees them; whether the kernel allows it.
-fn copy_in(from: u64, to: u64, len: u64) -> bool {
-    // SAFETY: the caller has filled that much there, and nobody else uses it.
-    let contents = unsafe { slice::from_raw_parts(from as *const u8, len as usize) };
-    memory().is_some_and(|memory| memory.write_all_at(contents, to).is_ok())
-}
-
-/// Copies pages to where nobody sees them, past the protection of both; for processes that have as
-/// many mappings as the kernel allows.
-fn copy_hidden(from: u64, to: u64, len: u64) {
-    let copy = |memory: &File| {
-        let mut page = [0; PAGE as usize];
-        (0..len).step_by(page.len()).try_for_each(|done| {
-            memory.read_exact_at(&mut page, from + done)?;
-            memory.write_all_at(&page, to + done)
-        })
-    };
-    let copied = memory().map(copy);
-    assert!(matches!(copied, Some(Ok(()))), "{len:#x} bytes for {to:#x}: {copied:?}");
+/// Copies pages to where nobody sees them, past the protection of both.
+fn copy_hidden(from: u64, to: u64, len: u64) -> io::Result<()> {
+    let memory = memory().ok_or(io::ErrorKind::Unsupported)?;
+    let mut some = [0; FEW as usize];
+    for done in (0..len).step_by(some.len()) {
+        let part = &mut some[..FEW.min(len - done) as usize];
+        memory.read_exact_at(part, from + done)?;
+        memory.write_all_at(part, to + done)?;
+    }
+    Ok(())
 }
 
 /// What waits goes nowhere any more.
@@ -217,12 +210,12 @@ mod tests {
     }
 
     fn words(start: u64, pages: u64) -> Vec<u64> {
-        // SAFETY: the tests read what they have made readable.
-        (start..)
-            .step_by(PAGE as usize)
-            .take(pages as usize)
-            .map(|at| unsafe { *(at as *const u64) })
-            .collect()
+        let word = |at| {
+            let mut page = vec![0u64; 512];
+            assert_eq!(copy(page.as_mut_ptr() as u64, at), 0, "{at:#x} cannot be read");
+            page[0]
+        };
+        (start..).step_by(PAGE as usize).take(pages as usize).map(word).collect()
     }
 
     #[test]
@@ -277,7 +270,7 @@ mod tests {
         // SAFETY: just made writable.
         unsafe { *((from + PAGE) as *mut u64) = 7 };
         sys::protect(from, 2 * PAGE, libc::PROT_NONE);
-        copy_hidden(from, to, 2 * PAGE);
+        copy_hidden(from, to, 2 * PAGE).expect("memory is there");
         sys::protect(to, 2 * PAGE, libc::PROT_READ);
         assert_eq!(words(to, 2), [0, 7]);
     }
