@@ -16,6 +16,7 @@ mod report;
 mod servers;
 mod stats;
 mod suite;
+mod uring;
 mod way;
 mod whole;
 
@@ -37,6 +38,8 @@ enum Group {
     Ops,
     /// pwrite with one to eight threads, as the SCONE paper measured it
     Pwrite,
+    /// Calls to the host by io_uring and by helper threads, without an enclave
+    Uring,
     /// SQLite, whole runs
     Sqlite,
     /// Redis, Memcached, NGINX, lighttpd, Apache, node and Go servers
@@ -113,6 +116,9 @@ fn measure(suite: &mut Suite, groups: &[Group]) -> Result<()> {
     }
     if wanted(Group::Pwrite) {
         ops::pwrite(suite)?;
+    }
+    if wanted(Group::Uring) {
+        uring::all(suite)?;
     }
     if wanted(Group::Sqlite) {
         whole::sqlite(suite)?;

@@ -113,11 +113,16 @@ fn run(
 
 /// Builds `c/ops.c` with `flags`, once.
 fn compile(suite: &Suite, flags: &[&str]) -> Result<PathBuf> {
-    let output = suite.folder.path().join(format!("ops{}", flags.concat()));
+    compile_c(suite, "ops", flags)
+}
+
+/// Builds the program `name` in `c` with `flags`, once.
+pub(crate) fn compile_c(suite: &Suite, name: &str, flags: &[&str]) -> Result<PathBuf> {
+    let output = suite.folder.path().join(format!("{name}{}", flags.concat()));
     if output.exists() {
         return Ok(output);
     }
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("c/ops.c");
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("c/{name}.c"));
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-pthread"]).args(flags).arg(source).arg("-o").arg(&output);
     let status = cc.status().context("cannot start cc: install gcc")?;

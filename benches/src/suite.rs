@@ -63,6 +63,18 @@ impl Suite {
         &mut self,
         subject: Subject<'_>,
         metrics: &[Metric],
+        sample: impl FnMut(&Ways, Way) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        let all = self.ways.all.clone();
+        self.measure_by(&all, subject, metrics, sample)
+    }
+
+    /// The same by ways of its own, natively first.
+    pub(crate) fn measure_by(
+        &mut self,
+        all: &[Way],
+        subject: Subject<'_>,
+        metrics: &[Metric],
         mut sample: impl FnMut(&Ways, Way) -> Result<Vec<f64>>,
     ) -> Result<()> {
         let Subject { group, name, at } = subject;
@@ -73,7 +85,7 @@ impl Suite {
         eprintln!("{group}: {name}{number} (cost model {})", self.ways.model);
         let mut rounds: BTreeMap<Way, Vec<Vec<f64>>> = BTreeMap::new();
         for round in 0..=self.rounds {
-            for &way in &self.ways.all {
+            for &way in all {
                 let values = sample(&self.ways, way)
                     .with_context(|| format!("{name}, {} ({})", way.name(), self.ways.model))?;
                 assert_eq!(values.len(), metrics.len(), "{name}: one value for each metric");
@@ -84,7 +96,7 @@ impl Suite {
         }
         for (index, metric) in metrics.iter().enumerate() {
             let column = |way: Way| rounds[&way].iter().map(move |values| values[index]);
-            for &way in &self.ways.all {
+            for &way in all {
                 let ratio =
                     column(way).zip(column(Way::Native)).map(|(here, native)| here / native);
                 self.report.figures.push(Figure {

@@ -25,7 +25,19 @@ pub(crate) enum Way {
     Sync,
     Async,
     Auto,
+    /// Of a call to the host, without an enclave: by the thread itself, which has Syscall User
+    /// Dispatch switched on.
+    Sud,
+    /// By io_uring, whose kernel thread polls.
+    SqPoll,
+    /// By a helper thread, which submits all it finds to io_uring.
+    Batched,
+    /// By a helper thread, which makes the calls itself.
+    Handed,
 }
+
+/// Ways of a call to the host.
+pub(crate) const OF_HOST: &[Way] = &[Way::Native, Way::Sud, Way::SqPoll, Way::Batched, Way::Handed];
 
 impl Way {
     pub(crate) const fn name(self) -> &'static str {
@@ -34,6 +46,10 @@ impl Way {
             Self::Sync => "sync",
             Self::Async => "async",
             Self::Auto => "auto",
+            Self::Sud => "sud",
+            Self::SqPoll => "sqpoll",
+            Self::Batched => "batched",
+            Self::Handed => "handed",
         }
     }
 }
