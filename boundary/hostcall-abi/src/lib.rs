@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod boot;
+pub mod chunks;
 pub mod control;
 pub mod exit;
 pub mod layout;

@@ -22,12 +22,18 @@ pub const NEXT: u64 = 9;
 /// Word index of the flags ([`flag`]); only used by requests in a ring.
 pub const FLAGS: u64 = 10;
 
+/// Word index of the address of the chunk before, see [`flag::CHUNK`]; 0 for the first.
+pub const AFTER: u64 = 11;
+
 /// Bits of the flags.
 pub mod flag {
     /// The call may wait: the host thread of the ring tries it, and has another one wait.
     pub const MAY_WAIT: u64 = 1;
     /// Set by the host: another thread waits for the call.
     pub const HANDED_ON: u64 = 2;
+    /// A chunk of a transfer ([`crate::chunks`]). It is called off if the chunk before has not done
+    /// all that its third argument asked for. Both are in the same ring.
+    pub const CHUNK: u64 = 4;
 }
 
 /// Result of a request that was called off before it was made, for its thread is wanted (the number

@@ -3,15 +3,20 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_core::AppSlice;
+use enclave_hostcalls::{Call, Direction, Errno, Wait};
 
 use crate::{
-    HostFd, Io, Object, OpenFile, Stat, fetch_host, kind, read_host, store_host, write_host,
+    HostFd, Io, Object, OpenFile, Stat, fetch_host, flag, kind, read_host, store_host,
+    transfer::bulk, write_host,
 };
 
 mod nr {
     pub(super) const LSEEK: u64 = 8;
 }
+
+/// From so many bytes on, data may be moved in chunks.
+const BULK: u64 = 64 << 10;
 
 /// A file of the host.
 #[derive(Debug)]
@@ -67,6 +72,21 @@ impl HostFile {
     }
 }
 
+impl HostFile {
+    /// The buffer and the offset, if this is much data that may be moved in chunks: not where the
+    /// end of the file or the descriptor's position say where it goes, for others may move them
+    /// between two chunks, and not where each call waits for a disk.
+    fn bulk(&self, file: &OpenFile, io: &Io<'_>) -> Result<Option<(AppSlice, u64)>, Errno> {
+        const WHOLE: u64 = flag::APPEND | flag::DIRECT | flag::DSYNC;
+        let &[bytes] = io.buffers else { return Ok(None) };
+        let Some(at) = io.at.filter(|_| io.flags == 0 && bytes.len() >= BULK) else {
+            return Ok(None);
+        };
+        let chunks = self.kind()? == kind::REGULAR && file.status() & WHOLE == 0;
+        Ok(chunks.then_some((bytes, at)))
+    }
+}
+
 impl Object for HostFile {
     fn host(&self) -> Option<&Arc<HostFd>> {
         Some(&self.fd)
@@ -74,11 +94,17 @@ impl Object for HostFile {
 
     fn read(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         let wait = self.wait(file)?;
+        if let Some((bytes, at)) = self.bulk(file, io)? {
+            return bulk(Direction::In, &self.fd, bytes, at);
+        }
         let whole = matches!(self.kind()?, kind::REGULAR | kind::BLOCK);
         read_host(&self.fd, io, wait, whole)
     }
 
     fn write(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+        if let Some((bytes, at)) = self.bulk(file, io)? {
+            return bulk(Direction::Out, &self.fd, bytes, at);
+        }
         write_host(&self.fd, io, self.wait(file)?)
     }
 

@@ -57,6 +57,8 @@ pub mod flag {
     pub const APPEND: u64 = 0o2000;
     /// Never wait.
     pub const NONBLOCK: u64 = 0o4000;
+    /// Each write waits for the disk.
+    pub const DSYNC: u64 = 0o10_000;
     /// Bypass the page cache.
     pub const DIRECT: u64 = 0o40_000;
     /// Large files: set in whatever is opened by its path.

@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Direction, Errno, Wait, transfer_at};
 
 use crate::{HostFd, Io, host::PIECE};
 
@@ -25,12 +25,6 @@ const IOVEC: u64 = 16;
 /// The offset of preadv2(2) that stands for the current position.
 const CURRENT: u64 = u64::MAX;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Read,
-    Write,
-}
-
 /// Reads from the host's descriptor. With `whole`, as for regular files, large requests are made
 /// in pieces until the file ends; without, one piece is what the program gets.
 ///
@@ -38,7 +32,7 @@ enum Direction {
 ///
 /// As preadv2(2).
 pub fn read_host(fd: &HostFd, io: &Io<'_>, wait: Wait, whole: bool) -> Result<u64, Errno> {
-    transfer(Direction::Read, fd, io, wait, whole)
+    transfer(Direction::In, fd, io, wait, whole)
 }
 
 /// Writes to the host's descriptor, in pieces if it is much.
@@ -47,7 +41,7 @@ pub fn read_host(fd: &HostFd, io: &Io<'_>, wait: Wait, whole: bool) -> Result<u6
 ///
 /// As pwritev2(2); what was written before an error is reported as a short count.
 pub fn write_host(fd: &HostFd, io: &Io<'_>, wait: Wait) -> Result<u64, Errno> {
-    transfer(Direction::Write, fd, io, wait, true)
+    transfer(Direction::Out, fd, io, wait, true)
 }
 
 /// Reads into the runtime's memory: one piece at most.
@@ -84,6 +78,34 @@ pub fn store_host(fd: &HostFd, bytes: &[u8], at: Option<u64>, wait: Wait) -> Res
     let staged = call.bytes(bytes);
     call.args([fd.number(), staged, len, at.unwrap_or(0)]);
     Ok(to_usize(call.count(wait, len)?))
+}
+
+/// Reads or writes much in one buffer of a regular file, at an offset.
+///
+/// # Errors
+///
+/// As [`read_host`] and [`write_host`].
+pub(crate) fn bulk(
+    direction: Direction,
+    fd: &HostFd,
+    bytes: AppSlice,
+    at: u64,
+) -> Result<u64, Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let piece = bytes.part(done, (bytes.len() - done).min(PIECE));
+        match transfer_at(direction, fd.number(), piece, at.wrapping_add(done)) {
+            Ok(moved) => {
+                done += moved.count;
+                if moved.ended {
+                    break;
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
 }
 
 fn transfer(
@@ -192,19 +214,19 @@ fn call_one(
     wait: Wait,
 ) -> Result<u64, Errno> {
     let number = match (direction, at) {
-        (Direction::Read, None) => nr::READ,
-        (Direction::Read, Some(_)) => nr::PREAD64,
-        (Direction::Write, None) => nr::WRITE,
-        (Direction::Write, Some(_)) => nr::PWRITE64,
+        (Direction::In, None) => nr::READ,
+        (Direction::In, Some(_)) => nr::PREAD64,
+        (Direction::Out, None) => nr::WRITE,
+        (Direction::Out, Some(_)) => nr::PWRITE64,
     };
     let mut call = Call::new(number, bytes.len())?;
     let buffer = call.room(bytes.len());
-    if direction == Direction::Write {
+    if direction == Direction::Out {
         buffer.write_app(bytes)?;
     }
     call.args([fd.number(), buffer.address(), bytes.len(), at.unwrap_or(0)]);
     let count = call.count(wait, bytes.len())?;
-    if direction == Direction::Read {
+    if direction == Direction::In {
         buffer.part(0, count).read_app(bytes.first(count))?;
     }
     Ok(count)
@@ -219,10 +241,10 @@ fn call_many(
     wait: Wait,
 ) -> Result<u64, Errno> {
     let number = match (direction, at, flags) {
-        (Direction::Read, None, 0) => nr::READV,
-        (Direction::Read, ..) => nr::PREADV2,
-        (Direction::Write, None, 0) => nr::WRITEV,
-        (Direction::Write, ..) => nr::PWRITEV2,
+        (Direction::In, None, 0) => nr::READV,
+        (Direction::In, ..) => nr::PREADV2,
+        (Direction::Out, None, 0) => nr::WRITEV,
+        (Direction::Out, ..) => nr::PWRITEV2,
     };
     let len: u64 = piece.iter().map(|part| part.len()).sum();
     let count = piece.len() as u64;
@@ -234,14 +256,14 @@ fn call_many(
         let buffer = call.room(part.len());
         vector.word(2 * index).write(buffer.address());
         vector.word(2 * index + 1).write(part.len());
-        if direction == Direction::Write {
+        if direction == Direction::Out {
             buffer.write_app(*part)?;
         }
         buffers.push(buffer);
     }
     call.args([fd.number(), vector.address(), count, at.unwrap_or(CURRENT), 0, flags]);
     let done = call.count(wait, len)?;
-    if direction == Direction::Read {
+    if direction == Direction::In {
         scatter(&buffers, piece, done)?;
     }
     Ok(done)

@@ -121,9 +121,13 @@ impl Call {
     /// the system call layer restarts the call if there is no signal to deliver.
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
         let result = match wait {
-            Wait::No => self.make_at_once(),
+            Wait::No => self.make_at_once(self.choice()),
             Wait::Maybe => self.make(),
         };
+        Self::checked(result)
+    }
+
+    fn checked(result: u64) -> Result<u64, Errno> {
         match Errno::from_result(result) {
             None => Ok(result),
             Some(errno) if errno.is_host_error() => Err(errno),
@@ -131,12 +135,21 @@ impl Call {
         }
     }
 
+    /// The staging memory: the request is at its start.
+    pub(crate) fn memory(&self) -> HostSlice {
+        self.staging.memory()
+    }
+
+    /// Which way the call leaves if it need not wait.
+    pub(crate) fn choice(&self) -> Choice {
+        Choice::at_once(self.number, self.staging.memory())
+    }
+
     /// Makes a call that need not wait; returns what the host says.
-    fn make_at_once(&self) -> u64 {
+    fn make_at_once(&self, mut choice: Choice) -> u64 {
         let memory = self.staging.memory();
         // A host thread that is wanted may call the request off before it was made.
         loop {
-            let choice = Choice::at_once(self.number, memory);
             choice.took(self.leave(choice.way));
             let result = memory.word(request::RESULT).read();
             let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
@@ -147,6 +160,7 @@ impl Call {
             if made {
                 return result;
             }
+            choice = self.choice();
         }
     }
 
@@ -216,7 +230,15 @@ impl Call {
     ///
     /// As [`Self::run`].
     pub fn count(&self, wait: Wait, limit: u64) -> Result<u64, Errno> {
-        let count = self.run(wait)?;
+        Self::at_most(self.run(wait)?, limit)
+    }
+
+    /// As [`Self::count`] for a call that need not wait, whose way is chosen already.
+    pub(crate) fn count_by(&self, choice: Choice, limit: u64) -> Result<u64, Errno> {
+        Self::at_most(Self::checked(self.make_at_once(choice))?, limit)
+    }
+
+    fn at_most(count: u64, limit: u64) -> Result<u64, Errno> {
         if count > limit {
             misbehaved("the host misbehaved: it returned more than was asked for");
         }

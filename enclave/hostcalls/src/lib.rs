@@ -15,12 +15,14 @@
 extern crate alloc;
 
 mod arena;
+mod bulk;
 mod call;
 mod errno;
 mod pages;
 mod way;
 
 pub use arena::{Staging, init};
+pub use bulk::{Direction, Moved, transfer_at};
 pub use call::{Call, Wait};
 pub use enclave_ways::{Costs, Way};
 pub use errno::Errno;

@@ -34,7 +34,7 @@ pub use blocking::Blocking;
 pub use handover::handover;
 pub use host::{Control, SignalInfo, init, take_pending_signals};
 pub use leaving::leave;
-pub use ring::{Answered, Submitted, init_rings, submit};
+pub use ring::{Answered, Lane, Submitted, init_rings, submit};
 pub use scheduler::{
     check_events, interrupted, live_threads, preempt, run, set_interrupted_hook, set_signal_hook,
     spawn, yield_now,

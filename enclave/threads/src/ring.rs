@@ -69,25 +69,49 @@ impl core::fmt::Debug for Ring {
     }
 }
 
-/// Puts a staged request into the ring of this enclave thread, and wakes the host's thread if it
-/// sleeps. `None` if the call must be made another way: there are no rings, or this one is full.
+/// The ring of one enclave thread. Requests that are put into the same one are made in their order,
+/// unless they may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    ring: &'static Ring,
+    index: u64,
+}
+
+impl Lane {
+    /// The ring of this enclave thread.
+    #[must_use]
+    pub fn here() -> Option<Self> {
+        let index = tcs_index();
+        let ring = ALL.get(usize::try_from(index).ok()?)?;
+        Some(Self { ring, index })
+    }
+
+    /// Puts a staged request with these [`flag`]s into the ring, and wakes the host's thread if it
+    /// sleeps. `None` if the call must be made another way: there are no rings, or this one is full.
+    #[must_use]
+    pub fn submit(self, request: HostSlice, flags: u64) -> Option<Submitted> {
+        let Self { ring, index } = self;
+        let mut producer = ring.producer.lock();
+        let producer_end = producer.as_mut()?;
+        if ring.outstanding.load(Ordering::Relaxed) >= CAPACITY {
+            return None;
+        }
+        ring.outstanding.fetch_add(1, Ordering::Relaxed);
+        request.word(request::FLAGS).write(flags);
+        request.word(request::STATE).write(state::SUBMITTED);
+        let sleeping = producer_end.push(request.address());
+        drop(producer);
+        if sleeping {
+            own_call(service::RING, [index]);
+        }
+        Some(Submitted { ring, request, may_wait: flags & flag::MAY_WAIT != 0 })
+    }
+}
+
+/// Puts a staged request into the ring of this enclave thread, see [`Lane::submit`].
 #[must_use]
 pub fn submit(request: HostSlice, may_wait: bool) -> Option<Submitted> {
-    let ring = usize::try_from(tcs_index()).ok().and_then(|index| ALL.get(index))?;
-    let mut producer = ring.producer.lock();
-    let producer_end = producer.as_mut()?;
-    if ring.outstanding.load(Ordering::Relaxed) >= CAPACITY {
-        return None;
-    }
-    ring.outstanding.fetch_add(1, Ordering::Relaxed);
-    request.word(request::FLAGS).write(if may_wait { flag::MAY_WAIT } else { 0 });
-    request.word(request::STATE).write(state::SUBMITTED);
-    let sleeping = producer_end.push(request.address());
-    drop(producer);
-    if sleeping {
-        own_call(service::RING, [tcs_index()]);
-    }
-    Some(Submitted { ring, request, may_wait })
+    Lane::here()?.submit(request, if may_wait { flag::MAY_WAIT } else { 0 })
 }
 
 /// How a request was answered.

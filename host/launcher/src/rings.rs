@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostcall_abi::{layout, request::flag};
+use hostcall_abi::{
+    layout,
+    request::{CALLED_OFF, flag},
+};
 use scone_ring::{Consumer, Words, sleep_word};
 use worker::{NOBODY, Shared, wait_word, wake_word};
 
@@ -171,7 +174,11 @@ fn execute(running: &'static Running, address: u64) {
         running.pool.make_or_submit(running, &request)
     } else {
         running.execute(&request, || {
-            NOBODY.execute(&request);
+            if request.is_behind_the_end() {
+                request.set_result(CALLED_OFF);
+            } else {
+                NOBODY.execute(&request);
+            }
             true
         })
     };

@@ -141,6 +141,20 @@ impl Request {
         self.word(request::FLAGS).load(Ordering::Relaxed)
     }
 
+    /// The chunk before, if the request is a chunk and not the first.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        let is_chunk = self.flags() & request::flag::CHUNK != 0;
+        let before = || self.memory.request(self.word(request::AFTER).load(Ordering::Relaxed));
+        is_chunk.then(before).flatten()
+    }
+
+    /// Whether the request is a chunk whose transfer has ended before it.
+    #[must_use]
+    pub fn is_behind_the_end(&self) -> bool {
+        self.before().is_some_and(|before| before.result() != before.args()[2])
+    }
+
     /// Says that another thread waits for the call.
     pub fn hand_on(&self) {
         self.word(request::FLAGS).store(request::flag::HANDED_ON, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 #include "tap.h"
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -163,6 +164,62 @@ GROUP(read_write)
     SAME(n, m, 3 << 20);
     EQ(pread(big, n, 3 << 20, 1), (3 << 20) - 1);
     SAME(n, m + 1, (3 << 20) - 1);
+}
+
+// Lengths that are moved in chunks, and what ends a transfer in the midst of them.
+GROUP(much_at_offsets)
+{
+    enum { LEN = 300 * 1024 + 123, ALL = 2 << 20 };
+    char *m = malloc(ALL), *n = malloc(ALL);
+    for (int i = 0; i < ALL; i++) m[i] = i * 7 + (i >> 12);
+    int fd = GOOD(open("much", O_RDWR | O_CREAT, 0600));
+    EQ(pwrite(fd, m + 1, LEN, 4097), LEN);
+    EQ(lseek(fd, 0, SEEK_CUR), 0);
+    EQ(lseek(fd, 0, SEEK_END), LEN + 4097);
+    EQ(pread(fd, n, LEN, 4097), LEN);
+    SAME(n, m + 1, LEN);
+    EQ(pwrite(fd, m, ALL, 0), ALL);
+    memset(n, 0, ALL);
+    EQ(pread(fd, n, ALL, 0), ALL);
+    SAME(n, m, ALL);
+    // The file ends in the first chunk, between two, in a later one.
+    EQ(ftruncate(fd, 100), 0);
+    EQ(pread(fd, n, ALL, 0), 100);
+    EQ(pread(fd, n, ALL, 100), 0);
+    EQ(pwrite(fd, m, ALL, 0), ALL);
+    EQ(ftruncate(fd, 128 << 10), 0);
+    memset(n, 1, ALL);
+    EQ(pread(fd, n, ALL, 0), 128 << 10);
+    EQ(n[128 << 10], 1);
+    EQ(ftruncate(fd, 1000001), 0);
+    EQ(pread(fd, n, ALL, 0), 1000001);
+    FAILS(pread(fd, n, LEN, -1), EINVAL);
+    FAILS(pwrite(fd, m, LEN, -1), EINVAL);
+    FAILS(pread(fd, BAD, LEN, 0), EFAULT);
+    FAILS(pwrite(fd, BAD, LEN, 0), EFAULT);
+    // Memory ends in the midst: some of what is before it may be moved, and counts then.
+    char *map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(map, 3, 1 << 20);
+    EQ(mprotect(map + (512 << 10), 4096, PROT_NONE), 0);
+    EQ(ftruncate(fd, 0), 0);
+    long count = pwrite(fd, map, 1 << 20, 0);
+    if (count < 0) count = errno == EFAULT ? 0 : ALL;
+    NAMED("a write up to memory that is not there", count <= 512 << 10);
+    EQ(lseek(fd, 0, SEEK_END) == count, 1);
+    EQ(pwrite(fd, m, 1 << 20, 0), 1 << 20);
+    count = pread(fd, map, 1 << 20, 0);
+    if (count < 0) count = errno == EFAULT ? 0 : ALL;
+    NAMED("a read up to memory that is not there", count <= 512 << 10);
+    EQ(memcmp(map, m, count), 0);
+    EQ(map[(512 << 10) + 4096], 3);
+    // At the end, wherever that was said to be.
+    int end = GOOD(open("much", O_RDWR | O_APPEND));
+    EQ(pwrite(end, m, LEN, 5), LEN);
+    EQ(lseek(end, 0, SEEK_END), (1 << 20) + LEN);
+    int sync = GOOD(open("much", O_RDWR | O_DSYNC));
+    EQ(pwrite(sync, m, LEN, 5), LEN);
+    EQ(pread(sync, n, LEN, 5), LEN);
+    SAME(n, m, LEN);
 }
 
 GROUP(seek)

@@ -16,6 +16,9 @@ const LINKS: [(&str, Tool); 2] = [("glibc", Tool::Gcc), ("musl-static", Tool::Mu
 const IN_MEMORY: &[&str] = &["files", "dirs", "stat"];
 const FOLDER: &str = "/dev/shm/tap";
 
+/// Groups that are run once more with all calls by rings.
+const BY_RINGS: &[(&str, &str)] = &[("files", "much_at_offsets"), ("files", "read_write")];
+
 /// Groups that are known to fail inside the enclave: `file::group`, reason.
 const KNOWN: &[(&str, &str)] = &[
     (
@@ -60,6 +63,11 @@ pub fn cases() -> anyhow::Result<Vec<Case>> {
                     entry.name = format!("{family}-in-memory::{group}::{link}");
                     let entry = entry.env("TAP_FOLDER", FOLDER).scone("--ephemeral=/dev/shm/tap");
                     all.push(expected(entry, &format!("{family}-in-memory::{group}")));
+                }
+                if BY_RINGS.contains(&(&family, &group)) {
+                    let mut entry = entry.clone();
+                    entry.name = format!("{family}-by-rings::{group}::{link}");
+                    all.push(entry.scone("--syscalls=async"));
                 }
                 all.push(expected(entry, &format!("{family}::{group}")));
             }

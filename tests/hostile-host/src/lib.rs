@@ -8,6 +8,7 @@
 //! * **Lies begin when the program says so**, by asking for the file `/hostile`: before that, the
 //!   enclave starts as usual. Only boot parameters and entries are wrong from the first.
 
+mod chunks;
 mod completions;
 mod entries;
 mod memory;
@@ -24,7 +25,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use hostcall_abi::layout;
+use hostcall_abi::{layout, request};
 use launcher::{Boot, Tamper};
 use worker::Request;
 
@@ -65,6 +66,7 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("honest", []) => Box::new(Honest),
         ("reply", [call, result]) => Box::new(replies::Reply::new(call, result)?),
         ("word", [call, place, value]) => Box::new(replies::Word::new(call, place, value)?),
+        ("chunks", [claims]) => Box::new(chunks::Chunks::new(claims)?),
         ("boot", [index, value]) => Box::new(memory::Parameter::new(index, value)?),
         ("complete", [how]) => Box::new(completions::Completions::new(how)?),
         ("enter", [how]) => Box::new(entries::Entries::new(how)?),
@@ -128,7 +130,8 @@ impl Tamper for Host {
 /// is the host's to change while files are not authenticated, so no lie about it can be found out.
 fn is_page(request: &Request) -> bool {
     const PREAD64: u64 = 17;
-    request.number() == PREAD64 && request.args()[2].is_multiple_of(layout::PAGE)
+    let chunk = request.flags() & request::flag::CHUNK != 0;
+    request.number() == PREAD64 && !chunk && request.args()[2].is_multiple_of(layout::PAGE)
 }
 
 /// Stops the process until somebody lets it go on.

@@ -16,29 +16,39 @@ pub(crate) struct Reply {
     result: Claim,
 }
 
+/// A result that is no honest one.
 #[derive(Debug)]
-enum Claim {
+pub(crate) enum Claim {
     Number(u64),
     More(u64),
 }
 
+impl Claim {
+    pub(crate) fn new(result: &str) -> Result<Self> {
+        Ok(match result.strip_prefix('+') {
+            Some(more) => Self::More(number(more)?),
+            None => Self::Number(number(result)?),
+        })
+    }
+
+    pub(crate) fn about(&self, request: &Request) -> u64 {
+        match self {
+            Self::Number(result) => *result,
+            Self::More(more) => request.args()[2].wrapping_add(*more),
+        }
+    }
+}
+
 impl Reply {
     pub(crate) fn new(call: &str, result: &str) -> Result<Self> {
-        let result = match result.strip_prefix('+') {
-            Some(more) => Claim::More(number(more)?),
-            None => Claim::Number(number(result)?),
-        };
-        Ok(Self { call: number(call)?, result })
+        Ok(Self { call: number(call)?, result: Claim::new(result)? })
     }
 }
 
 impl Tamper for Reply {
     fn after(&self, request: &Request) {
         if request.number() == self.call {
-            request.set_result(match self.result {
-                Claim::Number(result) => result,
-                Claim::More(more) => request.args()[2].wrapping_add(more),
-            });
+            request.set_result(self.result.about(request));
         }
     }
 }

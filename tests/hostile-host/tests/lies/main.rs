@@ -2,5 +2,6 @@
 
 mod behaviour;
 mod boot;
+mod chunks;
 mod host;
 mod replies;

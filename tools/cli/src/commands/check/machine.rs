@@ -156,7 +156,7 @@ fn io_uring() -> Fact {
             "io_uring",
             State::Note,
             e.to_string(),
-            "asynchronous system calls go through worker threads instead",
+            "nothing: asynchronous system calls go through threads of the host in any case",
         ),
     }
 }
