@@ -2,6 +2,7 @@
 //! or by their own command.
 
 use std::fs;
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -257,6 +258,8 @@ fn apache(bench: &mut Bench, requests: usize) -> Result<String> {
     let mut server = bench.start(&["/usr/sbin/apache2", "-X", "-f", &config])?;
     server.wait_port(port)?;
     web_load(bench, port, requests)?;
+    // Ended while it closes connections, it crashes now and then, natively too.
+    sleep(Duration::from_millis(300));
     let ended = server.stop(Signal::TERM)?;
     tidy(bench)?;
     Ok(format!("ended {ended}"))
