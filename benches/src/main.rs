@@ -22,7 +22,7 @@ mod whole;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 
 use crate::report::Report;
@@ -89,8 +89,11 @@ fn main() -> Result<()> {
         report.merge(Report::read(file)?);
     }
     if cli.from.is_empty() {
+        // Servers start in folders of their own.
+        let scone = cli.scone.canonicalize();
+        let scone = scone.with_context(|| format!("--scone {}", cli.scone.display()))?;
         for model in &cli.cost_models {
-            let ways = Ways::new(&cli.scone, &cli.modes, model);
+            let ways = Ways::new(&scone, &cli.modes, model);
             let mut suite = Suite::new(ways, cli.rounds, &cli.only)?;
             measure(&mut suite, &cli.groups)?;
             report.merge(suite.into_report());
