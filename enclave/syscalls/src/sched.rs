@@ -43,7 +43,13 @@ fn own_thread(id: u64) -> Result<Option<u32>, Errno> {
     Ok((id == process().pid || signal::find_thread(id).is_some()).then_some(id))
 }
 
-/// The processors that the host lets a process use (0 for this one).
+/// The processors that the host lets this process use: its first thread, for those of rings keep off
+/// some.
+fn own_processors(len: u64) -> Result<Vec<u8>, Errno> {
+    processors(process().pid.into(), len)
+}
+
+/// The processors that the host lets a process use.
 fn processors(id: u64, len: u64) -> Result<Vec<u8>, Errno> {
     let mut call = Call::new(nr::SCHED_GETAFFINITY, len)?;
     let buffer = call.room(len);
@@ -91,7 +97,7 @@ pub(crate) fn getaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let Some(thread) = own_thread(id)? else {
         return give(&processors(id, len.min(SET_MAX))?, out);
     };
-    let set = processors(0, len.min(SET_MAX))?;
+    let set = own_processors(len.min(SET_MAX))?;
     let wanted = WANTED.lock().get(&thread).cloned();
     give(&wanted.map_or_else(|| set.clone(), |wanted| intersection(&set, &wanted)), out)
 }
@@ -106,7 +112,7 @@ pub(crate) fn setaffinity(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let id = u64::from(u32::try_from(int(id)).map_err(|_| Errno::ESRCH)?);
     let mut wanted = AppSlice::new(set, uint(len).min(SET_MAX))?.to_vec()?;
     let thread = own_thread(id)?.ok_or(Errno::EPERM)?;
-    let present = processors(0, SET_MAX)?;
+    let present = own_processors(SET_MAX)?;
     wanted.resize(present.len(), 0);
     if intersection(&wanted, &present).iter().all(|&byte| byte == 0) {
         return Err(Errno::EINVAL);
