@@ -5,20 +5,16 @@ use alloc::sync::Arc;
 use enclave_core::{AppSlice, fatal};
 use enclave_files::{Device, HostFile, OpenFile, flag, kind};
 use enclave_hostcalls::Errno;
-use enclave_mm::{Access, Backing as MmBacking, MapRequest, MmError};
+use enclave_mm::{Backing as MmBacking, MapRequest, MmError};
 
 use crate::{
     Sys, args, coherence, ephemeral, exec,
     process::{Backing, process},
 };
 
-const PROT_READ: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
 /// Also a bit of `MAP_SHARED_VALIDATE`.
 const MAP_SHARED: u64 = 1;
-
-/// Bytes of a file up to which a mapping is filled when it is made.
-const SMALL: u64 = 16 << 10;
 
 /// The error of the address space as a system call's.
 pub(crate) fn errno(error: MmError) -> Errno {
@@ -42,13 +38,7 @@ pub(crate) fn mmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if flags & MAP_SHARED != 0 {
         coherence::expect();
     }
-    let start = exec::map_file(request)?;
-    if len <= SMALL && prot & PROT_READ != 0 {
-        // Whoever maps so little is about to read it, and a fault takes longer. What comes of it, the
-        // program learns when it does.
-        let _ = process().space().fault(start, Access::Read);
-    }
-    Ok(start)
+    exec::map_file(request)
 }
 
 /// The contents of a file that can be mapped.
