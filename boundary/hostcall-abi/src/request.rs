@@ -25,6 +25,11 @@ pub const FLAGS: u64 = 10;
 /// Word index of the address of the chunk before, see [`flag::CHUNK`]; 0 for the first.
 pub const AFTER: u64 = 11;
 
+/// Word index of the address of a posted request that is to be made before this one, 0 for none. Its
+/// own word names the one that follows, so that they are made in the order of the list; each becomes
+/// [`state::DONE`] when it is made. A posted request never waits.
+pub const POSTED: u64 = 12;
+
 /// Bits of the flags.
 pub mod flag {
     /// The call may wait: the host thread of the ring tries it, and has another one wait.
@@ -32,7 +37,8 @@ pub mod flag {
     /// Set by the host: another thread waits for the call.
     pub const HANDED_ON: u64 = 2;
     /// A chunk of a transfer ([`crate::chunks`]). It is called off if the chunk before has not done
-    /// all that its third argument asked for. Both are in the same ring.
+    /// all that its third argument asked for. Both are in the same ring, or in the same list of posted
+    /// requests.
     pub const CHUNK: u64 = 4;
 }
 

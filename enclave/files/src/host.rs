@@ -3,7 +3,7 @@
 use alloc::{format, vec, vec::Vec};
 
 use enclave_core::{AppSlice, to_usize};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, can_post};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::{Stat, owned};
@@ -164,7 +164,12 @@ impl Drop for HostFd {
         owned::release(self.0);
         // Nothing can be done about an error, and Linux has closed it anyway.
         if let Ok(mut call) = Call::new(nr::CLOSE, 0) {
-            let _ = call.args([self.number()]).run(Wait::No);
+            call.args([self.number()]);
+            if can_post() {
+                call.post();
+            } else {
+                let _ = call.run(Wait::No);
+            }
         }
     }
 }

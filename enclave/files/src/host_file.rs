@@ -3,12 +3,12 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use enclave_core::AppSlice;
+use enclave_core::{AppSlice, to_usize};
 use enclave_hostcalls::{Call, Direction, Errno, Wait};
 
 use crate::{
-    HostFd, Io, Object, OpenFile, Stat, fetch_host, flag, kind, read_host, store_host,
-    transfer::bulk, write_host,
+    Data, HostFd, Io, Object, OpenFile, Stat, Stream, Transport, fetch_host, flag, kind, read_host,
+    store_host, transfer::bulk, write_host,
 };
 
 mod nr {
@@ -26,19 +26,53 @@ pub struct HostFile {
     kind: AtomicU32,
     /// Path as it was opened, where that matters (`/proc`).
     path: Vec<u8>,
+    /// There if it is a socket that is known to be a stream.
+    stream: Option<Arc<Stream>>,
 }
 
 impl HostFile {
     /// The file behind a descriptor of the host, which was opened by `path` (may be empty).
     #[must_use]
     pub fn new(fd: HostFd, path: &[u8]) -> Self {
-        Self { fd: Arc::new(fd), kind: AtomicU32::new(0), path: path.to_vec() }
+        let kind = AtomicU32::new(0);
+        Self { fd: Arc::new(fd), kind, path: path.to_vec(), stream: None }
     }
 
     /// The same for a file whose type is known.
     #[must_use]
     pub fn of_kind(fd: HostFd, kind: u32) -> Self {
-        Self { fd: Arc::new(fd), kind: AtomicU32::new(kind), path: Vec::new() }
+        Self { fd: Arc::new(fd), kind: AtomicU32::new(kind), path: Vec::new(), stream: None }
+    }
+
+    /// A socket; what it is if it is known to be a stream.
+    #[must_use]
+    pub fn socket(fd: HostFd, stream: Option<Transport>) -> Self {
+        let socket = Self::of_kind(fd, kind::SOCKET);
+        let stream = stream.map(|transport| Stream::new(Arc::clone(&socket.fd), transport));
+        Self { stream, ..socket }
+    }
+
+    /// The stream, if it is known to be one.
+    #[must_use]
+    pub fn stream(&self) -> Option<&Arc<Stream>> {
+        self.stream.as_ref()
+    }
+
+    /// Sends by `send`, if the data is not sent with the next call that leaves.
+    fn send(
+        &self,
+        file: &OpenFile,
+        data: Data<'_>,
+        send: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        let Some(stream) = &self.stream else { return send() };
+        if file.nonblocking()
+            && let Some(posted) = stream.post(data, 0)
+        {
+            return posted;
+        }
+        stream.before_sending(!file.nonblocking())?;
+        send().inspect(|_| stream.ask())
     }
 
     /// The descriptor of the host.
@@ -98,14 +132,19 @@ impl Object for HostFile {
             return bulk(Direction::In, &self.fd, bytes, at);
         }
         let whole = matches!(self.kind()?, kind::REGULAR | kind::BLOCK);
-        read_host(&self.fd, io, wait, whole)
+        let result = read_host(&self.fd, io, wait, whole);
+        self.stream.as_ref().map_or(result, |stream| stream.received(result))
     }
 
     fn write(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         if let Some((bytes, at)) = self.bulk(file, io)? {
             return bulk(Direction::Out, &self.fd, bytes, at);
         }
-        write_host(&self.fd, io, self.wait(file)?)
+        let wait = self.wait(file)?;
+        if io.at.is_some() || io.flags != 0 {
+            return write_host(&self.fd, io, wait);
+        }
+        self.send(file, Data::App(io.buffers), || write_host(&self.fd, io, wait))
     }
 
     fn fetch(&self, file: &OpenFile, bytes: &mut [u8], at: Option<u64>) -> Result<usize, Errno> {
@@ -113,7 +152,9 @@ impl Object for HostFile {
     }
 
     fn store(&self, file: &OpenFile, bytes: &[u8], at: Option<u64>) -> Result<usize, Errno> {
-        store_host(&self.fd, bytes, at, self.wait(file)?)
+        let wait = self.wait(file)?;
+        let store = || Ok(store_host(&self.fd, bytes, at, wait)? as u64);
+        Ok(to_usize(self.send(file, Data::Own(bytes), store)?))
     }
 
     fn seek(&self, offset: u64, whence: u64) -> Result<u64, Errno> {

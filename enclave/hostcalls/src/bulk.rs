@@ -14,6 +14,7 @@ use hostcall_abi::{
 
 use crate::{
     Call, Errno, misbehaved,
+    posted::take_along,
     way::{Choice, Went},
 };
 
@@ -105,6 +106,10 @@ type All = [Option<Submitted>; chunks::MOST];
 impl Chunks<'_> {
     /// `None` if no chunk could be handed over.
     fn transfer(&mut self, direction: Direction, choice: Choice) -> Result<Option<Moved>, Errno> {
+        for index in 0..self.cut.count() {
+            self.header(index).word(request::POSTED).write(0);
+        }
+        let _posted = take_along(self.header(0));
         let mut all: All = [const { None }; chunks::MOST];
         let handed = self.hand_over(direction, &mut all);
         if self.count == 0 {

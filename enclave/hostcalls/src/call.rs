@@ -9,6 +9,7 @@ use hostcall_abi::request;
 
 use crate::{
     Errno, Staging, misbehaved,
+    posted::take_along,
     way::{Choice, Went},
 };
 
@@ -49,6 +50,7 @@ impl Call {
         let staging = Staging::new(request::BYTES.saturating_add(room).saturating_add(64))?;
         let memory = staging.memory();
         memory.word(request::NUMBER).write(number);
+        memory.word(request::POSTED).write(0);
         for index in 0..request::ARG_COUNT as u64 {
             memory.word(request::ARGS + index).write(0);
         }
@@ -135,6 +137,25 @@ impl Call {
         }
     }
 
+    /// Number of the system call or service.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Host address of the first buffer.
+    #[must_use]
+    pub fn first_room(&self) -> u64 {
+        self.memory().address() + request::BYTES
+    }
+
+    /// What the host says of a call that was posted; `None` if it was called off.
+    pub(crate) fn posted_result(&self) -> Option<Result<u64, Errno>> {
+        let result = self.memory().word(request::RESULT).read();
+        let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
+        made.then(|| Self::checked(result))
+    }
+
     /// The staging memory: the request is at its start.
     pub(crate) fn memory(&self) -> HostSlice {
         self.staging.memory()
@@ -167,6 +188,7 @@ impl Call {
     /// Leaves by `way` if that can be.
     fn leave(&self, way: Way) -> Went {
         let memory = self.staging.memory();
+        let _posted = take_along(memory);
         if way == Way::Ring
             && let Some(submitted) = submit(memory, false)
         {
@@ -195,6 +217,7 @@ impl Call {
 
     fn leave_waiting(&self) {
         let memory = self.staging.memory();
+        let _posted = take_along(memory);
         let choice = Choice::waiting(self.number, memory);
         if choice.way == Way::Ring
             && let Some(submitted) = submit(memory, true)

@@ -19,6 +19,7 @@ mod bulk;
 mod call;
 mod errno;
 mod pages;
+mod posted;
 mod way;
 
 pub use arena::{Staging, init};
@@ -27,6 +28,7 @@ pub use call::{Call, Wait};
 pub use enclave_ways::{Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
+pub use posted::{Kind, Sender, can_post, flush, posted};
 pub use way::{Left, init_ways, left};
 
 /// Ends the enclave because the host broke the contract.

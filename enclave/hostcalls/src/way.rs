@@ -5,6 +5,8 @@ use enclave_threads::Answered;
 use enclave_ways::{Chooser, Costs, Decision, Way};
 use hostcall_abi::boot::mode;
 
+use crate::posted;
+
 /// Numbers of calls that are told apart.
 const NUMBERS: usize = 512;
 /// Bytes of staging memory from which on a call is of another kind: copying takes longer than
@@ -22,6 +24,7 @@ static CHOOSER: Once<Chooser> = Once::new();
 /// nothing is known yet; where that is the exit, exits are so cheap that nothing else is tried: the
 /// host threads of rings would take more from the program and its clients than they give.
 pub fn init_ways(mode: u64, default: Way) {
+    posted::enable(mode != mode::SYNC);
     let kinds = NUMBERS * VARIANTS;
     CHOOSER.set(match mode {
         mode::ASYNC => Chooser::fixed(kinds, Way::Ring),

@@ -83,6 +83,7 @@ fn init_leaving(mode: u64, rings: HostSlice) {
     if mode != boot::mode::SYNC {
         enclave_threads::init_rings(rings);
     }
+    enclave_threads::set_idle_hook(hostcalls::flush);
     hostcalls::init_ways(mode, way);
 }
 

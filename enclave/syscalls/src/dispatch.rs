@@ -1,8 +1,8 @@
 //! From the registers to the handler and back.
 
 use enclave_core::{UserRegs, clear_reschedule, reschedule_wanted};
-use enclave_hostcalls::Errno;
-use enclave_threads::{check_events, clock, preempt};
+use enclave_hostcalls::{Errno, flush};
+use enclave_threads::{check_events, clock, preempt, update_tick};
 
 use crate::{
     Sys, signal, stats,
@@ -73,12 +73,19 @@ fn failed(sys: &mut Sys<'_>, number: u64, errno: Errno) {
     }
 }
 
+/// Does what a tick is for.
+pub(crate) fn tick() {
+    check_events();
+    flush();
+    update_tick();
+    preempt();
+}
+
 /// Called before each return to the program.
 pub fn before_return(regs: &mut UserRegs) {
     if reschedule_wanted() {
         clear_reschedule();
-        check_events();
-        preempt();
+        tick();
     }
     signal::before_return(regs);
 }

@@ -22,10 +22,7 @@ const SHOWN: u64 = 0x1f;
 /// Second stage of an exception.
 pub fn exception(regs: &mut UserRegs, exception: Exception) {
     match exception {
-        Exception::Kick => {
-            enclave_threads::check_events();
-            enclave_threads::preempt();
-        }
+        Exception::Kick => dispatch::tick(),
         Exception::PageFault { address, code } => page_fault(address, code),
         Exception::Other(Vector::InvalidOpcode) => invalid_opcode(regs),
         Exception::Other(vector) => other(regs, vector),

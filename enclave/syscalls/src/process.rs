@@ -7,9 +7,11 @@ use alloc::{
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::{Mutex, MutexGuard, Once, pages::PageBuffer};
-use enclave_files::HostFd;
+use enclave_files::{HostFd, data_is_left};
+use enclave_hostcalls::flush;
 use enclave_mm::{AddressSpace, BackingFile, PageRange};
 use enclave_rewriter::{AddressMap, Patch};
+use enclave_threads::{check_events, clock, give_processor_away};
 
 use crate::{ephemeral::Held, pages::EnclavePages};
 
@@ -132,5 +134,20 @@ impl Process {
     /// A thread id that was not used before.
     pub(crate) fn new_tid(&self) -> u32 {
         self.next_tid.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Has the host know all that the program did, before the process ends or stops: writes shared mappings
+/// back, and makes what was posted.
+pub(crate) fn settle() {
+    /// Nanoseconds for which a peer is waited for that takes no data.
+    const PATIENCE: u64 = 10_000_000_000;
+    // What cannot be written back is lost, as when a machine's disk is full.
+    let _ = process().space().flush_all();
+    flush();
+    let until = clock::monotonic() + PATIENCE;
+    while data_is_left() && clock::monotonic() < until {
+        check_events();
+        give_processor_away();
     }
 }

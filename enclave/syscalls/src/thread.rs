@@ -11,7 +11,13 @@ use enclave_threads::{
 use hostcall_abi::{layout::USER_END, service};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::{Sys, process::process, signal, task, task::Task, time};
+use crate::{
+    Sys,
+    process::{process, settle},
+    signal, task,
+    task::Task,
+    time,
+};
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_SIGHAND: u64 = 0x800;
@@ -173,8 +179,7 @@ fn release_futex(address: u64, tid: u32) {
 }
 
 pub(crate) fn exit_group(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    // What cannot be written back is lost, as when a machine's disk is full.
-    let _ = process().space().flush_all();
+    settle();
     crate::stats::report();
     exit_forever(service::EXIT, sys.args[0] & 0xff)
 }

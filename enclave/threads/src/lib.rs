@@ -36,8 +36,8 @@ pub use host::{Control, SignalInfo, init, take_pending_signals};
 pub use leaving::leave;
 pub use ring::{Answered, Lane, Submitted, init_rings, submit};
 pub use scheduler::{
-    check_events, interrupted, live_threads, preempt, run, set_interrupted_hook, set_signal_hook,
-    spawn, yield_now,
+    check_events, give_processor_away, interrupted, live_threads, preempt, run, set_idle_hook,
+    set_interrupted_hook, set_signal_hook, spawn, update_tick, want_tick, yield_now,
 };
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};
 pub use timer::{TimerId, cancel_timer, set_alarm, set_timer, timers_are_due};

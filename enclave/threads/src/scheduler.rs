@@ -27,6 +27,7 @@ use crate::{
 pub(crate) static QUEUES: Queues<RawSpin, Arc<Thread>, SLOTS> = Queues::new();
 /// Threads of the program.
 static LIVE: AtomicU64 = AtomicU64::new(0);
+static IDLE_HOOK: Once<fn()> = Once::new();
 static SIGNAL_HOOK: Once<fn()> = Once::new();
 static INTERRUPTED_HOOK: Once<fn() -> bool> = Once::new();
 
@@ -46,6 +47,11 @@ pub(crate) fn own_index() -> usize {
 /// Sets the function that takes signals from the host and gives them to threads.
 pub fn set_signal_hook(hook: fn()) {
     SIGNAL_HOOK.set(hook);
+}
+
+/// Sets the function that is called before an enclave thread sleeps.
+pub fn set_idle_hook(hook: fn()) {
+    IDLE_HOOK.set(hook);
 }
 
 /// Sets the function that says whether a signal waits for the current thread.
@@ -75,6 +81,9 @@ pub fn run() -> ! {
         check_events();
         let now = timestamp();
         let Some(thread) = QUEUES.pop(own, now).or_else(|| QUEUES.steal(own, now)) else {
+            if let Some(hook) = IDLE_HOOK.get() {
+                hook();
+            }
             searching = idle(own, searching);
             continue;
         };
@@ -173,7 +182,7 @@ fn enqueue(thread: Arc<Thread>, will_wait: fn(Waker) -> bool) {
 }
 
 /// Preemption is wanted while there are other threads to run, or timers to expire.
-pub(crate) fn update_tick() {
+pub fn update_tick() {
     let wanted = || LIVE.load(Ordering::Relaxed) > 1 || timer::next_deadline() != u64::MAX;
     loop {
         let now = wanted();
@@ -183,6 +192,11 @@ pub(crate) fn update_tick() {
             return;
         }
     }
+}
+
+/// Wants a tick of a thread that computes, at which [`update_tick`] is to be called.
+pub fn want_tick() {
+    control().want_tick(true);
 }
 
 /// Does what has come in: completed requests, timers, signals.
@@ -209,7 +223,7 @@ pub(crate) fn leave_queue_to_others() {
 }
 
 /// Leaves the enclave once, to let whoever else there is on this processor run.
-pub(crate) fn give_processor_away() {
+pub fn give_processor_away() {
     const SCHED_YIELD: u64 = 24;
     own_call(SCHED_YIELD, []);
 }

@@ -37,6 +37,7 @@ impl Pool {
         running: &'static Running,
         request: &Request,
     ) -> Option<bool> {
+        running.make_posted(request);
         let mut job = Job::new(*request);
         let made = running.execute(request, || job.attempt(KICK))?;
         if !made {

@@ -13,10 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostcall_abi::{
-    layout,
-    request::{CALLED_OFF, flag},
-};
+use hostcall_abi::{layout, request::flag};
 use scone_ring::{Consumer, Words, sleep_word};
 use worker::{NOBODY, Shared, wait_word, wake_word};
 
@@ -173,12 +170,9 @@ fn execute(running: &'static Running, address: u64) {
     let made = if request.flags() & flag::MAY_WAIT != 0 {
         running.pool.make_or_submit(running, &request)
     } else {
+        running.make_posted(&request);
         running.execute(&request, || {
-            if request.is_behind_the_end() {
-                request.set_result(CALLED_OFF);
-            } else {
-                NOBODY.execute(&request);
-            }
+            request.make();
             true
         })
     };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use backend::{Enclave, EnterLeaf, ExitHandler, Kick, Outcome, Run};
-use hostcall_abi::{control, exit, layout};
+use hostcall_abi::{control, exit, layout, service};
 use worker::{Attention, Exits, Request};
 
 use crate::{
@@ -100,6 +100,21 @@ impl Running {
             tamper.after(request);
         }
         Some(done)
+    }
+
+    /// Makes the posted requests that come with `request`.
+    pub(crate) fn make_posted(&self, request: &Request) {
+        let mut next = request.posted();
+        while let Some(posted) = next {
+            // Once it is done, the enclave may use its memory for something else.
+            next = posted.posted();
+            let made = self.execute(&posted, || {
+                posted.make();
+                true
+            });
+            // Nobody is told: whoever wants to know looks.
+            let _ = made.is_some_and(|_| posted.done());
+        }
     }
 
     /// Calls enclave thread `index` out of the enclave, or of its system call.
@@ -208,6 +223,9 @@ impl Running {
         let Some(request) = self.boot.arena.request(run.rsi) else {
             return Err(LaunchError::EntryRefused(run.rsi));
         };
+        if request.number() < service::FIRST {
+            self.make_posted(&request);
+        }
         self.execute(&request, || {
             services::serve(self, &request, attention);
             true

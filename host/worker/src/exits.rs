@@ -72,8 +72,8 @@ pub(crate) fn site() -> Site {
     Site { check: worker_exit_check, done: worker_exit_done, interrupted: worker_exit_interrupted }
 }
 
-/// Executes the request at `argument` if it is one of a Linux system call, and says that the enclave
-/// shall be entered again; else changes nothing and returns 0.
+/// Executes the request at `argument` if it is one of a Linux system call without posted ones, and says
+/// that the enclave shall be entered again; else changes nothing and returns 0.
 ///
 /// The segment bases may be the enclave's: the code uses neither, and no Rust.
 ///
@@ -98,6 +98,8 @@ pub unsafe extern "sysv64" fn answer_exit(
         "jnz 3f",
         "cmp qword ptr [rsi + 8 * {NUMBER}], {SERVICES}",
         "jae 3f",
+        "cmp qword ptr [rsi + 8 * {POSTED}], 0",
+        "jne 3f",
         "push rsi",
         "push rcx",
         "mov qword ptr [rcx + {OUTSIDE}], 1",
@@ -147,6 +149,7 @@ pub unsafe extern "sysv64" fn answer_exit(
         OUTSIDE = const offset_of!(Exits, outside),
         ATTENTION = const offset_of!(Exits, attention),
         NUMBER = const request::NUMBER,
+        POSTED = const request::POSTED,
         ARGS = const request::ARGS,
         RESULT = const request::RESULT,
         SERVICES = const service::FIRST,

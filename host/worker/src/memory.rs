@@ -7,6 +7,8 @@ use std::{
 
 use hostcall_abi::request;
 
+use crate::NOBODY;
+
 /// A range of zeroed host memory, aligned to a page; never freed, for the enclave knows its address.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared {
@@ -153,6 +155,22 @@ impl Request {
     #[must_use]
     pub fn is_behind_the_end(&self) -> bool {
         self.before().is_some_and(|before| before.result() != before.args()[2])
+    }
+
+    /// The first of the posted requests that are to be made before this one; of a posted one, the next.
+    #[must_use]
+    pub fn posted(&self) -> Option<Self> {
+        self.memory.request(self.word(request::POSTED).load(Ordering::Relaxed))
+    }
+
+    /// Makes the request for a thread that cannot be called off, unless it is a chunk behind the end
+    /// of its transfer.
+    pub fn make(&self) {
+        if self.is_behind_the_end() {
+            self.set_result(request::CALLED_OFF);
+        } else {
+            NOBODY.execute(self);
+        }
     }
 
     /// Says that another thread waits for the call.

@@ -199,6 +199,8 @@ fn translate(set: &Set, bytes: &mut [u8]) -> usize {
             continue;
         }
         let (events, data) = match registry.find(token) {
+            // A file that the program has closed may not be closed on the host yet.
+            Found::Entry(entry) if entry.file.strong_count() == 0 => (0, 0),
             Found::Entry(entry) => (entry.wanted(events), entry.data),
             Found::Gone => (0, 0),
             Found::Never => misbehaved("the host misbehaved: an event that nobody waits for"),

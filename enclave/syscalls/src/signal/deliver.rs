@@ -3,13 +3,17 @@
 use core::sync::atomic::Ordering;
 
 use enclave_core::{UserRegs, exit_forever, own_call};
-use enclave_hostcalls::Errno;
+use enclave_hostcalls::{Errno, flush};
 use enclave_signals::{Delivery, Next, SigInfo, flags, number::UNBLOCKABLE};
 use enclave_threads::current;
 use hostcall_abi::service;
 
 use super::{WANTED, frame, interrupted, look, restart, with};
-use crate::{Sys, process::process, stats, task};
+use crate::{
+    Sys,
+    process::{process, settle},
+    stats, task,
+};
 
 /// Delivers signals if there are any for the current thread.
 #[inline]
@@ -64,8 +68,7 @@ fn call_handler(regs: &mut UserRegs, mut delivery: Delivery) {
 
 /// Ends the process by a signal.
 pub(super) fn die(signal: u32) -> ! {
-    // What cannot be written back is lost, as when a machine's disk is full.
-    let _ = process().space().flush_all();
+    settle();
     stats::report();
     exit_forever(service::KILL, signal.into())
 }
@@ -74,6 +77,7 @@ pub(super) fn die(signal: u32) -> ! {
 fn stop(_: u32) {
     const KILL: u64 = 62;
     const SIGSTOP: u64 = 19;
+    flush();
     own_call(KILL, [process().pid.into(), SIGSTOP]);
 }
 

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
+use enclave_files::{HostFd, HostFile, OpenFile, Transport, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::{Socket, address, local};
@@ -40,8 +40,22 @@ fn adopt_pair(word: u64) -> [HostFd; 2] {
 }
 
 /// An open file for a socket that the host just made.
-fn open(fd: HostFd, flags: u64) -> Arc<OpenFile> {
-    OpenFile::new(HostFile::of_kind(fd, kind::SOCKET), flag::RDWR | flags & NONBLOCK)
+fn open(fd: HostFd, flags: u64, stream: Option<Transport>) -> Arc<OpenFile> {
+    OpenFile::new(HostFile::socket(fd, stream), flag::RDWR | flags & NONBLOCK)
+}
+
+/// Where a socket made like that goes, if it is a stream whose data the kernel keeps until it is sent.
+fn stream(domain: u64, kind: u64, protocol: u64) -> Option<Transport> {
+    const AF_UNIX: u64 = 1;
+    const AF_INET: u64 = 2;
+    const AF_INET6: u64 = 10;
+    const SOCK_STREAM: u64 = 1;
+    const IPPROTO_TCP: u64 = 6;
+    match (domain, kind & 0xf, protocol) {
+        (AF_UNIX, SOCK_STREAM, _) => Some(Transport::Local),
+        (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => Some(Transport::Tcp),
+        _ => None,
+    }
 }
 
 pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -51,7 +65,8 @@ pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let mut call = Call::new(nr::SOCKET, 0)?;
     let fd = call.args([domain, kind | CLOEXEC, protocol]).descriptor(Wait::No)?;
-    table().insert(open(HostFd::adopt(fd), kind), kind & CLOEXEC != 0)
+    let file = open(HostFd::adopt(fd), kind, stream(domain, kind, protocol));
+    table().insert(file, kind & CLOEXEC != 0)
 }
 
 /// A pair of a kind that does not live inside.
@@ -59,7 +74,7 @@ fn pair_of_host(domain: u64, kind: u64, protocol: u64) -> Result<[Arc<OpenFile>;
     let mut call = Call::new(nr::SOCKETPAIR, 8)?;
     let pair = call.room(8);
     call.args([domain, kind | CLOEXEC, protocol, pair.address()]).zero(Wait::No)?;
-    Ok(adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind)))
+    Ok(adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind, stream(domain, kind, protocol))))
 }
 
 pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -100,7 +115,7 @@ fn accept_with(sys: &mut Sys<'_>, flags: u64) -> Result<u64, Errno> {
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     let fd = call.args([socket.fd, pointer, len, flags | CLOEXEC]).descriptor(wait)?;
     // Adopted first: on an error the connection is closed, as Linux does.
-    let file = open(HostFd::adopt(fd), flags);
+    let file = open(HostFd::adopt(fd), flags, socket.stream().map(|stream| stream.transport()));
     if let Some(reply) = reply {
         reply.collect()?;
     }
@@ -145,6 +160,14 @@ pub(crate) fn shutdown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return local::shutdown(socket, sys.args[1]);
     }
     let socket = Socket::new(file)?;
+    if let Some(stream) = socket.stream() {
+        // An error that a piece has met is for whoever sends or receives.
+        match stream.before_sending(true) {
+            Err(Errno::EINTR) => return Err(Errno::EINTR),
+            Err(errno) => stream.keep(errno),
+            Ok(()) => {}
+        }
+    }
     forward_zero(nr::SHUTDOWN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
 }
 

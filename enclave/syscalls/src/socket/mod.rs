@@ -24,7 +24,8 @@ pub(crate) use transfer::{recvfrom, sendto};
 
 use alloc::sync::Arc;
 
-use enclave_files::OpenFile;
+use enclave_core::AppSlice;
+use enclave_files::{Data, HostFile, OpenFile, Stream};
 use enclave_hostcalls::{Call, Errno, Wait};
 
 use crate::args;
@@ -75,6 +76,33 @@ impl Socket {
     fn new(file: Arc<OpenFile>) -> Result<Self, Errno> {
         let fd = file.host().ok_or(Errno::ENOTSOCK)?.number();
         Ok(Self { file, fd })
+    }
+
+    /// The stream that it is known to be.
+    fn stream(&self) -> Option<&Arc<Stream>> {
+        self.file.object().downcast_ref::<HostFile>()?.stream()
+    }
+
+    /// Sends `data` of the program with these flags by `send`, if it is not sent with the next call that
+    /// leaves.
+    fn send(
+        &self,
+        data: &[AppSlice],
+        flags: u64,
+        send: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        let Some(stream) = self.stream() else { return send() };
+        let never_waits = self.never_waits(flags);
+        if never_waits && let Some(posted) = stream.post(Data::App(data), flags) {
+            return posted;
+        }
+        stream.before_sending(!never_waits)?;
+        send().inspect(|_| stream.ask())
+    }
+
+    /// What a call that receives has come to.
+    fn received(&self, result: Result<u64, Errno>) -> Result<u64, Errno> {
+        self.stream().map_or(result, |stream| stream.received(result))
     }
 
     /// Whether a call may wait; with the flags for the host that make sure of it.

@@ -1,7 +1,8 @@
 //! setsockopt(2) and getsockopt(2).
 
 use enclave_core::{AppPtr, AppSlice};
-use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use enclave_files::Transport;
+use enclave_hostcalls::{Call, Errno, Wait, can_post, misbehaved};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{SOL_SOCKET, Socket, address, local};
@@ -12,6 +13,7 @@ use crate::{
 
 const SETSOCKOPT: u64 = 54;
 const GETSOCKOPT: u64 = 55;
+const SO_ERROR: u64 = 4;
 
 /// Longest value in bytes.
 const LONGEST: u64 = 64 << 10;
@@ -88,9 +90,33 @@ pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
                 0 => 0,
                 _ => call.app(AppSlice::new(pointer, len)?)?,
             };
-            call.args([socket.fd, level, name, value, len]).zero(Wait::No)?;
+            call.args([socket.fd, level, name, value, len]);
+            if always_succeeds(&socket, level, name, len) && can_post() {
+                call.post();
+            } else {
+                call.zero(Wait::No)?;
+            }
+            limits_changed(&socket, level, name);
             Ok(0)
         }
+    }
+}
+
+/// Whether the kernel takes the option whatever its value: `TCP_NODELAY`, `TCP_CORK` and `TCP_QUICKACK`.
+fn always_succeeds(socket: &Socket, level: u64, name: u64, len: u64) -> bool {
+    let tcp = || socket.stream().is_some_and(|stream| stream.transport() == Transport::Tcp);
+    level == IPPROTO_TCP && matches!(name, 1 | 3 | 12) && len >= 4 && tcp()
+}
+
+/// Some options change how much data the kernel takes.
+fn limits_changed(socket: &Socket, level: u64, name: u64) {
+    const TCP_NOTSENT_LOWAT: u64 = 25;
+    let never = (level, name) == (IPPROTO_TCP, TCP_NOTSENT_LOWAT);
+    // SO_SNDBUF, SO_SNDBUFFORCE
+    if (never || level == SOL_SOCKET && matches!(name, 7 | 32))
+        && let Some(stream) = socket.stream()
+    {
+        stream.forget_room(never);
     }
 }
 
@@ -136,6 +162,12 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     len.word(0).write(room);
     let result = call.args([socket.fd, level, name, value.address(), len.address()]).zero(Wait::No);
     let len = len.word(0).read();
+    if level == SOL_SOCKET
+        && name == SO_ERROR
+        && let Some(errno) = socket.stream().and_then(|stream| stream.error())
+    {
+        value.word(0).write(errno.number().into());
+    }
     match result {
         Ok(()) if len > room => {
             misbehaved("the host misbehaved: an option longer than there was room for")

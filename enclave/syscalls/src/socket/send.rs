@@ -28,7 +28,12 @@ pub(crate) fn sendmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return local::sendmsg(&file, socket, sys.args);
     }
     let socket = Socket::new(file)?;
-    send(&socket, Message::read(message)?, uint(flags))
+    let (message, flags) = (Message::read(message)?, uint(flags));
+    if message.name[0] != 0 || message.control[0] != 0 {
+        return send(&socket, message, flags);
+    }
+    let buffers = message.buffers.clone();
+    socket.send(&buffers, flags, || send(&socket, message, flags))
 }
 
 fn send(socket: &Socket, mut message: Message, flags: u64) -> Result<u64, Errno> {
@@ -182,6 +187,9 @@ fn send_batch(
     let slot = |index| slots.part(ENTRY * index, ENTRY);
     for (index, message) in (0..).zip(&batch) {
         message.stage(&mut call, slot(index))?;
+    }
+    if let Some(stream) = socket.stream() {
+        stream.before_sending(!socket.never_waits(flags))?;
     }
     let (wait, flags) = socket.wait(flags);
     let args = [socket.fd, slots.address(), wanted, host_flags(flags)];

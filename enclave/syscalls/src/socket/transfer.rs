@@ -23,14 +23,26 @@ pub(crate) fn sendto(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let flags = uint(flags) & !msg::ZEROCOPY;
     let data = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
     let name = (pointer != 0).then_some([pointer, address_len]);
+    if name.is_none() {
+        return socket.send(&[data], flags, || send_all(&socket, data, flags, name));
+    }
+    send_all(&socket, data, flags, name)
+}
+
+fn send_all(
+    socket: &Socket,
+    data: AppSlice,
+    flags: u64,
+    name: Option<[u64; 2]>,
+) -> Result<u64, Errno> {
     if data.len() <= PIECE {
-        match send(&socket, data, flags, name) {
-            Ok(count) if count < data.len() => send_rest(&socket, data, count, flags),
+        match send(socket, data, flags, name) {
+            Ok(count) if count < data.len() => send_rest(socket, data, count, flags),
             result => result,
         }
     } else if socket.is_stream()? {
-        let first = send(&socket, data.first(PIECE), flags, name);
-        first.and_then(|count| send_rest(&socket, data, count, flags))
+        let first = send(socket, data.first(PIECE), flags, name);
+        first.and_then(|count| send_rest(socket, data, count, flags))
     } else {
         Err(Errno::EMSGSIZE)
     }
@@ -85,7 +97,7 @@ pub(crate) fn recvfrom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     call.args([socket.fd, staged.address(), room, flags, pointer, len]);
     let count = if flags & msg::TRUNC == 0 {
-        let count = call.count(wait, room)?;
+        let count = socket.received(call.count(wait, room))?;
         staged.part(0, count).read_app(target.first(count))?;
         count
     } else {

@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use enclave_core::{AppPtr, to_usize};
-use enclave_files::{OpenFile, flag, kind};
+use enclave_files::{HostFile, OpenFile, flag, kind};
 use enclave_hostcalls::Errno;
 
 use super::is_pipe;
@@ -79,9 +79,11 @@ pub(super) fn sendfile(
 ) -> Result<u64, Errno> {
     opened(from, to)?;
     let mut source = Position::new(from, offset)?;
-    if !matches!(from.stat()?.kind(), kind::REGULAR | kind::BLOCK)
-        || to.status() & flag::APPEND != 0
-    {
+    let source_kind = match from.object().downcast_ref::<HostFile>() {
+        Some(file) => file.kind()?,
+        None => from.stat()?.kind(),
+    };
+    if !matches!(source_kind, kind::REGULAR | kind::BLOCK) || to.status() & flag::APPEND != 0 {
         return Err(Errno::EINVAL);
     }
     let done = copy(&mut source, &mut Position { file: to, offset: None }, count)?;

@@ -1,0 +1,383 @@
+//! Streams whose data is sent with the next call that leaves ([`Call::post_for`]).
+//!
+//! A write to a stream socket that does not wait says that the kernel has taken the data, no more: it
+//! may be lost still when the other side has gone. So the program can be told so before the kernel has
+//! it, as long as the kernel has room. How much room there is, is asked now and then, and counted down
+//! by more than what is sent.
+//!
+//! If the kernel does not take all of it nevertheless (its memory is short, or it lies), what is left is
+//! kept and tried again until it is gone; nothing that the program sends goes before it. An error that a
+//! posted call has met is told to the next call that sends or receives.
+
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use enclave_core::{AppSlice, HostSlice, Mutex, to_usize};
+use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
+use enclave_threads::{clock, give_processor_away, set_timer};
+
+use crate::HostFd;
+
+mod nr {
+    pub(super) const POLL: u64 = 7;
+    pub(super) const SENDTO: u64 = 44;
+    pub(super) const GETSOCKOPT: u64 = 55;
+}
+
+const MSG_DONTWAIT: u64 = 0x40;
+const MSG_NOSIGNAL: u64 = 0x4000;
+const MSG_MORE: u64 = 0x8000;
+const POLLOUT: u64 = 4;
+/// Longest piece that is posted, in bytes.
+const LONGEST: u64 = 16 << 10;
+/// What the kernel's own structures may take of the room for one piece, in bytes.
+const OVERHEAD: u64 = 4 << 10;
+/// Room that is believed, in bytes, and below which it is asked for again.
+const MOST_ROOM: u64 = 1 << 20;
+const LITTLE_ROOM: u64 = 256 << 10;
+/// Nanoseconds after which what is left is tried again.
+const PATIENCE: u64 = 2_000_000;
+
+/// Streams that hold data which the kernel has not taken.
+static HOLDING: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the program believes data sent that is here still.
+#[must_use]
+pub fn data_is_left() -> bool {
+    HOLDING.load(Ordering::Relaxed) > 0
+}
+
+/// Where a stream goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// Another process of the machine (`AF_UNIX`).
+    Local,
+}
+
+/// A stream socket of the host.
+pub struct Stream {
+    fd: Arc<HostFd>,
+    transport: Transport,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes that the kernel takes at once, and what was posted since it was asked.
+    room: u64,
+    since: u64,
+    /// Where the answer will be, while there is a question.
+    asked: Option<HostSlice>,
+    /// Never post: the program limits what is not sent yet in ways that are not looked at.
+    never: bool,
+    /// Lengths of the pieces that were posted and have not come back, in order.
+    under_way: VecDeque<u64>,
+    /// What the kernel did not take, in order. Not empty only while `holding`.
+    left: VecDeque<Piece>,
+    holding: bool,
+    /// Whether somebody sends what is left.
+    sending: bool,
+    error: Option<Errno>,
+}
+
+/// A piece that the kernel did not take.
+struct Piece {
+    /// Keeps the staging memory, at whose place the rest of the piece is.
+    _call: Call,
+    at: u64,
+    len: u64,
+}
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// Memory of the program.
+    App(&'a [AppSlice]),
+    /// Memory of the runtime.
+    Own(&'a [u8]),
+}
+
+impl Data<'_> {
+    fn len(self) -> u64 {
+        match self {
+            Self::App(buffers) => buffers.iter().map(|buffer| buffer.len()).sum(),
+            Self::Own(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn stage(self, call: &mut Call) -> Result<u64, Errno> {
+        match self {
+            Self::App(&[one]) => call.app(one),
+            Self::App(many) => {
+                let mut all = vec![0; to_usize(self.len())];
+                let mut rest = all.as_mut_slice();
+                for buffer in many {
+                    let (part, behind) = rest.split_at_mut(to_usize(buffer.len()));
+                    buffer.read_bytes(part)?;
+                    rest = behind;
+                }
+                Ok(call.bytes(&all))
+            }
+            Self::Own(bytes) => Ok(call.bytes(bytes)),
+        }
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(fd: Arc<HostFd>, transport: Transport) -> Arc<Self> {
+        Arc::new(Self { fd, transport, state: Mutex::default() })
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Has data sent without waiting, with the next call that leaves. `None` if it is to be sent by a
+    /// call of its own, after [`Self::before_sending`].
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if the program cannot read a buffer.
+    pub fn post(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Option<Result<u64, Errno>> {
+        let len = data.len();
+        let plain = flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) == 0;
+        if !plain || len == 0 || len > LONGEST || !can_post() {
+            return None;
+        }
+        let call = match self.piece(data, len, flags) {
+            Ok(call) => call,
+            Err(Errno::ENOMEM) => return None,
+            Err(errno) => return Some(Err(errno)),
+        };
+        self.reserve(len).then(|| {
+            call.post_for(self.clone(), Kind::Piece);
+            self.ask();
+            Ok(len)
+        })
+    }
+
+    fn piece(&self, data: Data<'_>, len: u64, flags: u64) -> Result<Call, Errno> {
+        let mut call = Call::new(nr::SENDTO, len)?;
+        let at = data.stage(&mut call)?;
+        call.args([self.fd.number(), at, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL]);
+        Ok(call)
+    }
+
+    /// Takes room for a piece, if there is enough.
+    fn reserve(&self, len: u64) -> bool {
+        let mut state = self.state.lock();
+        let cost = 2 * len + OVERHEAD;
+        if state.room < cost || state.never || state.holding || state.error.is_some() {
+            return false;
+        }
+        state.room -= cost;
+        state.since += cost;
+        state.under_way.push_back(len);
+        true
+    }
+
+    /// Asks how much room there is, if little is known of it: to be called when data was sent.
+    pub fn ask(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.asked.is_some() || state.never || state.room >= LITTLE_ROOM || !can_post() {
+            return;
+        }
+        let Ok((call, answer)) = self.question() else { return };
+        (state.asked, state.since) = (Some(answer), 0);
+        drop(state);
+        call.post_for(self.clone(), Kind::Question);
+    }
+
+    fn question(&self) -> Result<(Call, HostSlice), Errno> {
+        const SOL_SOCKET: u64 = 1;
+        const SO_MEMINFO: u64 = 55;
+        const BYTES: u64 = 36;
+        let mut call = Call::new(nr::GETSOCKOPT, BYTES.next_multiple_of(8) + 8)?;
+        let (answer, len) = (call.room(BYTES), call.room(8));
+        len.word(0).write(BYTES);
+        call.args([self.fd.number(), SOL_SOCKET, SO_MEMINFO, answer.address(), len.address()]);
+        Ok((call, answer))
+    }
+
+    /// To be called when the program changes how much the kernel takes: nothing that is known holds. With
+    /// `never`, nothing is posted from here on.
+    pub fn forget_room(&self, never: bool) {
+        let mut state = self.state.lock();
+        state.room = 0;
+        state.never |= never;
+    }
+
+    /// To be called before data is sent by another call, or the stream is shut down: what was posted is
+    /// sent first. With `wait` it takes as long as it takes, until a signal comes.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if the kernel has no room for it, `EINTR`, or what an earlier piece has met.
+    pub fn before_sending(&self, wait: bool) -> Result<(), Errno> {
+        if !self.state.lock().under_way.is_empty() {
+            flush();
+        }
+        while !self.send_what_is_left() {
+            if !wait {
+                return Err(Errno::EAGAIN);
+            }
+            let mut call = Call::new(nr::POLL, 8)?;
+            let entry = call.room(8);
+            entry.word(0).write(self.fd.number() | POLLOUT << 32);
+            call.args([entry.address(), 1, u64::MAX]).count(Wait::Maybe, 1)?;
+        }
+        self.error().map_or(Ok(()), Err)
+    }
+
+    /// Keeps an error for the next call that sends or receives.
+    pub fn keep(&self, errno: Errno) {
+        self.state.lock().error = Some(errno);
+    }
+
+    /// What an earlier piece has met, once.
+    pub fn error(&self) -> Option<Errno> {
+        self.state.lock().error.take()
+    }
+
+    /// What a call that receives has come to, if its host says `result`: an error that a piece has met
+    /// comes behind all data.
+    ///
+    /// # Errors
+    ///
+    /// As `result`, or that.
+    pub fn received(&self, result: Result<u64, Errno>) -> Result<u64, Errno> {
+        match result {
+            Ok(0) | Err(Errno::EAGAIN) => self.error().map_or(result, Err),
+            _ => result,
+        }
+    }
+
+    /// Sends what is left without waiting; returns whether nothing is left.
+    fn send_what_is_left(&self) -> bool {
+        loop {
+            let mut state = self.state.lock();
+            if state.sending {
+                drop(state);
+                give_processor_away();
+                continue;
+            }
+            let Some(mut piece) = state.left.pop_front() else {
+                if core::mem::take(&mut state.holding) {
+                    HOLDING.fetch_sub(1, Ordering::Relaxed);
+                }
+                return true;
+            };
+            state.sending = true;
+            drop(state);
+            let result = self.send(&piece);
+            let mut state = self.state.lock();
+            state.sending = false;
+            match result {
+                Ok(count) if count == piece.len => {}
+                Ok(count) => {
+                    (piece.at, piece.len) = (piece.at + count, piece.len - count);
+                    state.left.push_front(piece);
+                }
+                Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS) => {
+                    state.left.push_front(piece);
+                    return false;
+                }
+                Err(errno) => {
+                    state.error = Some(errno);
+                    state.left.clear();
+                }
+            }
+        }
+    }
+
+    fn send(&self, piece: &Piece) -> Result<u64, Errno> {
+        let flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+        let mut call = Call::new(nr::SENDTO, 0)?;
+        call.args([self.fd.number(), piece.at, piece.len, flags]).count(Wait::No, piece.len)
+    }
+
+    fn send_later(self: Arc<Self>) {
+        let again = move || {
+            if !self.send_what_is_left() {
+                self.send_later();
+            }
+        };
+        set_timer(clock::monotonic() + PATIENCE, Box::new(again));
+    }
+
+    /// The kernel has answered the question.
+    fn answered(&self, result: Option<Result<u64, Errno>>) {
+        let mut state = self.state.lock();
+        let Some(answer) = state.asked.take() else { return };
+        match result {
+            Some(Ok(_)) => {
+                // `SK_MEMINFO_WMEM_ALLOC`, `_SNDBUF` and `_WMEM_QUEUED` are the numbers 2, 3 and 5.
+                let halves = |word: u64| [word & 0xffff_ffff, word >> 32];
+                let [[allocated, buffer], [_, queued]] =
+                    [1, 2].map(|index| halves(answer.word(index).read()));
+                let free = buffer.saturating_sub(allocated.max(queued)) / 2;
+                state.room = free.min(MOST_ROOM).saturating_sub(state.since);
+            }
+            Some(Err(_)) => state.never = true,
+            None => {}
+        }
+    }
+
+    /// A piece was made. Returns whether something holds the stream from here on.
+    fn sent(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
+        let mut state = self.state.lock();
+        let Some(len) = state.under_way.pop_front() else { return false };
+        let count = match result {
+            _ if state.error.is_some() => return true,
+            Some(Ok(count)) if count > len || count > 0 && state.holding => {
+                misbehaved("the host misbehaved: it sent what it cannot have sent")
+            }
+            Some(Ok(count)) => count,
+            Some(Err(Errno::EAGAIN | Errno::ENOMEM | Errno::ENOBUFS)) | None => 0,
+            Some(Err(errno)) => {
+                state.error = Some(errno);
+                return true;
+            }
+        };
+        if count == len {
+            return false;
+        }
+        let at = call.first_room() + count;
+        state.left.push_back(Piece { _call: call, at, len: len - count });
+        let first = !core::mem::replace(&mut state.holding, true);
+        drop(state);
+        if first {
+            HOLDING.fetch_add(1, Ordering::Relaxed);
+            self.send_later();
+        }
+        true
+    }
+}
+
+impl Sender for Stream {
+    fn holds(&self) -> bool {
+        let state = self.state.lock();
+        state.holding || state.error.is_some()
+    }
+
+    fn made(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
+        if call.number() == nr::GETSOCKOPT {
+            self.answered(result);
+            return false;
+        }
+        self.sent(call, result)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
