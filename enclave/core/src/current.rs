@@ -36,7 +36,13 @@ pub fn set_current<T: Send + Sync + 'static>(thread: Option<Arc<T>>) {
 /// Whether a thread runs now: false at start, and on a scheduler's stack.
 #[must_use]
 pub fn has_current() -> bool {
-    data::read::<CURRENT>() != 0
+    current_number() != 0
+}
+
+/// A number that no other thread has as long as the one that runs now exists; 0 if none runs.
+#[must_use]
+pub fn current_number() -> u64 {
+    data::read::<CURRENT>()
 }
 
 /// The object of the thread that runs now.

@@ -45,7 +45,7 @@ pub mod xstate;
 pub use app::{AppPtr, AppSlice, CStrError, Fault, Missing, to_usize, with_pages};
 pub use asm::syscall_entry_address;
 pub use call::{exit_call, exit_forever, own_call};
-pub use current::{current, has_current, set_current};
+pub use current::{current, current_number, has_current, set_current};
 pub use data::{
     clear_reschedule, fs_base, reschedule_wanted, set_fs_base, tcs_index, want_reschedule,
 };

@@ -17,7 +17,7 @@ use core::{
 
 use enclave_core::{AppSlice, HostSlice, Mutex, to_usize};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
-use enclave_threads::{clock, give_processor_away, set_timer};
+use enclave_threads::{clock, give_processor_away, set_timer, yield_now};
 
 use crate::HostFd;
 
@@ -73,7 +73,7 @@ struct State {
     since: u64,
     /// Where the answer will be, while there is a question.
     asked: Option<HostSlice>,
-    /// Never post: the program limits what is not sent yet in ways that are not looked at.
+    /// Never post: there is no telling what the kernel would say.
     never: bool,
     /// Lengths of the pieces that were posted and have not come back, in order.
     under_way: VecDeque<u64>,
@@ -91,6 +91,17 @@ struct Piece {
     _call: Call,
     at: u64,
     len: u64,
+}
+
+/// What has become of what the kernel did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// It is sent, or will never be.
+    Nothing,
+    /// The kernel takes no more of it now.
+    Refused,
+    /// Somebody else is sending it.
+    Busy,
 }
 
 /// What is to be sent.
@@ -206,12 +217,15 @@ impl Stream {
         Ok((call, answer))
     }
 
-    /// To be called when the program changes how much the kernel takes: nothing that is known holds. With
-    /// `never`, nothing is posted from here on.
-    pub fn forget_room(&self, never: bool) {
-        let mut state = self.state.lock();
-        state.room = 0;
-        state.never |= never;
+    /// To be called when the program changes how much the kernel takes: nothing that is known holds.
+    pub fn forget_room(&self) {
+        self.state.lock().room = 0;
+    }
+
+    /// To be called when the program knows, or may know, that sending fails: each piece leaves by itself
+    /// from here on.
+    pub fn post_no_more(&self) {
+        self.state.lock().never = true;
     }
 
     /// To be called before data is sent by another call, or the stream is shut down: what was posted is
@@ -224,9 +238,16 @@ impl Stream {
         if !self.state.lock().under_way.is_empty() {
             flush();
         }
-        while !self.send_what_is_left() {
-            if !wait {
-                return Err(Errno::EAGAIN);
+        loop {
+            match self.send_what_is_left() {
+                Left::Nothing => break,
+                Left::Busy => {
+                    yield_now();
+                    give_processor_away();
+                    continue;
+                }
+                Left::Refused if !wait => return Err(Errno::EAGAIN),
+                Left::Refused => {}
             }
             let mut call = Call::new(nr::POLL, 8)?;
             let entry = call.room(8);
@@ -243,7 +264,9 @@ impl Stream {
 
     /// What an earlier piece has met, once.
     pub fn error(&self) -> Option<Errno> {
-        self.state.lock().error.take()
+        let mut state = self.state.lock();
+        state.never |= state.error.is_some();
+        state.error.take()
     }
 
     /// What a call that receives has come to, if its host says `result`: an error that a piece has met
@@ -255,24 +278,26 @@ impl Stream {
     pub fn received(&self, result: Result<u64, Errno>) -> Result<u64, Errno> {
         match result {
             Ok(0) | Err(Errno::EAGAIN) => self.error().map_or(result, Err),
+            Err(errno) if errno != Errno::EINTR => {
+                self.post_no_more();
+                result
+            }
             _ => result,
         }
     }
 
-    /// Sends what is left without waiting; returns whether nothing is left.
-    fn send_what_is_left(&self) -> bool {
+    /// Sends what is left, without waiting.
+    fn send_what_is_left(&self) -> Left {
         loop {
             let mut state = self.state.lock();
             if state.sending {
-                drop(state);
-                give_processor_away();
-                continue;
+                return Left::Busy;
             }
             let Some(mut piece) = state.left.pop_front() else {
                 if core::mem::take(&mut state.holding) {
                     HOLDING.fetch_sub(1, Ordering::Relaxed);
                 }
-                return true;
+                return Left::Nothing;
             };
             state.sending = true;
             drop(state);
@@ -287,7 +312,7 @@ impl Stream {
                 }
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS) => {
                     state.left.push_front(piece);
-                    return false;
+                    return Left::Refused;
                 }
                 Err(errno) => {
                     state.error = Some(errno);
@@ -305,11 +330,11 @@ impl Stream {
 
     fn send_later(self: Arc<Self>) {
         let again = move || {
-            if !self.send_what_is_left() {
+            if self.send_what_is_left() != Left::Nothing {
                 self.send_later();
             }
         };
-        set_timer(clock::monotonic() + PATIENCE, Box::new(again));
+        set_timer(clock::monotonic().saturating_add(PATIENCE), Box::new(again));
     }
 
     /// The kernel has answered the question.

@@ -4,8 +4,9 @@
 //! learns nothing by it. Such calls are staged and put into a list instead. Whichever call leaves next,
 //! of whatever thread, takes the list along, and the host makes what is in it first. So:
 //!
-//! * **No call overtakes a posted one**: one that leaves while another enclave thread takes the list
-//!   along waits until it is made. What the host sees is in the order in which the program did it.
+//! * **No call overtakes a posted one of its thread**: one that leaves while another call has taken the
+//!   list along waits until those are made. The host sees what a thread does in the order in which it
+//!   does it, and what threads do to one stream as well.
 //! * **Nothing posted is left behind**: an enclave thread that goes to sleep, a tick, and the end of the
 //!   process make what is in the list ([`flush`]).
 //! * **A posted call never waits**, and what it has come to is told to its [`Sender`], who makes good
@@ -14,7 +15,7 @@
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex};
+use enclave_core::{HostSlice, Mutex, MutexGuard, current_number};
 use enclave_threads::{give_processor_away, want_tick};
 use hostcall_abi::request::{self, flag, state};
 
@@ -23,7 +24,7 @@ use crate::{Call, Errno, Wait};
 /// Most calls in the list.
 const MOST: u64 = 64;
 /// Looks at a list that another enclave thread takes along, before the processor is given away.
-const LOOKS: u32 = 20_000;
+const LOOKS: u32 = 500;
 
 /// Who posts calls that may come to another end than the program was told.
 pub trait Sender: Send + Sync {
@@ -61,10 +62,21 @@ struct Entry {
     of: Option<Of>,
     /// Entries are counted for ever.
     number: u64,
+    /// The thread that posted it.
+    by: u64,
     /// The piece before, which may be done.
     after: Option<u64>,
     /// Who takes it along, 0 for nobody yet.
     carrier: u64,
+    /// Whether it was made, as its carrier has seen.
+    done: bool,
+}
+
+impl Entry {
+    fn is_done(&self) -> bool {
+        let made = || self.call.memory().word(request::STATE).read() == state::DONE;
+        self.done || self.carrier != 0 && made()
+    }
 }
 
 /// In the order in which they were posted. What is taken along is at the front.
@@ -101,13 +113,40 @@ pub fn posted() -> u64 {
     TOTAL.load(Ordering::Relaxed)
 }
 
-/// Makes what is in the list.
+/// Makes what is in the list, and waits for what another call has taken along.
 pub fn flush() {
     const GETPPID: u64 = 110;
-    if COUNT.load(Ordering::Relaxed) > 0
-        && let Ok(call) = Call::new(GETPPID, 0)
-    {
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    drop(wait_while(|list| list.under_way().next().is_some()));
+    if let Ok(call) = Call::new(GETPPID, 0) {
         let _ = call.run(Wait::No);
+    }
+}
+
+/// Waits until the host has made what `under_way` says is to be waited for; returns the list.
+fn wait_while(under_way: impl Fn(&List) -> bool) -> MutexGuard<'static, List> {
+    let mut looks = 0;
+    loop {
+        let mut list = LIST.lock();
+        let ended = list.collect();
+        if !under_way(&list) {
+            if ended.is_empty() {
+                return list;
+            }
+            // To drop them may post a call.
+            drop(list);
+            drop(ended);
+            continue;
+        }
+        drop(list);
+        drop(ended);
+        looks += 1;
+        if looks % LOOKS == 0 {
+            give_processor_away();
+        }
+        core::hint::spin_loop();
     }
 }
 
@@ -133,7 +172,15 @@ fn add(call: Call, of: Option<Of>) {
         list.entries.iter().rev().find(before).map(|entry| entry.number)
     });
     list.held |= of.as_ref().is_some_and(|of| of.sender.holds());
-    list.entries.push_back(Entry { call, of, number, after, carrier: 0 });
+    list.entries.push_back(Entry {
+        call,
+        of,
+        number,
+        by: current_number(),
+        after,
+        carrier: 0,
+        done: false,
+    });
     let alone = COUNT.fetch_add(1, Ordering::Relaxed) == 0;
     drop(list);
     TOTAL.fetch_add(1, Ordering::Relaxed);
@@ -144,7 +191,10 @@ fn add(call: Call, of: Option<Of>) {
 
 /// The list, taken along by a call.
 #[derive(Debug)]
-pub(crate) struct Carried(u64);
+pub(crate) struct Carried {
+    carrier: HostSlice,
+    number: u64,
+}
 
 /// Has the staged call in `carrier` take the list along.
 #[inline(always)]
@@ -154,34 +204,26 @@ pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
 
 #[cold]
 fn link(carrier: HostSlice) -> Option<Carried> {
-    let mut looks = 0;
-    loop {
-        let mut list = LIST.lock();
-        let ended = list.collect();
-        let under_way = list.entries.front().is_some_and(|entry| entry.carrier != 0);
-        if !under_way {
-            let (carried, held) = list.link(carrier);
-            drop(list);
-            drop((ended, held));
-            return carried;
-        }
-        drop(list);
-        drop(ended);
-        looks += 1;
-        if looks % LOOKS == 0 {
-            give_processor_away();
-        }
-        core::hint::spin_loop();
-    }
+    let own = current_number();
+    let mut list = wait_while(|list| list.is_under_way_of(own));
+    let (carried, held) = list.link(carrier);
+    drop(list);
+    drop(held);
+    carried
 }
 
 impl Drop for Carried {
     fn drop(&mut self) {
+        // It may leave once more, without them.
+        self.carrier.word(request::POSTED).write(0);
         let mut list = LIST.lock();
         let ended = list.collect();
-        for entry in list.entries.iter_mut().filter(|entry| entry.carrier == self.0) {
-            // The host did not get there: another call takes it along.
-            entry.carrier = 0;
+        for entry in list.entries.iter_mut().filter(|entry| entry.carrier == self.number) {
+            entry.done = entry.is_done();
+            if !entry.done {
+                // The host did not get there: another call takes it along.
+                entry.carrier = 0;
+            }
         }
         drop(list);
         drop(ended);
@@ -198,12 +240,21 @@ impl List {
         Some(entry)
     }
 
+    fn is_under_way_of(&self, thread: u64) -> bool {
+        self.under_way().any(|entry| entry.by == thread)
+    }
+
+    /// What was taken along, and is not done.
+    fn under_way(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.carrier != 0 && !entry.is_done())
+    }
+
     /// Takes out what is done.
     fn collect(&mut self) -> Ended {
         let mut ended = Vec::new();
+        // In order, for that is how senders are told.
         while let Some(entry) = self.entries.front()
-            && entry.carrier != 0
-            && entry.call.memory().word(request::STATE).read() == state::DONE
+            && entry.is_done()
             && let Some(Entry { call, of, .. }) = self.pop()
         {
             call.memory().word(request::FLAGS).write(0);
@@ -219,25 +270,29 @@ impl List {
     /// Has a call take along what is in the list, all of which is to be made.
     fn link(&mut self, carrier: HostSlice) -> (Option<Carried>, Ended) {
         let held = self.call_off_what_is_held();
-        if self.entries.is_empty() {
-            return (None, held);
-        }
-        self.carriers += 1;
         let mut before = carrier;
         for index in 0..self.entries.len() {
+            if self.entries[index].carrier != 0 {
+                continue;
+            }
             // One that is not in the list any more was made, and well: else this were held.
             let after = self.entries[index].after.and_then(|number| self.address(number));
-            let entry = &mut self.entries[index];
-            entry.carrier = self.carriers;
-            let memory = entry.call.memory();
+            let memory = self.entries[index].call.memory();
             memory.word(request::STATE).write(state::SUBMITTED);
+            // Until it is made: what comes after it must not take an old result for its own.
+            memory.word(request::RESULT).write(request::CALLED_OFF);
             memory.word(request::FLAGS).write(if after.is_some() { flag::CHUNK } else { 0 });
             memory.word(request::AFTER).write(after.unwrap_or(0));
+            self.entries[index].carrier = self.carriers + 1;
             before.word(request::POSTED).write(memory.address());
             before = memory;
         }
         before.word(request::POSTED).write(0);
-        (Some(Carried(self.carriers)), held)
+        if before.address() == carrier.address() {
+            return (None, held);
+        }
+        self.carriers += 1;
+        (Some(Carried { carrier, number: self.carriers }), held)
     }
 
     /// The request of the entry with a number.
@@ -253,7 +308,7 @@ impl List {
         let rest = if core::mem::take(&mut self.held) { self.entries.len() } else { 0 };
         for _ in 0..rest {
             let Some(entry) = self.entries.pop_front() else { break };
-            if !held(&entry) {
+            if entry.carrier != 0 || !held(&entry) {
                 self.entries.push_back(entry);
             } else if let Some(of) = entry.of {
                 COUNT.fetch_sub(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::{
     Sys,
     args::{int, uint},
+    socket,
     time::Timespec,
     wait::{Deadline, Watch, attend, interrupted, with_mask},
 };
@@ -139,6 +140,9 @@ fn ask_host(
             misbehaved("the host misbehaved: it reported events that were not asked for");
         }
         entry.revents |= found;
+        if found & ALWAYS != 0 {
+            entry.file.iter().for_each(|file| socket::has_failed(file));
+        }
     }
     Ok(())
 }

@@ -145,7 +145,7 @@ pub(crate) fn settle() {
     // What cannot be written back is lost, as when a machine's disk is full.
     let _ = process().space().flush_all();
     flush();
-    let until = clock::monotonic() + PATIENCE;
+    let until = clock::monotonic().saturating_add(PATIENCE);
     while data_is_left() && clock::monotonic() < until {
         check_events();
         give_processor_away();

@@ -163,6 +163,12 @@ impl Request {
         self.memory.request(self.word(request::POSTED).load(Ordering::Relaxed))
     }
 
+    /// The state of a request that was handed over, is in a ring or was posted.
+    #[must_use]
+    pub fn state(&self) -> u64 {
+        self.word(request::STATE).load(Ordering::Relaxed)
+    }
+
     /// Makes the request for a thread that cannot be called off, unless it is a chunk behind the end
     /// of its transfer.
     pub fn make(&self) {

@@ -17,7 +17,14 @@ const IN_MEMORY: &[&str] = &["files", "dirs", "stat"];
 const FOLDER: &str = "/dev/shm/tap";
 
 /// Groups that are run once more with all calls by rings.
-const BY_RINGS: &[(&str, &str)] = &[("files", "much_at_offsets"), ("files", "read_write")];
+const BY_RINGS: &[(&str, &str)] = &[
+    ("files", "much_at_offsets"),
+    ("files", "read_write"),
+    ("streams", "many_ways_tcp"),
+    ("streams", "until_full_tcp"),
+    ("streams", "files"),
+    ("streams", "threads"),
+];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.
 const KNOWN: &[(&str, &str)] = &[

@@ -13,6 +13,7 @@ mod completions;
 mod entries;
 mod memory;
 mod noise;
+mod posted;
 mod replies;
 mod services;
 
@@ -67,6 +68,8 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("reply", [call, result]) => Box::new(replies::Reply::new(call, result)?),
         ("word", [call, place, value]) => Box::new(replies::Word::new(call, place, value)?),
         ("chunks", [claims]) => Box::new(chunks::Chunks::new(claims)?),
+        ("short", [limit]) => Box::new(posted::Short::new(limit)?),
+        ("posted", [how]) => Box::new(posted::Skipped::new(how)?),
         ("boot", [index, value]) => Box::new(memory::Parameter::new(index, value)?),
         ("complete", [how]) => Box::new(completions::Completions::new(how)?),
         ("enter", [how]) => Box::new(entries::Entries::new(how)?),

@@ -8,13 +8,14 @@ use enclave_files::OpenFile;
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::{
-    EVENT,
+    EVENT, event,
     registry::Found,
     set::{BELL, Set},
 };
 use crate::{
     Sys,
     args::{self, int},
+    socket,
     wait::{Deadline, Watch, attend, interrupted, with_mask},
 };
 
@@ -201,7 +202,12 @@ fn translate(set: &Set, bytes: &mut [u8]) -> usize {
         let (events, data) = match registry.find(token) {
             // A file that the program has closed may not be closed on the host yet.
             Found::Entry(entry) if entry.file.strong_count() == 0 => (0, 0),
-            Found::Entry(entry) => (entry.wanted(events), entry.data),
+            Found::Entry(entry) => {
+                if events & event::ALWAYS != 0 {
+                    entry.file.upgrade().iter().for_each(|file| socket::has_failed(file));
+                }
+                (entry.wanted(events), entry.data)
+            }
             Found::Gone => (0, 0),
             Found::Never => misbehaved("the host misbehaved: an event that nobody waits for"),
         };

@@ -161,6 +161,7 @@ pub(crate) fn shutdown(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let socket = Socket::new(file)?;
     if let Some(stream) = socket.stream() {
+        stream.post_no_more();
         // An error that a piece has met is for whoever sends or receives.
         match stream.before_sending(true) {
             Err(Errno::EINTR) => return Err(Errno::EINTR),

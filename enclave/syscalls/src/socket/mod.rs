@@ -65,6 +65,15 @@ pub(crate) fn keeps_borders(fd: u64) -> bool {
     }
 }
 
+/// The program is about to be told of an error or a hang-up of a file.
+pub(crate) fn has_failed(file: &OpenFile) {
+    if let Some(host) = file.object().downcast_ref::<HostFile>()
+        && let Some(stream) = host.stream()
+    {
+        stream.post_no_more();
+    }
+}
+
 /// A socket of the program, as far as we know: the host says `ENOTSOCK` if it is none.
 struct Socket {
     file: Arc<OpenFile>,

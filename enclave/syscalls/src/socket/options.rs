@@ -116,7 +116,10 @@ fn limits_changed(socket: &Socket, level: u64, name: u64) {
     if (never || level == SOL_SOCKET && matches!(name, 7 | 32))
         && let Some(stream) = socket.stream()
     {
-        stream.forget_room(never);
+        stream.forget_room();
+        if never {
+            stream.post_no_more();
+        }
     }
 }
 

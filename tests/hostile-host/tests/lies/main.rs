@@ -4,4 +4,5 @@ mod behaviour;
 mod boot;
 mod chunks;
 mod host;
+mod posted;
 mod replies;

@@ -1,0 +1,328 @@
+// Streams that do not wait: what was sent comes out whole and in order, however it was sent, and whatever comes after it.
+#include "tap.h"
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+// A pair of connected sockets, of TCP or AF_UNIX; the first never waits.
+static void pair_(int s[2], int tcp)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "stream"};
+    struct sockaddr *a = tcp ? (void *)&in : (void *)&un;
+    socklen_t n = tcp ? sizeof in : sizeof un;
+    int l = socket(a->sa_family, SOCK_STREAM, 0);
+    unlink("stream");
+    if (bind(l, a, n) || listen(l, 10) || getsockname(l, a, &n)) _exit(98);
+    s[1] = socket(a->sa_family, SOCK_STREAM, 0);
+    if (connect(s[1], a, n)) _exit(98);
+    s[0] = accept4(l, NULL, NULL, SOCK_NONBLOCK);
+    close(l);
+}
+
+static char byte_(long at) { return (char)(at * 7 + at / 251); }
+static void fill_(char *to, long at, long n) { for (long i = 0; i < n; i++) to[i] = byte_(at + i); }
+// Reads until the end or until n bytes have come; how many of them are what they should be.
+static long right_(int s, long at, long n)
+{
+    static char t[1 << 16];
+    long done = 0;
+    while (done < n) {
+        ssize_t got = read(s, t, n - done < (long)sizeof t ? n - done : (long)sizeof t);
+        if (got <= 0) break;
+        for (ssize_t i = 0; i < got; i++)
+            if (t[i] != byte_(at + done + i)) return -1;
+        done += got;
+    }
+    return done;
+}
+
+// Sends n bytes of the pattern in one of several ways.
+static ssize_t send_(int s, int way, long at, long n)
+{
+    static char t[1 << 16];
+    fill_(t, at, n);
+    struct iovec v[3] = {{t, n / 3}, {t + n / 3, 0}, {t + n / 3, n - n / 3}};
+    struct msghdr m = {.msg_iov = v, .msg_iovlen = 3};
+    switch (way % 5) {
+    case 0: return write(s, t, n);
+    case 1: return writev(s, v, 3);
+    case 2: return send(s, t, n, MSG_NOSIGNAL);
+    case 3: return sendmsg(s, &m, MSG_DONTWAIT);
+    default: return sendto(s, t, n, MSG_MORE, NULL, 0);
+    }
+}
+
+static void many_ways_(int tcp)
+{
+    int s[2];
+    pair_(s, tcp);
+    long at = 0, come = 0, wrong = 0;
+    for (int i = 0; i < 400; i++) {
+        long n = 1 + i * 37 % 900;
+        if (i % 50 == 49) n = 20000;
+        wrong += send_(s[0], i, at, n) != n;
+        at += n;
+        if (i % 16 == 15) {
+            wrong += right_(s[1], come, at - come) != at - come;
+            come = at;
+        }
+    }
+    EQ(wrong, 0);
+    EQ(right_(s[1], come, at - come), at - come);
+    int left = -1;
+    EQ(ioctl(s[1], FIONREAD, &left), 0);
+    EQ(left, 0);
+    close(s[0]);
+    EQ(read(s[1], &left, 1), 0);
+    close(s[1]);
+}
+GROUP(many_ways_tcp) { many_ways_(1); }
+GROUP(many_ways_unix) { many_ways_(0); }
+
+// Until nothing more goes in, and on from there; the numbers that are said are the bytes that come out.
+static void until_full_(int tcp, int size)
+{
+    int s[2];
+    pair_(s, tcp);
+    if (size) EQ(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    long at = 0, come = 0, full = 0, wrong = 0;
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < 100000; i++) {
+            ssize_t n = send_(s[0], round + i, at, 700 + 900 * (round % 3));
+            if (n < 0) { full += errno == EAGAIN; wrong += errno != EAGAIN; break; }
+            at += n;
+        }
+        struct pollfd p = {.fd = s[0], .events = POLLOUT};
+        wrong += poll(&p, 1, 0) != 0;
+        // Of AF_UNIX, a sender may write when three quarters are free.
+        long part = round == 5 ? at - come : (at - come) * 3 / 4;
+        wrong += right_(s[1], come, part) != part;
+        come += part;
+        wrong += poll(&p, 1, tcp || part == at - come ? 10000 : 0) < 0;
+    }
+    EQ(full, 6);
+    EQ(wrong, 0);
+    EQ(come == at, 1);
+    close(s[0]);
+    close(s[1]);
+}
+GROUP(until_full_tcp) { until_full_(1, 0); }
+GROUP(until_full_small) { until_full_(1, 8192); }
+GROUP(until_full_unix) { until_full_(0, 0); }
+
+GROUP(ends)
+{
+    int s[2];
+    char t[64] = "";
+    // Closed, shut down, and duplicated before that.
+    pair_(s, 1);
+    EQ(send_(s[0], 0, 0, 100), 100);
+    EQ(send_(s[0], 0, 100, 100), 100);
+    close(s[0]);
+    EQ(right_(s[1], 0, 300), 200);
+    close(s[1]);
+    pair_(s, 1);
+    send_(s[0], 0, 0, 100);
+    EQ(send_(s[0], 1, 100, 100), 100);
+    EQ(shutdown(s[0], SHUT_WR), 0);
+    EQ(right_(s[1], 0, 300), 200);
+    FAILS(send(s[0], "x", 1, MSG_NOSIGNAL), EPIPE);
+    EQ(write(s[1], "back", 4), 4);
+    EQ(read(s[0], t, 64), 4);
+    close(s[0]);
+    close(s[1]);
+    pair_(s, 1);
+    send_(s[0], 0, 0, 100);
+    int twin = dup(s[0]);
+    EQ(send_(s[0], 0, 100, 100), 100);
+    close(s[0]);
+    EQ(send_(twin, 0, 200, 100), 100);
+    EQ(right_(s[1], 0, 300), 300);
+    close(twin);
+    EQ(read(s[1], t, 1), 0);
+    close(s[1]);
+}
+
+GROUP(peer_is_gone)
+{
+    int s[2], e = -1;
+    socklen_t n = sizeof e;
+    char t[8];
+    signal(SIGPIPE, SIG_IGN);
+    for (int ask = 0; ask < 2; ask++) {
+        pair_(s, 1);
+        send_(s[0], 0, 0, 10);
+        EQ(send_(s[0], 0, 10, 10), 10);
+        struct linger l = {1, 0};
+        EQ(setsockopt(s[1], SOL_SOCKET, SO_LINGER, &l, sizeof l), 0);
+        close(s[1]);
+        struct pollfd p = {.fd = s[0], .events = POLLIN};
+        EQ(poll(&p, 1, 10000), 1);
+        EQ(p.revents & POLLHUP, POLLHUP);
+        if (ask) {
+            EQ(getsockopt(s[0], SOL_SOCKET, SO_ERROR, &e, &n), 0);
+            EQ(e, ECONNRESET);
+        } else {
+            FAILS(read(s[0], t, 1), ECONNRESET);
+        }
+        FAILS(write(s[0], "x", 1), EPIPE);
+        EQ(read(s[0], t, 1), 0);
+        close(s[0]);
+    }
+}
+
+GROUP(options)
+{
+    int s[2], on = 1, off = 0, got = -1;
+    socklen_t n = sizeof got;
+    pair_(s, 1);
+    EQ(setsockopt(s[0], IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
+    EQ(setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+    EQ(getsockopt(s[0], IPPROTO_TCP, TCP_CORK, &got, &n), 0);
+    EQ(got, 1);
+    EQ(getsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &got, &n), 0);
+    EQ(got, 1);
+    FAILS(setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &on, 3), EINVAL);
+    FAILS(setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, BAD, 4), EFAULT);
+    EQ(send_(s[0], 0, 0, 50), 50);
+    EQ(send_(s[0], 0, 50, 50), 50);
+    EQ(setsockopt(s[0], IPPROTO_TCP, TCP_CORK, &off, sizeof off), 0);
+    EQ(right_(s[1], 0, 100), 100);
+    FAILS(write(s[0], BAD, 10), EFAULT);
+    FAILS(send(s[0], BAD, 10, 0), EFAULT);
+    EQ(write(s[0], "", 0), 0);
+    int low = 4096;
+    EQ(setsockopt(s[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low), 0);
+    EQ(send_(s[0], 0, 100, 50), 50);
+    EQ(right_(s[1], 100, 50), 50);
+    close(s[0]);
+    close(s[1]);
+}
+
+// A header, a file, and more, as web servers send them.
+GROUP(files)
+{
+    int s[2];
+    static char t[70000];
+    pair_(s, 1);
+    fill_(t, 0, sizeof t);
+    int f = open("content", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    EQ(write(f, t, sizeof t), sizeof t);
+    send_(s[0], 0, 0, 100);
+    EQ(send_(s[0], 1, 100, 100), 100);
+    off_t at = 200;
+    EQ(sendfile(s[0], f, &at, 1000), 1000);
+    EQ(at, 1200);
+    EQ(lseek(f, 1200, SEEK_SET), 1200);
+    EQ(sendfile(s[0], f, NULL, 300), 300);
+    EQ(lseek(f, 0, SEEK_CUR), 1500);
+    EQ(send_(s[0], 2, 1500, 500), 500);
+    at = 2000;
+    EQ(sendfile(s[0], f, &at, 40000), 40000);
+    EQ(send_(s[0], 3, 42000, 100), 100);
+    EQ(right_(s[1], 0, 42100), 42100);
+    at = 69990;
+    EQ(sendfile(s[0], f, &at, 100), 10);
+    EQ(sendfile(s[0], f, &at, 100), 0);
+    EQ(right_(s[1], 69990, 10), 10);
+    close(f);
+    close(s[0]);
+    close(s[1]);
+}
+
+static pthread_mutex_t turn_ = PTHREAD_MUTEX_INITIALIZER;
+static long sent_;
+static int shared_;
+static void *take_turns_(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 500; i++) {
+        pthread_mutex_lock(&turn_);
+        if (send_(shared_, i, sent_, 40) == 40) sent_ += 40;
+        pthread_mutex_unlock(&turn_);
+        if (i % 8 == 0) sched_yield();
+    }
+    return NULL;
+}
+GROUP(threads)
+{
+    int s[2];
+    pthread_t all[4];
+    pair_(s, 1);
+    shared_ = s[0];
+    for (int i = 0; i < 4; i++) EQ(pthread_create(&all[i], NULL, take_turns_, NULL), 0);
+    EQ(right_(s[1], 0, 4 * 500 * 40), 4 * 500 * 40);
+    for (int i = 0; i < 4; i++) EQ(pthread_join(all[i], NULL), 0);
+    EQ(sent_, 4 * 500 * 40);
+    close(s[0]);
+    close(s[1]);
+}
+
+static volatile int seen_;
+static void *waits_(void *argument)
+{
+    char t[4];
+    if (read(*(int *)argument, t, 4) == 4) seen_ = 1;
+    return NULL;
+}
+// What was sent goes out although its thread only computes, or sleeps, from there on.
+GROUP(no_call_follows)
+{
+    for (int sleeps = 0; sleeps < 2; sleeps++) {
+        int s[2];
+        pthread_t thread;
+        pair_(s, 1);
+        send_(s[0], 0, 0, 4);
+        EQ(right_(s[1], 0, 4), 4);
+        seen_ = 0;
+        EQ(pthread_create(&thread, NULL, waits_, &s[1]), 0);
+        EQ(send_(s[0], 0, 0, 4), 4);
+        if (!sleeps)
+            for (long i = 0; i < 20000000000 && !seen_; i++) continue;
+        EQ(pthread_join(thread, NULL), 0);
+        EQ(seen_, 1);
+        close(s[0]);
+        close(s[1]);
+    }
+}
+
+// Closed files are closed for whatever comes next.
+GROUP(closes)
+{
+    int s[2], wrong = 0;
+    char t[4];
+    for (int i = 0; i < 3000; i++) {
+        int f = open("/dev/null", O_RDONLY);
+        wrong += f < 0 || close(f);
+    }
+    EQ(wrong, 0);
+    int f = open("lock", O_RDWR | O_CREAT, 0644), g = open("lock", O_RDWR);
+    EQ(flock(f, LOCK_EX | LOCK_NB), 0);
+    FAILS(flock(g, LOCK_EX | LOCK_NB), EAGAIN);
+    close(f);
+    EQ(flock(g, LOCK_EX | LOCK_NB), 0);
+    close(g);
+    FAILS(close(g), EBADF);
+    // One that is registered is not reported when it was closed.
+    int e = epoll_create1(0);
+    pair_(s, 1);
+    struct epoll_event event = {.events = EPOLLIN};
+    EQ(epoll_ctl(e, EPOLL_CTL_ADD, s[0], &event), 0);
+    EQ(write(s[1], "data", 4), 4);
+    EQ(epoll_wait(e, &event, 1, 10000), 1);
+    close(s[0]);
+    EQ(epoll_wait(e, &event, 1, 0), 0);
+    EQ(read(s[1], t, 1) <= 0, 1);
+    close(s[1]);
+    close(e);
+}

@@ -1,0 +1,58 @@
+//! Calls that are made along with others, and come to another end than the program was told.
+
+use anyhow::Result;
+
+use crate::host::{End, tell_to};
+
+/// Ways on which calls are posted.
+const POSTING: &[&str] = &["auto", "async"];
+
+fn stream(lie: &str, end: End) -> Result<()> {
+    tell_to("stream.c", lie, POSTING, end)
+}
+
+#[test]
+fn an_honest_host_sends_all() -> Result<()> {
+    stream("honest", End::Harmless)
+}
+
+/// What the kernel does not take at once is sent later, and nothing goes before it.
+#[test]
+fn a_kernel_that_is_short_of_memory() -> Result<()> {
+    ["short 1", "short 40", "short 119"].iter().try_for_each(|lie| stream(lie, End::Harmless))
+}
+
+#[test]
+fn pieces_longer_than_they_were() -> Result<()> {
+    stream("reply 44 +1", End::Found)?;
+    stream("reply 44 0x7fffffff", End::Found)
+}
+
+#[test]
+fn errors_that_do_not_exist() -> Result<()> {
+    stream("reply 44 -134", End::Found)?;
+    stream("reply 44 -4095", End::Found)
+}
+
+/// Errors that exist end the stream; that none of it was sent can be said for ever.
+#[test]
+fn pieces_that_fail() -> Result<()> {
+    ["reply 44 -104", "reply 44 -32", "reply 44 -11"]
+        .iter()
+        .try_for_each(|lie| stream(lie, End::Any))
+}
+
+#[test]
+fn calls_that_are_not_made() -> Result<()> {
+    stream("posted lost", End::Any)?;
+    stream("posted late", End::Any)
+}
+
+/// As much room as no kernel has, and an answer that changes.
+#[test]
+fn room_that_is_not_there() -> Result<()> {
+    stream("word 55 3:1 -1", End::Harmless)?;
+    stream("reply 55 -22", End::Harmless)?;
+    stream("flip", End::Any)?;
+    (1..=5).try_for_each(|seed| stream(&format!("random {seed}"), End::Any))
+}
