@@ -189,7 +189,7 @@ impl Report {
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         format!(
             "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"unsupported_ioctls\":[{}],\
-             \"left\":[{}],\"sites\":{{\"following\":{},\
+             \"left\":[{}],\"posted\":{},\"sites\":{{\"following\":{},\
              \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"emulated\":{},\
              \"committed_bytes\":{}}}\n",
             self.elapsed,
@@ -197,6 +197,7 @@ impl Report {
             list(&self.unknown),
             ioctls.collect::<Vec<_>>().join(","),
             self.left.json(),
+            self.left.posted(),
             sites.following,
             sites.preceding,
             sites.cave,

@@ -3,23 +3,27 @@
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
-use enclave_hostcalls::{Costs, Left, left};
+use enclave_hostcalls::{Costs, Left, left, posted};
 use enclave_threads::clock;
 
 use super::describe;
 
 /// What was chosen, and what it was chosen by.
-pub(super) struct Leaving(Vec<Left>);
+pub(super) struct Leaving {
+    all: Vec<Left>,
+    /// Calls that were made along with others.
+    posted: u64,
+}
 
 impl Leaving {
     pub(super) fn take() -> Self {
         let mut all: Vec<_> = left().collect();
         all.sort_by_key(|left| core::cmp::Reverse(left.costs[0].calls + left.costs[1].calls));
-        Self(all)
+        Self { all, posted: posted() }
     }
 
     pub(super) fn text(&self, out: &mut String) {
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return;
         }
         let _ = writeln!(
@@ -27,7 +31,7 @@ impl Leaving {
             "calls that left, and what one costs by that way:\n{:>10} {:>10} {:>10} {:>10}  call",
             "by exit", "us", "by ring", "us"
         );
-        for left in &self.0 {
+        for left in &self.all {
             let [exit, ring] = left.costs.map(|costs| (costs.calls, shown(costs)));
             let what = what(left);
             let _ = writeln!(
@@ -40,10 +44,15 @@ impl Leaving {
                 name(left),
             );
         }
+        let _ = writeln!(out, "{} calls were made along with others", self.posted);
+    }
+
+    pub(super) fn posted(&self) -> u64 {
+        self.posted
     }
 
     pub(super) fn json(&self) -> String {
-        let each = self.0.iter().map(|left| {
+        let each = self.all.iter().map(|left| {
             let [exit, ring] = left.costs;
             format!(
                 "{{\"number\":{},\"name\":\"{}\",\"bulk\":{},\"may_wait\":{},\"exits\":{},\
