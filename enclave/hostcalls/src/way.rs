@@ -22,9 +22,10 @@ static CHOOSER: Once<Chooser> = Once::new();
 
 /// Sets how calls leave ([`mode`]). Where there is a choice, `default` is the way of those of which
 /// nothing is known yet; where that is the exit, exits are so cheap that nothing else is tried: the
-/// host threads of rings would take more from the program and its clients than they give.
+/// host threads of rings would take more from the program and its clients than they give, and to post
+/// calls takes longer than an exit.
 pub fn init_ways(mode: u64, default: Way) {
-    posted::enable(mode != mode::SYNC);
+    posted::enable(mode != mode::SYNC && default == Way::Ring);
     let kinds = NUMBERS * VARIANTS;
     CHOOSER.set(match mode {
         mode::ASYNC => Chooser::fixed(kinds, Way::Ring),

@@ -21,9 +21,17 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("files", "much_at_offsets"),
     ("files", "read_write"),
     ("streams", "many_ways_tcp"),
+    ("streams", "many_ways_unix"),
     ("streams", "until_full_tcp"),
+    ("streams", "until_full_small"),
+    ("streams", "until_full_unix"),
+    ("streams", "ends"),
+    ("streams", "peer_is_gone"),
+    ("streams", "options"),
     ("streams", "files"),
     ("streams", "threads"),
+    ("streams", "no_call_follows"),
+    ("streams", "closes"),
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.

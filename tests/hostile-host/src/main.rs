@@ -1,4 +1,4 @@
-//! `hostile-host LIE sync|async|auto PROGRAM ARGUMENTS`: runs a program in an enclave, on a host that lies.
+//! `hostile-host LIE sync|async PROGRAM ARGUMENTS`: runs a program in an enclave, on a host that lies.
 
 use std::{env, process::ExitCode};
 
@@ -12,8 +12,7 @@ fn options() -> Result<Options> {
     let mode = match text().as_deref() {
         Some("sync") => Mode::Sync,
         Some("async") => Mode::Async,
-        Some("auto") => Mode::Auto,
-        other => bail!("calls leave sync, async or auto, not {other:?}"),
+        other => bail!("calls leave sync or async, not {other:?}"),
     };
     let args: Vec<_> = words.collect();
     Ok(Options {

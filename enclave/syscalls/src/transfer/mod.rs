@@ -7,7 +7,7 @@ mod inside;
 use alloc::sync::Arc;
 
 use enclave_files::{HostFd, HostFile, Io, OpenFile, Stream, flag, kind};
-use enclave_hostcalls::{Errno, Wait};
+use enclave_hostcalls::{Errno, Wait, can_post};
 
 use crate::{
     Sys,
@@ -54,7 +54,7 @@ fn wait(files: [&OpenFile; 2]) -> Wait {
 pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [target, source, offset, count, ..] = sys.args;
     let (to, from) = (args::file(target)?, args::file(source)?);
-    if count <= LITTLE && stream(&to).is_some() && to.nonblocking() {
+    if count <= LITTLE && can_post() && stream(&to).is_some() && to.nonblocking() {
         // It costs less to have it inside than to leave for it: it is sent with the next call.
         coherence::before_read(&from, None)?;
         return inside::sendfile(&from, &to, offset, count);

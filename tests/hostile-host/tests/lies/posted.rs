@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use crate::host::{End, tell_to};
 
-/// Ways on which calls are posted.
-const POSTING: &[&str] = &["auto", "async"];
+/// Where calls are posted: exits are dear, or said to be.
+const POSTING: &[&str] = &["async"];
 
 fn stream(lie: &str, end: End) -> Result<()> {
     tell_to("stream.c", lie, POSTING, end)

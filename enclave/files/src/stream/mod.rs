@@ -9,16 +9,19 @@
 //! kept and tried again until it is gone; nothing that the program sends goes before it. An error that a
 //! posted call has met is told to the next call that sends or receives.
 
+mod room;
+
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec};
 use core::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use enclave_core::{AppSlice, HostSlice, Mutex, to_usize};
+use enclave_core::{AppSlice, Mutex, to_usize};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
 use enclave_threads::{clock, give_processor_away, set_timer, yield_now};
 
+use self::room::Room;
 use crate::HostFd;
 
 mod nr {
@@ -33,11 +36,6 @@ const MSG_MORE: u64 = 0x8000;
 const POLLOUT: u64 = 4;
 /// Longest piece that is posted, in bytes.
 const LONGEST: u64 = 16 << 10;
-/// What the kernel's own structures may take of the room for one piece, in bytes.
-const OVERHEAD: u64 = 4 << 10;
-/// Room that is believed, in bytes, and below which it is asked for again.
-const MOST_ROOM: u64 = 1 << 20;
-const LITTLE_ROOM: u64 = 256 << 10;
 /// Nanoseconds after which what is left is tried again.
 const PATIENCE: u64 = 2_000_000;
 
@@ -68,11 +66,7 @@ pub struct Stream {
 
 #[derive(Default)]
 struct State {
-    /// Bytes that the kernel takes at once, and what was posted since it was asked.
-    room: u64,
-    since: u64,
-    /// Where the answer will be, while there is a question.
-    asked: Option<HostSlice>,
+    room: Room,
     /// Never post: there is no telling what the kernel would say.
     never: bool,
     /// Lengths of the pieces that were posted and have not come back, in order.
@@ -184,12 +178,9 @@ impl Stream {
     /// Takes room for a piece, if there is enough.
     fn reserve(&self, len: u64) -> bool {
         let mut state = self.state.lock();
-        let cost = 2 * len + OVERHEAD;
-        if state.room < cost || state.never || state.holding || state.error.is_some() {
+        if state.never || state.holding || state.error.is_some() || !state.room.take(len) {
             return false;
         }
-        state.room -= cost;
-        state.since += cost;
         state.under_way.push_back(len);
         true
     }
@@ -197,29 +188,17 @@ impl Stream {
     /// Asks how much room there is, if little is known of it: to be called when data was sent.
     pub fn ask(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        if state.asked.is_some() || state.never || state.room >= LITTLE_ROOM || !can_post() {
+        if state.never || !state.room.is_to_be_asked() || !can_post() {
             return;
         }
-        let Ok((call, answer)) = self.question() else { return };
-        (state.asked, state.since) = (Some(answer), 0);
+        let Ok(call) = state.room.ask(&self.fd) else { return };
         drop(state);
         call.post_for(self.clone(), Kind::Question);
     }
 
-    fn question(&self) -> Result<(Call, HostSlice), Errno> {
-        const SOL_SOCKET: u64 = 1;
-        const SO_MEMINFO: u64 = 55;
-        const BYTES: u64 = 36;
-        let mut call = Call::new(nr::GETSOCKOPT, BYTES.next_multiple_of(8) + 8)?;
-        let (answer, len) = (call.room(BYTES), call.room(8));
-        len.word(0).write(BYTES);
-        call.args([self.fd.number(), SOL_SOCKET, SO_MEMINFO, answer.address(), len.address()]);
-        Ok((call, answer))
-    }
-
     /// To be called when the program changes how much the kernel takes: nothing that is known holds.
     pub fn forget_room(&self) {
-        self.state.lock().room = 0;
+        self.state.lock().room.forget();
     }
 
     /// To be called when the program knows, or may know, that sending fails: each piece leaves by itself
@@ -337,24 +316,6 @@ impl Stream {
         set_timer(clock::monotonic().saturating_add(PATIENCE), Box::new(again));
     }
 
-    /// The kernel has answered the question.
-    fn answered(&self, result: Option<Result<u64, Errno>>) {
-        let mut state = self.state.lock();
-        let Some(answer) = state.asked.take() else { return };
-        match result {
-            Some(Ok(_)) => {
-                // `SK_MEMINFO_WMEM_ALLOC`, `_SNDBUF` and `_WMEM_QUEUED` are the numbers 2, 3 and 5.
-                let halves = |word: u64| [word & 0xffff_ffff, word >> 32];
-                let [[allocated, buffer], [_, queued]] =
-                    [1, 2].map(|index| halves(answer.word(index).read()));
-                let free = buffer.saturating_sub(allocated.max(queued)) / 2;
-                state.room = free.min(MOST_ROOM).saturating_sub(state.since);
-            }
-            Some(Err(_)) => state.never = true,
-            None => {}
-        }
-    }
-
     /// A piece was made. Returns whether something holds the stream from here on.
     fn sent(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
         let mut state = self.state.lock();
@@ -394,7 +355,8 @@ impl Sender for Stream {
 
     fn made(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
         if call.number() == nr::GETSOCKOPT {
-            self.answered(result);
+            let mut state = self.state.lock();
+            state.never |= !state.room.answered(result);
             return false;
         }
         self.sent(call, result)
