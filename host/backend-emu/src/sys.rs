@@ -153,14 +153,19 @@ pub(crate) fn move_pages(from: u64, to: u64, len: u64) -> bool {
     got == target
 }
 
-/// Changes the protection of memory that this crate mapped.
-///
-/// # Panics
-/// When the kernel refuses, which it does only when it runs out of mappings or memory.
+/// Changes the protection of memory that this crate mapped. Ends the process when the kernel refuses,
+/// which it does only when it runs out of mappings or memory: the enclave cannot go on as it should.
 pub(crate) fn protect(address: u64, len: u64, protection: i32) {
     // SAFETY: only memory that this crate mapped is changed.
     let refused = unsafe { libc::mprotect(address as *mut _, len as usize, protection) } != 0;
-    assert!(!refused, "mprotect({address:#x}, {len:#x}): {}", io::Error::last_os_error());
+    if refused {
+        eprintln!(
+            "scone: mprotect({address:#x}, {len:#x}): {}; a program with very many small mappings needs a \
+             larger vm.max_map_count (see sysctl)",
+            io::Error::last_os_error()
+        );
+        std::process::abort();
+    }
 }
 
 /// Gives advice about memory that this crate mapped; whether it was taken.

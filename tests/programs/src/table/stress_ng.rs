@@ -177,12 +177,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("aiol", "io_setup is not offered"),
     ("io-uring", "io_uring is not offered"),
     ("memfd", "two shared mappings of one memfd do not see each other at once"),
-    ("mq", "POSIX message queues are not offered"),
-    ("msg", "System V message queues are not offered"),
+    ("mmaphuge", "so many mappings of pages that the kernel's limit ends the emulator"),
     ("remap", "remap_file_pages is not offered"),
     ("secretmem", "memfd_secret is not offered"),
     ("sem-sysv", "System V semaphores are not offered"),
-    ("sendfile", "sendfile to /dev/null, which has no host descriptor, is EINVAL"),
     ("vm-rw", "clone without CLONE_THREAD needs children (PROCESSES)"),
 ];
 
