@@ -65,14 +65,10 @@ impl HostFile {
         data: Data<'_>,
         send: impl FnOnce() -> Result<u64, Errno>,
     ) -> Result<u64, Errno> {
-        let Some(stream) = &self.stream else { return send() };
-        if file.nonblocking()
-            && let Some(posted) = stream.post(data, 0)
-        {
-            return posted;
+        match &self.stream {
+            Some(stream) => stream.send_by(data, 0, !file.nonblocking(), send),
+            None => send(),
         }
-        stream.before_sending(!file.nonblocking())?;
-        send().inspect(|_| stream.ask())
     }
 
     /// The descriptor of the host.

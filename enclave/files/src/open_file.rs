@@ -10,7 +10,7 @@ use core::{
 use enclave_core::Mutex;
 use enclave_hostcalls::Errno;
 
-use crate::{HostFd, Io, Object, flag};
+use crate::{HostFd, HostFile, Io, Object, Stream, flag};
 
 /// An open file ("open file description" in POSIX): an object and status flags.
 pub struct OpenFile {
@@ -33,6 +33,12 @@ impl OpenFile {
     #[must_use]
     pub fn object(&self) -> &dyn Object {
         &*self.object
+    }
+
+    /// The stream socket of the host that it is known to be.
+    #[must_use]
+    pub fn stream(&self) -> Option<&Arc<Stream>> {
+        self.object().downcast_ref::<HostFile>()?.stream()
     }
 
     /// The status flags ([`flag`]).

@@ -144,13 +144,33 @@ impl Stream {
         self.transport
     }
 
+    /// Sends data: with the next call that leaves if it may not wait, else by `send`, behind all that was
+    /// posted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::post`], [`Self::before_sending`] and `send`.
+    pub fn send_by(
+        self: &Arc<Self>,
+        data: Data<'_>,
+        flags: u64,
+        wait: bool,
+        send: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        if !wait && let Some(posted) = self.post(data, flags) {
+            return posted;
+        }
+        self.before_sending(wait)?;
+        send().inspect(|_| self.ask())
+    }
+
     /// Has data sent without waiting, with the next call that leaves. `None` if it is to be sent by a
     /// call of its own, after [`Self::before_sending`].
     ///
     /// # Errors
     ///
     /// `EFAULT` if the program cannot read a buffer.
-    pub fn post(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Option<Result<u64, Errno>> {
+    fn post(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Option<Result<u64, Errno>> {
         let len = data.len();
         let plain = flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) == 0;
         if !plain || len == 0 || len > LONGEST || !can_post() {
@@ -186,7 +206,7 @@ impl Stream {
     }
 
     /// Asks how much room there is, if little is known of it: to be called when data was sent.
-    pub fn ask(self: &Arc<Self>) {
+    fn ask(self: &Arc<Self>) {
         let mut state = self.state.lock();
         if state.never || !state.room.is_to_be_asked() || !can_post() {
             return;

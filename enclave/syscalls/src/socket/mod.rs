@@ -25,7 +25,7 @@ pub(crate) use transfer::{recvfrom, sendto};
 use alloc::sync::Arc;
 
 use enclave_core::AppSlice;
-use enclave_files::{Data, HostFile, OpenFile, Stream};
+use enclave_files::{Data, OpenFile, Stream};
 use enclave_hostcalls::{Call, Errno, Wait};
 
 use crate::args;
@@ -67,9 +67,7 @@ pub(crate) fn keeps_borders(fd: u64) -> bool {
 
 /// The program is about to be told of an error or a hang-up of a file.
 pub(crate) fn has_failed(file: &OpenFile) {
-    if let Some(host) = file.object().downcast_ref::<HostFile>()
-        && let Some(stream) = host.stream()
-    {
+    if let Some(stream) = file.stream() {
         stream.post_no_more();
     }
 }
@@ -89,7 +87,7 @@ impl Socket {
 
     /// The stream that it is known to be.
     fn stream(&self) -> Option<&Arc<Stream>> {
-        self.file.object().downcast_ref::<HostFile>()?.stream()
+        self.file.stream()
     }
 
     /// Sends `data` of the program with these flags by `send`, if it is not sent with the next call that
@@ -100,13 +98,10 @@ impl Socket {
         flags: u64,
         send: impl FnOnce() -> Result<u64, Errno>,
     ) -> Result<u64, Errno> {
-        let Some(stream) = self.stream() else { return send() };
-        let never_waits = self.never_waits(flags);
-        if never_waits && let Some(posted) = stream.post(Data::App(data), flags) {
-            return posted;
+        match self.stream() {
+            Some(stream) => stream.send_by(Data::App(data), flags, !self.never_waits(flags), send),
+            None => send(),
         }
-        stream.before_sending(!never_waits)?;
-        send().inspect(|_| stream.ask())
     }
 
     /// What a call that receives has come to.

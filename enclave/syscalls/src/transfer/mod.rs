@@ -6,7 +6,7 @@ mod inside;
 
 use alloc::sync::Arc;
 
-use enclave_files::{HostFd, HostFile, Io, OpenFile, Stream, flag, kind};
+use enclave_files::{HostFd, HostFile, Io, OpenFile, flag, kind};
 use enclave_hostcalls::{Errno, Wait, can_post};
 
 use crate::{
@@ -26,7 +26,7 @@ fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errn
     coherence::before_read(from, None)?;
     coherence::before_write(to, None)?;
     if from.host().is_some()
-        && let Some(stream) = stream(to)
+        && let Some(stream) = to.stream()
     {
         stream.before_sending(!to.nonblocking())?;
     }
@@ -35,11 +35,6 @@ fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errn
 
 /// From so many bytes on, the host moves data between two of its files.
 const LITTLE: u64 = 16 << 10;
-
-/// The stream that a file is known to be.
-fn stream(file: &OpenFile) -> Option<&Arc<Stream>> {
-    file.object().downcast_ref::<HostFile>()?.stream()
-}
 
 /// Whether a transfer to or from these files may wait.
 fn wait(files: [&OpenFile; 2]) -> Wait {
@@ -54,7 +49,7 @@ fn wait(files: [&OpenFile; 2]) -> Wait {
 pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [target, source, offset, count, ..] = sys.args;
     let (to, from) = (args::file(target)?, args::file(source)?);
-    if count <= LITTLE && can_post() && stream(&to).is_some() && to.nonblocking() {
+    if count <= LITTLE && can_post() && to.stream().is_some() && to.nonblocking() {
         // It costs less to have it inside than to leave for it: it is sent with the next call.
         coherence::before_read(&from, None)?;
         return inside::sendfile(&from, &to, offset, count);
