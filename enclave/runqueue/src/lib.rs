@@ -1,5 +1,5 @@
 //! Which thread runs next, on which enclave thread, and which of those that sleep is woken for it;
-//! and who waits on which futex.
+//! how threads wait, and who waits on which futex.
 //!
 //! Design principles:
 //!
@@ -20,12 +20,14 @@ extern crate alloc;
 
 mod queue;
 mod queues;
+mod run_state;
 mod sleepers;
 mod turn;
 mod waiters;
 
 pub use queue::{Class, FRESH, RunQueue, TURN};
 pub use queues::Queues;
+pub use run_state::{Left, RunState, Word};
 pub use sleepers::Sleepers;
 pub use turn::{Turn, Waker};
 pub use waiters::{Ticket, Waiters};

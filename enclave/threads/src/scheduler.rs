@@ -10,17 +10,14 @@ use enclave_core::{
     Context, Once, RawSpin, abandon, fatal, has_current, own_call, set_current, tcs_index,
     timestamp, want_reschedule,
 };
-use enclave_runqueue::{Class, Queues, Waker};
+use enclave_runqueue::{Class, Left, Queues, Waker};
 use hostcall_abi::layout::TCS_COUNT;
 
 use crate::{
     Thread, handover,
     host::control,
     idle::{SLEEPERS, idle, may_wake, wake_another},
-    thread::{
-        NOWHERE,
-        state::{EXITED, EXPIRED, PARKED, PARKING, PREEMPTED, RUNNABLE, RUNNING, YIELDING},
-    },
+    thread::NOWHERE,
     timer,
 };
 
@@ -102,7 +99,7 @@ fn run_thread(own: usize, thread: Arc<Thread>) {
     if thread.turn.computes() {
         timer::set_alarm();
     }
-    thread.state.store(RUNNING, Ordering::Release);
+    thread.state.run();
     thread.runs_on.store(tcs_index(), Ordering::SeqCst);
     let now = timestamp();
     thread.turn.begin(now);
@@ -113,31 +110,16 @@ fn run_thread(own: usize, thread: Arc<Thread>) {
     let now = timestamp();
     thread.count_until(now);
     thread.runs_on.store(NOWHERE, Ordering::SeqCst);
-    match thread.state.load(Ordering::Acquire) {
-        EXITED => {
+    match thread.state.left(|| thread.turn.end(now)) {
+        Left::Exited => {
             LIVE.fetch_sub(1, Ordering::Relaxed);
             update_tick();
         }
-        PARKING => {
-            thread.turn.end(now);
-            let parked =
-                thread.state.compare_exchange(PARKING, PARKED, Ordering::AcqRel, Ordering::Acquire);
-            if parked.is_err() {
-                requeue(own, thread, Class::Woken, now);
-            }
+        Left::Parked => {}
+        Left::Runnable(class) => {
+            QUEUES.push(own, class, thread, now);
         }
-        PREEMPTED => requeue(own, thread, Class::Preempted, now),
-        YIELDING => requeue(own, thread, Class::Yielded, now),
-        EXPIRED => requeue(own, thread, Class::Expired, now),
-        // It was notified while it was about to wait, or to give way.
-        _ => requeue(own, thread, Class::Woken, now),
     }
-}
-
-/// Queues a thread that this enclave thread ran until now.
-fn requeue(own: usize, thread: Arc<Thread>, class: Class, now: u64) {
-    thread.state.store(RUNNABLE, Ordering::Release);
-    QUEUES.push(own, class, thread, now);
 }
 
 /// Switches from `thread`, the current one, to the scheduler of this enclave thread.
@@ -231,7 +213,7 @@ pub fn give_processor_away() {
 /// Gives the enclave thread to another thread, if one is runnable.
 pub fn yield_now() {
     if others_wait() {
-        give_way(YIELDING);
+        give_way(Class::Yielded);
     }
 }
 
@@ -242,14 +224,14 @@ pub fn preempt() {
     timer::set_alarm();
     let over = crate::current().turn.is_over(now);
     if over && (QUEUES.waiting(own) != 0 || QUEUES.balance(own, now)) {
-        give_way(EXPIRED);
+        give_way(Class::Expired);
     } else if QUEUES.has_woken(own) {
-        give_way(PREEMPTED);
+        give_way(Class::Preempted);
     }
 }
 
-fn give_way(state: u32) {
+fn give_way(class: Class) {
     let thread = crate::current();
-    let _ = thread.state.compare_exchange(RUNNING, state, Ordering::AcqRel, Ordering::Acquire);
+    thread.state.give_way(class);
     leave(&thread);
 }

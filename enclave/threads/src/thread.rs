@@ -3,36 +3,14 @@
 use alloc::sync::Arc;
 use core::{
     any::Any,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use enclave_core::{Context, Stack, UserRegs, own_call, tcs_index, timestamp};
-use enclave_runqueue::Turn;
+use enclave_runqueue::{RunState, Turn};
 use hostcall_abi::service;
 
 use crate::{clock, futex::FutexWait, scheduler, timer};
-
-/// The states of a thread; transitions are compare-and-swap on one word.
-pub(crate) mod state {
-    /// On an enclave thread.
-    pub(crate) const RUNNING: u32 = 0;
-    /// Decided to wait; its registers may not be saved yet.
-    pub(crate) const PARKING: u32 = 1;
-    /// Waits, may be made runnable.
-    pub(crate) const PARKED: u32 = 2;
-    /// Was woken while it ran or was about to wait.
-    pub(crate) const NOTIFIED: u32 = 3;
-    /// In a run queue.
-    pub(crate) const RUNNABLE: u32 = 4;
-    /// Gave its enclave thread away for once.
-    pub(crate) const YIELDING: u32 = 5;
-    /// Done.
-    pub(crate) const EXITED: u32 = 6;
-    /// Gave its enclave thread away for a thread that was woken.
-    pub(crate) const PREEMPTED: u32 = 7;
-    /// Gave its enclave thread away after its turn.
-    pub(crate) const EXPIRED: u32 = 8;
-}
 
 /// Value of [`Thread::runs_on`] while no enclave thread runs it.
 pub(crate) const NOWHERE: u64 = u64::MAX;
@@ -41,7 +19,7 @@ pub(crate) const NOWHERE: u64 = u64::MAX;
 pub struct Thread {
     tid: u32,
     pub(crate) context: Context,
-    pub(crate) state: AtomicU32,
+    pub(crate) state: RunState,
     /// The enclave thread that runs it, or [`NOWHERE`].
     pub(crate) runs_on: AtomicU64,
     /// Ticks that it has used so far, without the current stretch.
@@ -84,7 +62,7 @@ impl Thread {
         Arc::new(Self {
             tid,
             context: Context::new(Stack::new(), start, argument, regs, xstate),
-            state: AtomicU32::new(state::RUNNABLE),
+            state: RunState::new(),
             runs_on: AtomicU64::new(NOWHERE),
             used: AtomicU64::new(0),
             since: AtomicU64::new(0),
@@ -146,20 +124,8 @@ impl Thread {
 
     /// Ends the wait of the thread, or the next one if it does not wait.
     pub fn unpark(self: &Arc<Self>) {
-        use state::{EXITED, NOTIFIED, PARKED, RUNNABLE};
-        let mut seen = self.state.load(Ordering::Acquire);
-        loop {
-            let next = match seen {
-                PARKED => RUNNABLE,
-                NOTIFIED | RUNNABLE | EXITED => return,
-                _ => NOTIFIED,
-            };
-            match self.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) if next == RUNNABLE => return scheduler::wake(Arc::clone(self)),
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
+        if self.state.unpark() {
+            scheduler::wake(Arc::clone(self));
         }
     }
 }
@@ -173,18 +139,9 @@ pub fn current() -> Arc<Thread> {
 /// Waits until somebody calls [`Thread::unpark`]; may return early.
 pub fn park() {
     let thread = current();
-    let again = thread.state.compare_exchange(
-        state::RUNNING,
-        state::PARKING,
-        Ordering::AcqRel,
-        Ordering::Acquire,
-    );
-    if again.is_err() {
-        // It was notified meanwhile.
-        thread.state.store(state::RUNNING, Ordering::Release);
-        return;
+    if thread.state.park() {
+        scheduler::leave(&thread);
     }
-    scheduler::leave(&thread);
 }
 
 /// Waits until somebody calls [`Thread::unpark`] or `deadline` has passed (nanoseconds of
@@ -206,6 +163,6 @@ pub fn park_until(deadline: Option<u64>) -> Wake {
 
 /// Ends the current thread.
 pub fn exit_current() -> ! {
-    current().state.store(state::EXITED, Ordering::Release);
+    current().state.exit();
     scheduler::leave_for_ever()
 }
