@@ -35,8 +35,10 @@ pub enum Exception {
 
 /// Word that stands for [`Exception::Kick`] between the stages.
 const KICK: u64 = u64::MAX;
-/// Flags of the program that are kept: arithmetic flags and DF.
-const KEPT_FLAGS: u64 = 0xcd5;
+/// Alignment of data is checked.
+const AC: u64 = 1 << 18;
+/// Flags of the program that are kept: arithmetic flags, DF, AC and ID.
+const KEPT_FLAGS: u64 = 0xcd5 | AC | 1 << 21;
 const WRITE: u64 = 2;
 
 struct Frame {
@@ -79,6 +81,10 @@ pub(crate) extern "sysv64" fn first_stage() {
         gpr.rax = 1 | u64::from(exinfo.error_code) & WRITE;
         gpr.rdx = exinfo.address;
         gpr.rip = copies::fixup();
+    } else if vector == Some(Vector::AlignmentCheck) {
+        // The program's flag, which a system call leaves as it is: to look at it then would cost
+        // more than this does, which no usual program needs.
+        gpr.rflags &= !AC;
     } else if vector.is_some() {
         fatal_at(gpr.rip, exinfo.address);
     } else if Places::returning(gpr.rip) {

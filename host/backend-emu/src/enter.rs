@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use backend::{EnterLeaf, Exception, ExitHandler, Kick, Outcome, Run};
+use backend::{ENTRY_FLAGS, EnterLeaf, Exception, ExitHandler, Kick, Outcome, Run};
 use sgx_types::{PageFaultCode, PageType, SecInfoFlags, Vector};
 
 use crate::asm;
@@ -195,7 +195,7 @@ fn eenter(inner: &Inner, context: &mut Context, tcs: &TcsState, run: &Run) -> Re
     regs.rcx = asm::emu_aep as *const () as u64;
     (regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9) = (run.rdi, run.rsi, run.rdx, run.r8, run.r9);
     (regs.rsp, regs.rbp) = host_stack();
-    (regs.rip, regs.rflags) = (tcs.oentry, 2);
+    (regs.rip, regs.rflags) = (tcs.oentry, 2 | run.flags & ENTRY_FLAGS);
     (regs.fs_base, regs.gs_base) = (tcs.fs_base, tcs.gs_base);
     context.load_vectors = 0;
     ssa::save_host_stack(inner, tcs, cssa, [regs.rsp, regs.rbp])

@@ -2,7 +2,8 @@
 //!
 //! An ENCLU on this processor costs a SIGILL (10 us). Where the image leaves room, that is where
 //! `0f 01 d7` is followed by thirteen one-byte nops, the site becomes a jump to a stub in host
-//! memory. The enclave was measured before, and its code goes on after the nops.
+//! memory. The enclave was measured before, and its code goes on after the nops. With AC set such a
+//! jump faults, as its target may stand anywhere; the instruction itself would not.
 
 use std::ops::Range;
 use std::slice;

@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
 use backend::{
-    Enclave, EnterLeaf, Errno, Exception, ExitHandler, KickHandler, Operation, Outcome, Refused,
-    Run, Source,
+    ENTRY_FLAGS, Enclave, EnterLeaf, Errno, Exception, ExitHandler, KickHandler, Operation,
+    Outcome, Refused, Run, Source,
 };
 use sgx_types::{PAGE_SIZE, PageType, SecInfo, SecInfoFlags, Secs, SgxError, Sigstruct};
 
@@ -273,6 +273,7 @@ impl Enclave for SgxEnclave {
             function: function.into(),
             run: &mut state,
             target: self.enter,
+            flags: 2 | run.flags & ENTRY_FLAGS,
         };
         // SAFETY: the target is the vDSO's function, and the structures are its. What the enclave does
         // to memory of this process is its right: it is trusted more than we are.

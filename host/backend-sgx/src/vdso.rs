@@ -82,6 +82,8 @@ pub(crate) struct Registers {
     pub(crate) run: *mut EnclaveRun,
     /// Address of the vDSO's function.
     pub(crate) target: u64,
+    /// RFLAGS for the call.
+    pub(crate) flags: u64,
 }
 
 /// Calls the vDSO's function. It gives no guarantee about registers, since an enclave can leave
@@ -111,6 +113,8 @@ pub(crate) unsafe extern "C" fn enter(registers: *mut Registers) -> i32 {
         "mov r8, [rax + 24]",
         "mov r9, [rax + 32]",
         "mov ecx, [rax + 40]",
+        "push [rax + 64]",
+        "popfq",
         "call [rax + 56]",
         "push 2",
         "popfq",
@@ -230,6 +234,7 @@ mod tests {
             function: EENTER.into(),
             run: &mut run,
             target: enclave as *const () as u64,
+            flags: 2,
         };
         // SAFETY: the function has the calling convention of the vDSO's.
         let result = unsafe { enter(&mut registers) };

@@ -19,7 +19,7 @@ pub mod suite;
 pub use capabilities::{Capabilities, Kind};
 pub use error::{Errno, Operation, Refused};
 pub use kick::{Kick, KickHandler};
-pub use run::{EnterLeaf, Exception, ExitHandler, Outcome, Run};
+pub use run::{ENTRY_FLAGS, EnterLeaf, Exception, ExitHandler, Outcome, Run};
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -33,7 +33,13 @@ pub struct Run {
     pub r8: u64,
     /// R9.
     pub r9: u64,
+    /// RFLAGS at EENTER beside the bit that is always set. An honest host leaves them zero; nothing
+    /// keeps another one from DF, AC and NT ([`ENTRY_FLAGS`]).
+    pub flags: u64,
 }
+
+/// Flags that an enclave may find set: CF, PF, AF, ZF, SF, DF, OF, NT and AC.
+pub const ENTRY_FLAGS: u64 = 0x4_4cd5;
 
 /// Leaves that enter an enclave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 // A system call leaves all registers alone but rax, rcx and r11: those of x87, SSE, AVX and AVX-512 too.
 #include "tap.h"
 #include <pthread.h>
+#include <setjmp.h>
 
 struct registers {
     uint64_t vector[32][8]; // as many of them as the processor has
@@ -152,4 +153,56 @@ GROUP(threads)
         EQ(pthread_join(threads[i], &kept), 0);
         OK(kept);
     }
+}
+
+// Makes a system call while `flags` are set, which are no business of the kernel's.
+static long call_with(uint64_t flags, long number, long a, long b, long c)
+{
+    long result;
+    __asm__ volatile("sub $256, %%rsp\n xor %%r10d, %%r10d\n pushfq\n pushfq\n or %[flags], (%%rsp)\n popfq\n syscall\n popfq\n add $256, %%rsp"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), [flags] "r"(flags)
+                     : "rcx", "r10", "r11", "memory", "cc");
+    return result;
+}
+
+static sigjmp_buf unaligned;
+static volatile sig_atomic_t code;
+static void on_bus(int number, siginfo_t *info, void *context)
+{
+    // A handler starts with the flag as it was.
+    __asm__ volatile("pushfq\n andq $~0x40000, (%%rsp)\n popfq" : : : "memory", "cc");
+    (void)number, (void)context;
+    code = info->si_code;
+    siglongjmp(unaligned, 1);
+}
+
+// The direction of string instructions (DF), alignment checks (AC), nested tasks (NT): with each of them
+// calls do what they do without.
+GROUP(flags)
+{
+    static const uint64_t flags[] = {0x400, 0x4000, 0x40000, 0x44400};
+    static char text[] = "from an odd address", seen[1 + sizeof text];
+    int ends[2];
+    EQ(pipe(ends), 0);
+    int fd = GOOD(open("flags", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+        for (int turn = 0; turn < 20; turn++) {
+            memset(seen, 0, sizeof seen);
+            EQ(call_with(flags[i], SYS_write, ends[1], (long)text + 1, sizeof text - 1), sizeof text - 1);
+            EQ(call_with(flags[i], SYS_read, ends[0], (long)seen + 1, sizeof text), sizeof text - 1);
+            OK(!strcmp(seen + 1, text + 1));
+            EQ(call_with(flags[i], SYS_pwrite64, fd, (long)text + 3, sizeof text - 3), sizeof text - 3);
+            EQ(call_with(flags[i], SYS_pread64, fd, (long)seen + 5, sizeof text - 3), sizeof text - 3);
+            OK(!strcmp(seen + 5, text + 3));
+            OK(call_with(flags[i], SYS_getppid, 0, 0, 0) > 0);
+        }
+    }
+    unlink("flags");
+    // A program that wants alignment checked gets them.
+    struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+    EQ(sigaction(SIGBUS, &action, 0), 0);
+    if (!sigsetjmp(unaligned, 1))
+        __asm__ volatile("pushfq\n orq $0x40000, (%%rsp)\n popfq\n movl 1(%0), %%eax" : : "r"(unaligned) : "eax", "memory", "cc");
+    EQ(code, BUS_ADRALN);
 }

@@ -10,12 +10,14 @@ use std::{
 };
 
 use anyhow::Result;
-use backend::{Enclave, EnterLeaf, ExitHandler, KickHandler, Outcome, Refused, Run, Source};
+use backend::{
+    ENTRY_FLAGS, Enclave, EnterLeaf, ExitHandler, KickHandler, Outcome, Refused, Run, Source,
+};
 use hostcall_abi::{exit, layout};
 use launcher::Tamper;
 use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
 
-use crate::{has_begun, number};
+use crate::{has_begun, number, state};
 
 #[derive(Clone, Copy, Debug)]
 enum How {
@@ -35,6 +37,10 @@ enum How {
     First(u64),
     /// The thread is entered for an exception that never was, with registers full of addresses.
     Kick,
+    /// Each entry finds flags and control words that no code expects.
+    State,
+    /// The stack for exceptions cannot be written, and the thread is entered once more after that.
+    Nested,
 }
 
 /// `enter HOW`, or `enter ADDRESS` for the first entry.
@@ -53,6 +59,8 @@ impl Entries {
             "handle-twice" => How::HandleTwice,
             "resume-first" => How::ResumeFirst,
             "kick" => How::Kick,
+            "state" => How::State,
+            "nested" => How::Nested,
             address => How::First(number(address)?),
         };
         Ok(Self { how })
@@ -137,9 +145,33 @@ impl Wrong {
                 *run = Run { leaf: run.leaf, ..resumed };
                 return after;
             }
+            How::Nested => {
+                let end = run.tcs - layout::PAGE;
+                let stack = end - layout::EXCEPTION_STACK_PAGES * layout::PAGE..end;
+                self.enclave
+                    .restrict_permissions(stack, SecInfoFlags::R)
+                    .expect("that is possible");
+                let handled = self.enclave.enter(&mut hostile(run.tcs));
+                assert!(matches!(handled, Outcome::Exception(_)), "the stack can be written");
+                let mut nested = hostile(run.tcs);
+                let refused = self.enclave.enter(&mut nested);
+                assert_eq!(refused, Outcome::Exited);
+                assert_eq!((nested.rdi, nested.rsi), (exit::REFUSED, exit::refused::NESTED));
+                assert_eq!((nested.rdx, nested.r8, nested.r9), (0, 0, 0), "registers are scrubbed");
+            }
             _ => {}
         }
         outcome
+    }
+
+    fn enter(&self, run: &mut Run) -> Outcome {
+        match self.how {
+            How::State => state::with_bad(|| {
+                run.flags = ENTRY_FLAGS;
+                self.enclave.enter(run)
+            }),
+            _ => self.enclave.enter(run),
+        }
     }
 }
 
@@ -151,7 +183,7 @@ impl Enclave for Wrong {
         {
             run.rdi = address;
         }
-        let outcome = self.enclave.enter(run);
+        let outcome = self.enter(run);
         if !has_begun() {
             return outcome;
         }

@@ -16,6 +16,7 @@ mod noise;
 mod posted;
 mod replies;
 mod services;
+mod state;
 
 use std::{
     str::FromStr,

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::assembler::{Code, Form, Reg};
 use super::specimen::{DATA, DYNAMIC, Specimen, call, entry, exit, fails, frame, resume, tcs};
-use crate::{Backend, EnterLeaf, Outcome, Run};
+use crate::{Backend, ENTRY_FLAGS, EnterLeaf, Outcome, Run};
 
 /// Offset of GPRSGX.EXITINFO in an SSA frame of four pages, and of EXINFO.
 const EXIT_INFO: u64 = 4 * 4096 - 184 + 160;
@@ -36,6 +36,19 @@ fn check_round_trip(backend: &dyn Backend, form: Form) {
         assert_eq!(enclave.enter(&mut run), Outcome::Exited);
         let want = Run { rdi: round + 1, rsi: 22, rdx: 33, r8: tcs(0), r9: 0, ..run };
         assert_eq!(run, want);
+    }
+}
+
+/// EENTER leaves DF, NT and AC as they are, and what the enclave leaves in them harms nobody.
+pub fn flags_at_entry(backend: &dyn Backend) {
+    const DF_NT_AC: u64 = 0x4_4400;
+    let main = Code::new().flags(Reg::R8).then(&exit(Form::Bare));
+    let enclave = Specimen::new(backend, main, Code::new()).build(backend);
+    for flags in [0, DF_NT_AC, u64::MAX, 0] {
+        let mut run = Run { flags, ..entry(0, 0) };
+        assert_eq!(enclave.enter(&mut run), Outcome::Exited);
+        assert_eq!(run.r8 & DF_NT_AC, flags & DF_NT_AC);
+        assert_eq!(run.r8 & !(ENTRY_FLAGS | 0x202), 0);
     }
 }
 

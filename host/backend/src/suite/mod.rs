@@ -35,7 +35,7 @@ pub fn turn() -> MutexGuard<'static, ()> {
 macro_rules! suite_tests {
     ([$(#[$attribute:meta])*] $make:expr) => {
         $crate::suite_tests!(@each [$(#[$attribute])*] $make;
-            round_trip, bare_round_trip, divide_error, invalid_opcode, system_call, page_fault,
+            round_trip, bare_round_trip, flags_at_entry, divide_error, invalid_opcode, system_call, page_fault,
             page_fault_outside, resume_restores_registers, ssa_exhausted, busy_tcs, bad_tcs,
             bad_secs, bad_pages, bad_tcs_pages, wrong_mrenclave, bad_signature, wrong_attributes,
             initialised_once, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,

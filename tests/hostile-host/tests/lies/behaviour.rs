@@ -38,6 +38,19 @@ fn entries_that_are_not_expected() -> Result<()> {
 }
 
 #[test]
+fn flags_and_control_words_that_no_code_expects() -> Result<()> {
+    tell("enter state", BOTH, End::Harmless)?;
+    tell_to("floating.c", "honest", SYNC, End::Harmless)?;
+    tell_to("floating.c", "enter state", BOTH, End::Harmless)
+}
+
+/// The enclave refuses without a stack; the launcher gives up.
+#[test]
+fn an_exception_while_one_is_handled() -> Result<()> {
+    tell("enter nested", BOTH, End::Any)
+}
+
+#[test]
 fn exceptions_that_are_handled_twice_late_or_never_were() -> Result<()> {
     tell("enter handle-twice", BOTH, End::Harmless)?;
     tell("enter resume-first", BOTH, End::Harmless)?;

@@ -56,7 +56,12 @@ fn build(name: &'static str) -> Result<PathBuf> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("");
     // Under another name first: other tests may be running it.
     let new = program.with_extension(std::process::id().to_string());
-    let status = Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&new).arg(source).status();
+    let status = Command::new("gcc")
+        .args(["-O1", "-pthread", "-o"])
+        .arg(&new)
+        .arg(source)
+        .arg("-lm")
+        .status();
     ensure!(status.context("start gcc")?.success(), "gcc failed");
     fs::rename(new, &program)?;
     built.insert(name, program.clone());
