@@ -1,6 +1,8 @@
 //! One call: stage, commit, collect.
 
-use enclave_core::{AppSlice, HostSlice, exit_call, reschedule_wanted, want_reschedule};
+use enclave_core::{
+    AppSlice, HostSlice, exit_call, locks_held, reschedule_wanted, want_reschedule,
+};
 use enclave_threads::{
     Blocking, check_events, handover, interrupted, leave, submit, timers_are_due,
 };
@@ -189,7 +191,10 @@ impl Call {
     fn leave(&self, way: Way) -> Went {
         let memory = self.staging.memory();
         let _posted = take_along(memory);
+        // Whoever waits for a lock that is held here would wait for a host thread, which may have to wait
+        // for a processor.
         if way == Way::Ring
+            && !locks_held()
             && let Some(submitted) = submit(memory, false)
         {
             return Went::ByRing(submitted.wait());

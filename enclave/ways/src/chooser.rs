@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{Costs, PAYBACK, Way, kind::Kind};
+use crate::{Costs, PAYBACK, Way, kind::Kind, referee::Referee};
 
 /// Calls of a trial.
 const TRIAL: usize = 16;
@@ -44,6 +44,7 @@ pub struct Chooser {
     /// When the next trial may begin, in ticks.
     next: AtomicU64,
     spacing: AtomicU64,
+    referee: Referee,
 }
 
 impl Chooser {
@@ -70,6 +71,7 @@ impl Chooser {
             taken: AtomicU64::new(0),
             next: AtomicU64::new(now.saturating_add(FIRST_TRIAL)),
             spacing: AtomicU64::new(SPACING[0]),
+            referee: Referee::new(now),
         }
     }
 
@@ -79,6 +81,10 @@ impl Chooser {
         let Some(entry) = self.kinds.get(kind) else {
             return Decision { way: Way::Exit, timed: false };
         };
+        if self.says_exits() {
+            let timed = entry.count(Way::Exit).is_multiple_of(SAMPLED);
+            return Decision { way: Way::Exit, timed };
+        }
         let way = self.way(entry);
         if self.tried.load(Relaxed) == kind as u64 + 1 {
             entry.count(way.other());
@@ -101,6 +107,18 @@ impl Chooser {
         }
     }
 
+    fn says_exits(&self) -> bool {
+        self.fixed.is_none() && self.referee.says_exits()
+    }
+
+    /// Calls of all kinds: by exits, and by rings.
+    fn calls(&self) -> [u64; 2] {
+        self.kinds.iter().fold([0, 0], |[exits, rings], kind| {
+            let [exit, ring] = [Way::Exit, Way::Ring].map(|way| kind.costs(way).calls);
+            [exits.wrapping_add(exit), rings.wrapping_add(ring)]
+        })
+    }
+
     fn way(&self, kind: &Kind) -> Way {
         self.fixed
             .or_else(|| Way::from_word(kind.way.load(Relaxed)))
@@ -116,6 +134,10 @@ impl Chooser {
         }
         entry.sample(way, ticks);
         if self.fixed.is_some() {
+            return;
+        }
+        self.referee.look(now, || self.calls());
+        if self.says_exits() {
             return;
         }
         let (own, other) = (entry.costs(way).ticks, entry.costs(way.other()).ticks);

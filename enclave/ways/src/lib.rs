@@ -6,8 +6,11 @@
 //!   another processor sees an entry of a ring, differs by a factor of ten between machines, and
 //!   between two minutes of one. So each kind of call is tried both ways ([`Chooser`]), and goes
 //!   the way that was cheaper.
+//! * **What a call costs others counts**: whether rings let the program make more calls at all is compared
+//!   from time to time, on whatever the program does (`Referee`).
 //! * **Trying is cheap**: what trials have lost is paid back before the next one begins
-//!   ([`PAYBACK`]), so that choosing never costs more than 2 %.
+//!   ([`PAYBACK`]), so that choosing costs 2 % at most, and comparing
+//!   1 % more in the long run.
 //! * **The host's clock is a claim**: a wrong choice costs time, and nothing else.
 //! * Only counters with relaxed ordering: two threads that race lose a sample.
 
@@ -17,6 +20,7 @@ extern crate alloc;
 
 mod chooser;
 mod kind;
+mod referee;
 
 pub use chooser::{Chooser, Decision};
 pub use kind::{Costs, Way};
