@@ -25,11 +25,11 @@ mod way;
 pub use arena::{Staging, init};
 pub use bulk::{Direction, Moved, transfer_at};
 pub use call::{Call, Wait};
-pub use enclave_ways::{Costs, Way};
+pub use enclave_ways::{Comparisons, Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
 pub use posted::{Kind, Sender, can_post, flush, posted};
-pub use way::{Left, init_ways, left};
+pub use way::{Left, comparisons, init_ways, left};
 
 /// Ends the enclave because the host broke the contract.
 pub fn misbehaved(what: &'static str) -> ! {

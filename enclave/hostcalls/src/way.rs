@@ -2,7 +2,7 @@
 
 use enclave_core::{HostSlice, Once, timestamp};
 use enclave_threads::Answered;
-use enclave_ways::{Chooser, Costs, Decision, Way};
+use enclave_ways::{Chooser, Comparisons, Costs, Decision, Way};
 use hostcall_abi::boot::mode;
 
 use crate::posted;
@@ -57,6 +57,12 @@ pub fn left() -> impl Iterator<Item = Left> {
         let (bulk, may_wait) = (variant & 1 != 0, variant & 2 != 0);
         any.then_some(Left { number: at / VARIANTS as u64, bulk, may_wait, costs })
     })
+}
+
+/// How often exits were compared with the ways that are chosen.
+#[must_use]
+pub fn comparisons() -> Comparisons {
+    CHOOSER.get().map(Chooser::comparisons).unwrap_or_default()
 }
 
 /// The choice for one call.

@@ -189,7 +189,7 @@ impl Report {
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         format!(
             "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"unsupported_ioctls\":[{}],\
-             \"left\":[{}],\"posted\":{},\"sites\":{{\"following\":{},\
+             \"left\":[{}],\"posted\":{},\"comparisons\":{},\"comparisons_for_exits\":{},\"sites\":{{\"following\":{},\
              \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"emulated\":{},\
              \"committed_bytes\":{}}}\n",
             self.elapsed,
@@ -198,6 +198,8 @@ impl Report {
             ioctls.collect::<Vec<_>>().join(","),
             self.left.json(),
             self.left.posted(),
+            self.left.comparisons().made,
+            self.left.comparisons().for_exits,
             sites.following,
             sites.preceding,
             sites.cave,

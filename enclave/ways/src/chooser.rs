@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{Costs, PAYBACK, Way, kind::Kind, referee::Referee};
+use crate::{Comparisons, Costs, PAYBACK, Way, kind::Kind, referee::Referee};
 
 /// Calls of a trial.
 const TRIAL: usize = 16;
@@ -197,6 +197,12 @@ impl Chooser {
     fn decide(&self, kind: &Kind, way: Way) {
         kind.way.store(way.to_word(), Relaxed);
         self.default.store(way.to_word(), Relaxed);
+    }
+
+    /// How often exits were compared with what is chosen.
+    #[must_use]
+    pub fn comparisons(&self) -> Comparisons {
+        self.referee.comparisons()
     }
 
     /// What is known of a kind: by exits, and by rings.

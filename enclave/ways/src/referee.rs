@@ -19,6 +19,15 @@ const HOLD: [u64; 2] = [500_000_000, 20_000_000_000];
 /// The other way must let the program make one part in so many more calls.
 const MARGIN: u64 = 8;
 
+/// How often exits were compared with the ways that are chosen for each kind, for reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Comparisons {
+    /// Comparisons that came to an end.
+    pub made: u64,
+    /// Those after which all calls left by exits.
+    pub for_exits: u64,
+}
+
 /// Nobody else may end a window that somebody ends.
 const TAKEN: u64 = u64::MAX;
 
@@ -61,6 +70,8 @@ pub(crate) struct Referee {
     calls: Tally,
     ticks: Tally,
     hold: AtomicU64,
+    compared: AtomicU64,
+    for_exits: AtomicU64,
 }
 
 impl Referee {
@@ -75,12 +86,19 @@ impl Referee {
             calls: Tally::new(),
             ticks: Tally::new(),
             hold: AtomicU64::new(HOLD[0]),
+            compared: AtomicU64::new(0),
+            for_exits: AtomicU64::new(0),
         }
     }
 
     /// Whether all calls leave by exits now.
     pub(crate) fn says_exits(&self) -> bool {
         self.exits.load(Relaxed)
+    }
+
+    pub(crate) fn comparisons(&self) -> Comparisons {
+        let (made, for_exits) = (self.compared.load(Relaxed), self.for_exits.load(Relaxed));
+        Comparisons { made, for_exits }
     }
 
     /// To be called now and then: ends the window if it is time. `calls` counts those that were made so
@@ -132,7 +150,10 @@ impl Referee {
         let better = other > own + own / u128::from(MARGIN);
         let hold = if better { HOLD[0] } else { self.hold.load(Relaxed) * 2 };
         self.hold.store(hold.min(HOLD[1]), Relaxed);
-        self.end_comparison(kept ^ better)
+        let exits = kept ^ better;
+        self.compared.fetch_add(1, Relaxed);
+        self.for_exits.fetch_add(u64::from(exits), Relaxed);
+        self.end_comparison(exits)
     }
 
     fn end_comparison(&self, kept: bool) -> u64 {

@@ -96,6 +96,9 @@ fn what_others_pay_counts() {
         }
         let best = CALLS * exit.min(ring + beside);
         assert!(machine.spent < best + best / 20, "{exit} {beside}: {} of {best}", machine.spent);
+        let comparisons = chooser.comparisons();
+        assert!(comparisons.made >= 3 && comparisons.for_exits <= comparisons.made);
+        assert_eq!(comparisons.for_exits != 0, exit < ring + beside);
         // The others are gone: rings are what they looked like, and are found to be.
         machine.beside = 0;
         (0..CALLS).for_each(|_| _ = machine.call(&chooser, 1));

@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
-use enclave_hostcalls::{Costs, Left, left, posted};
+use enclave_hostcalls::{Comparisons, Costs, Left, comparisons, left, posted};
 use enclave_threads::clock;
 
 use super::describe;
@@ -13,13 +13,14 @@ pub(super) struct Leaving {
     all: Vec<Left>,
     /// Calls that were made along with others.
     posted: u64,
+    comparisons: Comparisons,
 }
 
 impl Leaving {
     pub(super) fn take() -> Self {
         let mut all: Vec<_> = left().collect();
         all.sort_by_key(|left| core::cmp::Reverse(left.costs[0].calls + left.costs[1].calls));
-        Self { all, posted: posted() }
+        Self { all, posted: posted(), comparisons: comparisons() }
     }
 
     pub(super) fn text(&self, out: &mut String) {
@@ -45,10 +46,22 @@ impl Leaving {
             );
         }
         let _ = writeln!(out, "{} calls were made along with others", self.posted);
+        let Comparisons { made, for_exits } = self.comparisons;
+        if made != 0 {
+            let _ = writeln!(
+                out,
+                "exits were compared with these ways {made} times, and all calls left by them after \
+                 {for_exits}"
+            );
+        }
     }
 
     pub(super) fn posted(&self) -> u64 {
         self.posted
+    }
+
+    pub(super) fn comparisons(&self) -> Comparisons {
+        self.comparisons
     }
 
     pub(super) fn json(&self) -> String {
