@@ -81,12 +81,9 @@ impl Chooser {
         let Some(entry) = self.kinds.get(kind) else {
             return Decision { way: Way::Exit, timed: false };
         };
-        if self.says_exits() {
-            let timed = entry.count(Way::Exit).is_multiple_of(SAMPLED);
-            return Decision { way: Way::Exit, timed };
-        }
-        let way = self.way(entry);
-        if self.tried.load(Relaxed) == kind as u64 + 1 {
+        let all_exit = self.referee.says_exits();
+        let way = if all_exit { Way::Exit } else { self.way(entry) };
+        if !all_exit && self.tried.load(Relaxed) == kind as u64 + 1 {
             entry.count(way.other());
             return Decision { way: way.other(), timed: true };
         }
@@ -105,10 +102,6 @@ impl Chooser {
             }
             None => Decision { way: Way::Exit, timed: false },
         }
-    }
-
-    fn says_exits(&self) -> bool {
-        self.fixed.is_none() && self.referee.says_exits()
     }
 
     /// Calls of all kinds: by exits, and by rings.
@@ -137,7 +130,7 @@ impl Chooser {
             return;
         }
         self.referee.look(now, || self.calls());
-        if self.says_exits() {
+        if self.referee.says_exits() {
             return;
         }
         let (own, other) = (entry.costs(way).ticks, entry.costs(way.other()).ticks);

@@ -9,8 +9,7 @@
 //! * **What a call costs others counts**: whether rings let the program make more calls at all is compared
 //!   from time to time, on whatever the program does (`Referee`).
 //! * **Trying is cheap**: what trials have lost is paid back before the next one begins
-//!   ([`PAYBACK`]), so that choosing costs 2 % at most, and comparing
-//!   1 % more in the long run.
+//!   ([`PAYBACK`]), so that choosing costs 2 % at most, and comparing 1 % more in the long run.
 //! * **The host's clock is a claim**: a wrong choice costs time, and nothing else.
 //! * Only counters with relaxed ordering: two threads that race lose a sample.
 

@@ -127,9 +127,11 @@ impl Referee {
             let other = self.says_exits() != kept;
             self.calls.add(other, made);
             self.ticks.add(other, ticks);
-            let [own, other] = self.rates();
-            if window == WINDOWS || window.is_multiple_of(2) && other < own / 2 {
-                return self.decide(kept, own, other);
+            if window.is_multiple_of(2) {
+                let [own, other] = self.rates();
+                if window == WINDOWS || other < own / 2 {
+                    return self.decide(kept, own, other);
+                }
             }
         } else if rings == 0 {
             // As good as exits: there is nothing to compare.

@@ -61,7 +61,6 @@ static void handler(int signal) {
 
 static void *thread(void *argument) {
     (void)argument;
-    int nearest = 1;
     for (int way = 0; way < 4; way++) {
         static const int ways[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
         CHECK(fesetround(ways[way]) == 0);
@@ -92,9 +91,7 @@ static void *thread(void *argument) {
             CHECK(equal(compute(), expected));
             if (i % 10 == 0) usleep(100);
         }
-        nearest = nearest && ways[way] == FE_TONEAREST;
     }
-    CHECK(!nearest);
     CHECK(fesetround(FE_TONEAREST) == 0);
     return NULL;
 }
