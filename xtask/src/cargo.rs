@@ -1,6 +1,6 @@
 //! The chores that are calls of cargo, for the outer workspace and for the enclave's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -76,17 +76,25 @@ pub(crate) fn check() -> Result<()> {
     for workspace in [&outer, &enclave] {
         let mut doc = cargo(workspace);
         doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+        doc.args(profile(workspace));
         doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
         must(doc)?;
     }
     let mut rules = cargo(&outer);
-    rules.args(["test", "--locked", "--package", "repo-tests", "--quiet"]);
+    rules.args(["test", "--release", "--locked", "--package", "repo-tests", "--quiet"]);
     must(rules)
+}
+
+/// What ships is what is tested, and everything is built once: outside of the enclave, in release. There
+/// it takes minutes to link one test, so that tests have the dev profile.
+fn profile(workspace: &Path) -> &'static [&'static str] {
+    if workspace == xtask::root() { &["--release"] } else { &[] }
 }
 
 fn clippy(workspace: &PathBuf, words: &[&str]) -> Result<()> {
     let mut clippy = cargo(workspace);
-    clippy.arg("clippy").args(words).args(["--locked", "--", "-D", "warnings"]);
+    clippy.arg("clippy").args(words).args(profile(workspace));
+    clippy.args(["--locked", "--", "-D", "warnings"]);
     must(clippy)
 }
 
@@ -139,8 +147,6 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
         );
     }
     let [outer, enclave] = workspaces();
-    // Cases have a time limit, and building is no part of it.
-    build_command(&outer)?;
     let mut failed = None;
     for (workspace, words) in [(enclave, testable()?), (outer, vec!["--workspace".to_owned()])] {
         let mut command = cargo(&workspace);
@@ -149,6 +155,7 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
         } else {
             command.args(["test", "--no-fail-fast"]);
         }
+        command.args(profile(&workspace));
         command.arg("--locked").args(words).args(filters);
         if let Err(error) = must(command) {
             failed.get_or_insert(error);

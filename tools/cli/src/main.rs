@@ -16,6 +16,7 @@ use crate::commands::Cli;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    abort_on_panic();
     match Cli::parse().execute() {
         Ok(status) => status,
         Err(failure) => {
@@ -23,4 +24,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.status)
         }
     }
+}
+
+/// A panic ends the whole process, and never one thread of many that others wait for. (The profile's
+/// `panic = "abort"` would not hold for tests, and everything would be built twice.)
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
