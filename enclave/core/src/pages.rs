@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use hostcall_abi::layout::{HEAP_BASE, HEAP_END, PAGE, USER_BASE, USER_END};
 use sgx_types::{Enclu, SecInfo, SecInfoFlags};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{app::to_usize, asm::scone_enclu};
 
@@ -91,26 +92,36 @@ pub fn extend(start: u64, len: u64, permissions: SecInfoFlags) -> Result<(), Pag
 }
 
 /// One page of bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromBytes, Immutable, IntoBytes)]
 #[repr(C, align(4096))]
 struct Page([u8; to_usize(PAGE)]);
 
-/// Whole pages of the runtime's heap, as the source of [`accept_copy`].
-#[derive(Debug)]
+/// Whole pages of the runtime's heap, as the source of [`accept_copy`]. To be kept and used again: new
+/// ones have to be cleared.
+#[derive(Debug, Default)]
 pub struct PageBuffer(Vec<Page>);
 
 impl PageBuffer {
-    /// Zeroed pages for `len` bytes, rounded up.
-    #[must_use]
-    pub fn new(len: u64) -> Self {
-        Self(alloc::vec![Page([0; to_usize(PAGE)]); to_usize(len.div_ceil(PAGE))])
+    /// Has at least `len` bytes from now on. They hold what they held, and zeros.
+    pub fn grow(&mut self, len: u64) {
+        let pages = to_usize(len.div_ceil(PAGE));
+        if pages > self.0.len() {
+            // What it held need not be copied, if nobody wants it.
+            self.0 = Vec::new();
+            self.0.resize(pages, Page([0; to_usize(PAGE)]));
+        }
     }
+}
 
-    /// The bytes.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let len = size_of_val(self.0.as_slice());
-        // SAFETY: a page is an array of bytes with no padding; the slice borrows `self`.
-        unsafe { core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
+impl AsRef<[u8]> for PageBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl AsMut<[u8]> for PageBuffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.0.as_mut_bytes()
     }
 }
 

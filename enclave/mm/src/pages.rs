@@ -16,10 +16,6 @@ pub trait BackingFile: Clone + PartialEq {
     fn inode(&self) -> u64;
     /// Appends the path as `/proc/self/maps` shows it (with ` (deleted)` when it is so).
     fn write_path(&self, out: &mut Vec<u8>);
-    /// Whether the contents are at hand now, so that a mapping is better filled at once.
-    fn is_at_hand(&self) -> bool {
-        false
-    }
 }
 
 /// The operations on enclave pages. Implemented by the runtime with EACCEPT, EACCEPTCOPY, EMODPE

@@ -107,11 +107,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             {
                 part
             }
-            VmaKind::FilePrivate(place)
-                if len <= self.policy.eager_file || place.file.is_at_hand() =>
-            {
-                part
-            }
+            VmaKind::FilePrivate(_) if len <= self.policy.eager_file => part,
             _ => PageRange::of(part.end(), part.end()),
         };
         // Best effort by design.

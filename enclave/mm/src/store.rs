@@ -98,7 +98,7 @@ impl<P> Store<P> {
             return Ok(());
         };
         let prot = if vma.is_shared() { prot - Prot::WRITE } else { prot };
-        for gap in absent {
+        for gap in absent.into_iter().flat_map(|gap| steps(gap, READ_STEP)) {
             self.check_limit(gap)?;
             let (start, offset) = (gap.start(), vma.offset_at(gap.start()));
             let len = self.pages.commit_file(gap, prot, awaited, &file.file, offset)?;
@@ -237,7 +237,8 @@ impl<P> Store<P> {
         P: Pages<F>,
     {
         let prot = vma.prot.effective();
-        let chunks: Vec<_> = self.committed.runs_in(range).flat_map(chunks).collect();
+        let runs = self.committed.runs_in(range);
+        let chunks: Vec<_> = runs.flat_map(|run| steps(run, MOVE_STEP)).collect();
         for (done, &chunk) in chunks.iter().enumerate() {
             let to = dst + (chunk.start() - range.start());
             if let Err(error) = self.relocate_chunk(chunk, to, prot) {
@@ -285,10 +286,13 @@ fn file_at<F>(vma: &Vma<F>, addr: u64) -> Option<FileAt<'_, F>> {
 /// Moves go in steps, so that a big one does not need its memory twice.
 const MOVE_STEP: u64 = 512 * PAGE_SIZE;
 
-fn chunks(run: PageRange) -> impl Iterator<Item = PageRange> {
+/// Files are read in steps, so that their pages do not need their memory twice.
+const READ_STEP: u64 = 256 * PAGE_SIZE;
+
+fn steps(run: PageRange, step: u64) -> impl Iterator<Item = PageRange> {
     let mut at = run.start();
     core::iter::from_fn(move || {
-        let chunk = PageRange::of(at, run.end().min(at + MOVE_STEP));
+        let chunk = PageRange::of(at, run.end().min(at + step));
         at = chunk.end();
         (!chunk.is_empty()).then_some(chunk)
     })

@@ -40,7 +40,7 @@ fn rewritten<'a>(addr: u64, bytes: &'a [u8]) -> (Code<'a>, Area, Rewritten) {
 
 /// The same, as the code is read part by part.
 fn rewritten_in_parts(addr: u64, bytes: &[u8]) -> Vec<(u64, Result<Kind, Left>)> {
-    let mut parts = Parts::new(addr, bytes.len());
+    let mut parts = Parts::new(addr, bytes.len(), vec![0; Parts::<Vec<u8>>::BUFFER]);
     let mut map = AddressMap::new();
     let mut area = addr + bytes.len() as u64;
     let mut outcomes = Vec::new();
@@ -61,7 +61,7 @@ fn rewritten_in_parts(addr: u64, bytes: &[u8]) -> Vec<(u64, Result<Kind, Left>)>
 #[test]
 fn parts_are_rewritten_as_the_whole_is() {
     for (addr, bytes) in code_of(&std::fs::read(LIBC).expect("there is a libc")) {
-        assert!(bytes.len() > 1 << 20, "this must be several parts");
+        assert!(bytes.len() > Parts::<Vec<u8>>::BUFFER, "this must be several parts");
         let (_, _, whole) = rewritten(addr, &bytes);
         assert_eq!(rewritten_in_parts(addr, &bytes), whole.sites);
     }
@@ -70,7 +70,7 @@ fn parts_are_rewritten_as_the_whole_is() {
 #[test]
 fn code_may_end_early() {
     let bytes = [0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0xc3];
-    let mut parts = Parts::new(0x1000, 10 << 20);
+    let mut parts = Parts::new(0x1000, 10 << 20, vec![0; Parts::<Vec<u8>>::BUFFER]);
     let read = |from: usize, buffer: &mut [u8]| {
         assert_eq!(from, 0, "nothing is behind the end");
         buffer[..bytes.len()].copy_from_slice(&bytes);
@@ -79,7 +79,7 @@ fn code_may_end_early() {
     let (code, sites) = parts.next(read).expect("it can be read").expect("a part");
     assert_eq!((code.bytes, sites.len()), (&bytes[..], 1));
     assert!(parts.next(read).expect("it can be read").is_none());
-    assert!(matches!(Parts::new(0, 1).next(|_, _| Err(5)), Err(5)));
+    assert!(matches!(Parts::new(0, 1, [0]).next(|_, _| Err(5)), Err(5)));
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn init_process(word: &impl Fn(u64) -> u64) {
     let mut space = AddressSpace::new(
         Layout { mmap_top: top, ..Layout::default() },
         Policy::default(),
-        EnclavePages,
+        EnclavePages::default(),
     );
     space.set_limits(Limits { committed: word(boot::HEAP_LIMIT), ..Limits::default() });
     let number = |index| u32::try_from(word(index)).ok().filter(|&pid| pid <= PID_MAX);

@@ -1,10 +1,6 @@
 //! Starting a program: its segments, its interpreter, its stack.
 
-use alloc::{
-    sync::{Arc, Weak},
-    vec,
-    vec::Vec,
-};
+use alloc::{sync::Arc, vec, vec::Vec};
 
 use enclave_core::{AppSlice, UserRegs, enter_user, fill_random, random_u64};
 use enclave_files::{HostFd, Stat};
@@ -235,8 +231,7 @@ pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
     const MAP_TYPE: u64 = 0x0f;
     let private = request.flags & MAP_TYPE == MAP_PRIVATE;
     let len = request.len.next_multiple_of(PAGE_SIZE);
-    let (Some(mut file), true, true) =
-        (request.file.clone(), private, request.prot & PROT_EXEC != 0)
+    let (Some(file), true, true) = (request.file.clone(), private, request.prot & PROT_EXEC != 0)
     else {
         return process().space().mmap(request).map_err(errno);
     };
@@ -248,14 +243,12 @@ pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
         let room = MapRequest { prot: 0, flags, offset: 0, file: None, ..request };
         process().space().mmap(room).map_err(errno)?
     };
-    let mut read = None;
-    if let Some(range) = PageRange::from_len(start, len) {
-        (file.file.patches, read) = rewrite::plan(&file.file, request.offset, range)?;
-    }
-    file.file.at_hand = read.as_ref().map_or_else(Weak::new, Arc::downgrade);
     let flags = request.flags & !MAP_FIXED_NOREPLACE | MAP_FIXED;
-    let fixed = MapRequest { hint: start, flags, file: Some(file), ..request };
-    process().space().mmap(fixed).map_err(errno)
+    let fixed = MapRequest { hint: start, flags, ..request };
+    match PageRange::from_len(start, len) {
+        Some(range) => rewrite::map(fixed, file, range),
+        None => process().space().mmap(fixed).map_err(errno),
+    }
 }
 
 fn enter(
@@ -330,7 +323,7 @@ impl Backing {
     }
 
     fn with(source: Source, device: u64, inode: u64, path: Option<Arc<[u8]>>) -> Self {
-        Self { source, device, inode, path, patches: None, at_hand: Weak::new() }
+        Self { source, device, inode, path, patches: None }
     }
 
     /// Length of the file in bytes.

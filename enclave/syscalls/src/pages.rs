@@ -1,15 +1,18 @@
 //! The pages of the program: what `enclave_mm` asks of SGX2 and of the host.
 
+use core::mem;
+
 use enclave_core::{
     AppSlice,
     pages::{self, PageBuffer, PageError},
+    to_usize,
 };
 use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
 use enclave_mm::{MmError, PAGE_SIZE, PageRange, Pages, Prot};
 use sgx_types::SecInfoFlags;
 
 use crate::{
-    process::{Backing, CodeRead, Source},
+    process::{Backing, Source},
     rewrite,
 };
 
@@ -22,8 +25,41 @@ mod nr {
 const PIECE: u64 = 1 << 20;
 
 /// The pages of the enclave.
-#[derive(Debug)]
-pub(crate) struct EnclavePages;
+#[derive(Debug, Default)]
+pub(crate) struct EnclavePages {
+    /// Where files are read to, for the next as well.
+    buffer: PageBuffer,
+    supply: Option<Supply>,
+}
+
+/// Contents of code that is being mapped: nothing else is read meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Supply {
+    pub(crate) buffer: PageBuffer,
+    /// The page of the buffer with which `range` begins.
+    pub(crate) first: u64,
+    /// Where they will be seen; other pages stay absent.
+    pub(crate) range: Option<PageRange>,
+}
+
+impl EnclavePages {
+    /// Takes contents from `supply` from now on instead of reading them; `None` to read them again.
+    /// Returns what was given before.
+    pub(crate) fn supply(&mut self, supply: Option<Supply>) -> Option<Supply> {
+        mem::replace(&mut self.supply, supply)
+    }
+
+    /// A buffer of at least `len` bytes, to be given back.
+    pub(crate) fn take_buffer(&mut self, len: u64) -> PageBuffer {
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.grow(len);
+        buffer
+    }
+
+    pub(crate) fn give_buffer(&mut self, buffer: PageBuffer) {
+        self.buffer = buffer;
+    }
+}
 
 fn flags(prot: Prot) -> SecInfoFlags {
     let mut flags = SecInfoFlags::empty();
@@ -66,21 +102,21 @@ impl Pages<Backing> for EnclavePages {
         file: &Backing,
         offset: u64,
     ) -> Result<u64, MmError> {
-        let at_hand = file.at_hand.upgrade();
-        if let Some((read, first)) = at_hand.as_ref().and_then(|read| read.part(range, offset)) {
-            let len = range.len().min(read.len.saturating_sub(first));
-            let source = (&read.buffer, first / PAGE_SIZE);
-            pages::accept_copy(range.start(), len, awaited, source, flags(prot))
+        if let Some(supply) = &self.supply {
+            let Some(first) = supply.page_of(range) else { return Ok(0) };
+            let source = (&supply.buffer, first);
+            pages::accept_copy(range.start(), range.len(), awaited, source, flags(prot))
                 .map_err(no_memory)?;
-            return Ok(len);
+            return Ok(range.len());
         }
-        let mut buffer = PageBuffer::new(range.len());
-        let count = file.source.read_at(offset, buffer.bytes_mut()).map_err(|_| MmError::Io)?;
+        self.buffer.grow(range.len());
+        let bytes = self.buffer.as_mut().get_mut(..to_usize(range.len())).unwrap_or_default();
+        let count = file.source.read_at(offset, bytes).map_err(|_| MmError::Io)?;
         let len = (count as u64).next_multiple_of(PAGE_SIZE);
-        if let Some(patches) = &file.patches {
-            rewrite::apply(patches, range.start(), buffer.bytes_mut());
-        }
-        pages::accept_copy(range.start(), len, awaited, (&buffer, 0), flags(prot))
+        // What is behind the end of the file is not what the buffer held before.
+        bytes[count..to_usize(len)].fill(0);
+        rewrite::apply(file.patches(), range.start(), &mut bytes[..to_usize(len)], |_, _| {});
+        pages::accept_copy(range.start(), len, awaited, (&self.buffer, 0), flags(prot))
             .map_err(no_memory)?;
         Ok(len)
     }
@@ -136,11 +172,11 @@ impl Pages<Backing> for EnclavePages {
     }
 }
 
-impl CodeRead {
-    /// Where in it a part of a mapping begins, if it was read for that.
-    fn part(&self, range: PageRange, offset: u64) -> Option<(&Self, u64)> {
-        let first = range.start().checked_sub(self.range.start())?;
-        (self.range.covers(range) && self.offset + first == offset).then_some((self, first))
+impl Supply {
+    /// The page of the buffer with which `range` begins, if all of it is there.
+    fn page_of(&self, range: PageRange) -> Option<u64> {
+        let supplied = self.range.filter(|supplied| supplied.covers(range))?;
+        Some(self.first + (range.start() - supplied.start()) / PAGE_SIZE)
     }
 }
 

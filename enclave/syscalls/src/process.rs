@@ -1,15 +1,18 @@
 //! The process: its address space and identity.
 
-use alloc::{
-    sync::{Arc, Weak},
-    vec::Vec,
-};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
+<<<<<<< HEAD
 use enclave_core::{Mutex, MutexGuard, Once, pages::PageBuffer};
 use enclave_files::{HostFd, data_is_left};
 use enclave_hostcalls::flush;
 use enclave_mm::{AddressSpace, BackingFile, PageRange};
+=======
+use enclave_core::{Mutex, MutexGuard, Once};
+use enclave_files::HostFd;
+use enclave_mm::{AddressSpace, BackingFile};
+>>>>>>> 02ec879 (Read code part by part into a buffer that is kept)
 use enclave_rewriter::{AddressMap, Patch};
 use enclave_threads::{check_events, clock, give_processor_away};
 
@@ -32,33 +35,23 @@ pub(crate) struct Backing {
     pub(crate) inode: u64,
     /// Path of a file in memory; the host is asked for that of its own when somebody wants it.
     pub(crate) path: Option<Arc<[u8]>>,
-    /// What is written over its code in this mapping.
-    pub(crate) patches: Option<Arc<[Patch]>>,
-    /// Its code, while the mapping is made.
-    pub(crate) at_hand: Weak<CodeRead>,
+    /// What is written over its code in this mapping, once that is known.
+    pub(crate) patches: Option<Arc<Once<Box<[Patch]>>>>,
 }
 
-/// Code that was read for a mapping, with what is written over it.
-#[derive(Debug)]
-pub(crate) struct CodeRead {
-    /// Where it will be seen.
-    pub(crate) range: PageRange,
-    /// Where it begins in the file.
-    pub(crate) offset: u64,
-    /// Bytes that the file has of it, rounded up to pages.
-    pub(crate) len: u64,
-    pub(crate) buffer: PageBuffer,
+impl Backing {
+    /// What is written over its code: by rising address, without overlaps.
+    pub(crate) fn patches(&self) -> &[Patch] {
+        self.patches.as_ref().and_then(|patches| patches.get()).map_or(&[], |patches| patches)
+    }
 }
 
 impl PartialEq for Backing {
     fn eq(&self, other: &Self) -> bool {
         // Mappings whose code was rewritten for different places must not become one.
-        let rewritten = match (&self.patches, &other.patches) {
-            (None, None) => true,
-            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
-            _ => false,
-        };
-        rewritten && (self.device, self.inode) == (other.device, other.inode)
+        let (mine, theirs) = (self.patches(), other.patches());
+        let alike = mine.is_empty() && theirs.is_empty() || core::ptr::eq(mine, theirs);
+        alike && (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
@@ -81,10 +74,6 @@ impl BackingFile for Backing {
             (None, Source::Host(fd)) => out.extend_from_slice(&fd.path().unwrap_or_default()),
             (None, Source::Memory(_)) => {}
         }
-    }
-
-    fn is_at_hand(&self) -> bool {
-        self.at_hand.strong_count() != 0
     }
 }
 
