@@ -1,10 +1,8 @@
 //! Decoding at any offset, and reading backwards by consensus.
 
-use alloc::vec::Vec;
-
 use iced_x86::{ConstantOffsets, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
-use crate::Code;
+use crate::{Code, length::quick_len};
 
 /// Longest instruction in bytes.
 pub(crate) const INSN_MAX: usize = 15;
@@ -59,6 +57,11 @@ impl<'a> Reader<'a> {
 
     /// Length of the instruction at `offset`, 0 when it is none or none that programs use.
     fn usual_len(&mut self, offset: usize) -> u8 {
+        quick_len(self.code.from(offset)).unwrap_or_else(|| self.decoded_len(offset))
+    }
+
+    /// The same by decoding it.
+    fn decoded_len(&mut self, offset: usize) -> u8 {
         if self.decoder.set_position(offset).is_err() {
             return 0;
         }
@@ -106,29 +109,31 @@ const fn is_unusual(mnemonic: Mnemonic) -> bool {
 /// the boundaries that most runs meet are the real ones.
 pub(crate) struct Backward {
     first: usize,
-    lens: Vec<u8>,
+    /// Bytes that are looked at.
+    len: usize,
+    lens: [u8; Backward::WINDOW],
     /// How many runs come by, for each offset from `first` to the end.
-    weights: Vec<u32>,
+    weights: [u32; Backward::WINDOW + 1],
 }
 
 impl Backward {
+    /// Most bytes that can be looked at.
+    pub(crate) const WINDOW: usize = 160;
+
     /// Looks at up to `window` bytes before `end`.
     pub(crate) fn new(reader: &mut Reader<'_>, end: usize, window: usize) -> Self {
-        let first = end.saturating_sub(window);
-        let lens: Vec<u8> = (first..end).map(|offset| reader.usual_len(offset)).collect();
-        let mut weights = alloc::vec![1u32; lens.len() + 1];
-        if let Some(last) = weights.last_mut() {
-            *last = 0;
-        }
-        for (index, &len) in lens.iter().enumerate() {
-            let weight = weights.get(index).copied().unwrap_or(0);
-            if len != 0
-                && let Some(next) = weights.get_mut(index + usize::from(len))
-            {
-                *next += weight;
+        let first = end.saturating_sub(window.min(Self::WINDOW));
+        let len = end - first;
+        let (mut lens, mut weights) = ([0; Self::WINDOW], [1; Self::WINDOW + 1]);
+        weights[len] = 0;
+        for index in 0..len {
+            lens[index] = reader.usual_len(first + index);
+            let next = index + usize::from(lens[index]);
+            if next > index && next <= len {
+                weights[next] += weights[index];
             }
         }
-        Self { first, lens, weights }
+        Self { first, len, lens, weights }
     }
 
     /// Nearly all runs meet `offset` as a boundary.
@@ -143,12 +148,20 @@ impl Backward {
         met > passed
     }
 
+    fn lens(&self) -> &[u8] {
+        &self.lens[..self.len]
+    }
+
+    fn weights(&self) -> &[u32] {
+        &self.weights[..=self.len]
+    }
+
     /// Runs that meet `offset` as a boundary, and runs that pass over it.
     fn votes(&self, offset: usize) -> (u32, u32) {
         let Some(index) = offset.checked_sub(self.first) else { return (0, 0) };
-        let weight = |index: usize| self.weights.get(index).copied().unwrap_or(0);
+        let weight = |index: usize| self.weights().get(index).copied().unwrap_or(0);
         let passes = |&other: &usize| {
-            other + usize::from(self.lens.get(other).copied().unwrap_or(0)) > index
+            other + usize::from(self.lens().get(other).copied().unwrap_or(0)) > index
         };
         let others = index.saturating_sub(INSN_MAX)..index;
         (weight(index), others.filter(passes).map(weight).sum())
@@ -159,8 +172,8 @@ impl Backward {
         let low = end.saturating_sub(INSN_MAX).max(self.first);
         let weighted = (low..end).filter_map(|offset| {
             let index = offset - self.first;
-            let len = usize::from(*self.lens.get(index)?);
-            (len != 0 && offset + len == end).then_some((*self.weights.get(index)?, offset))
+            let len = usize::from(*self.lens().get(index)?);
+            (len != 0 && offset + len == end).then_some((*self.weights().get(index)?, offset))
         });
         weighted.max().map(|(_, offset)| offset)
     }
@@ -168,5 +181,32 @@ impl Backward {
     /// Offsets of the instructions before `end`, the nearest first, as far as most runs agree.
     pub(crate) fn chain(&self, end: usize) -> impl Iterator<Item = usize> + '_ {
         core::iter::successors(self.before(end), |&offset| self.before(offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Origin;
+
+    fn agrees(bytes: &[u8]) -> bool {
+        let mut reader = Reader::new(Code { bytes, addr: 0x1000, origin: Origin::File });
+        quick_len(bytes).is_none_or(|len| len == reader.decoded_len(0))
+    }
+
+    #[test]
+    fn quick_lengths_are_those_of_the_decoder() {
+        let prefixes: [&[u8]; 7] =
+            [&[], &[0x66], &[0x48], &[0x41], &[0x66, 0x41], &[0x66, 0x4c], &[0x0f]];
+        for prefix in prefixes {
+            for (opcode, modrm, sib) in (0..=255).flat_map(|opcode| {
+                (0..=255).flat_map(move |modrm| [0, 0x25, 0x64].map(|sib| (opcode, modrm, sib)))
+            }) {
+                let mut bytes = prefix.to_vec();
+                bytes.extend([opcode, modrm, sib, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+                assert!(agrees(&bytes), "{bytes:x?}");
+                assert!(agrees(&bytes[..4]), "{:x?}", &bytes[..4]);
+            }
+        }
     }
 }

@@ -32,6 +32,7 @@
 extern crate alloc;
 
 mod decode;
+mod length;
 mod map;
 mod parts;
 mod place;

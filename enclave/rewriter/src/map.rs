@@ -49,9 +49,10 @@ impl AddressMap {
         self.all.inside.extend(moved.inside);
         self.all.taken.extend(moved.taken);
         self.all.branches.extend(moved.branches);
-        self.all.pieces.sort_unstable();
-        self.all.inside.sort_unstable();
-        self.all.taken.sort_unstable();
+        // These are made of few sorted runs, which a stable sort merges.
+        self.all.pieces.sort();
+        self.all.inside.sort();
+        self.all.taken.sort();
         self.all.branches.sort_unstable();
     }
 

@@ -12,7 +12,7 @@ use crate::sites::SYSCALL;
 /// Bytes of `jmp rel32`.
 pub(crate) const JUMP: usize = 5;
 /// Bytes before a site that are searched for padding; a short jump reaches 126.
-const CAVE_WINDOW: usize = 160;
+const CAVE_WINDOW: usize = Backward::WINDOW;
 /// Bytes before a site from which an instruction right before it is agreed on.
 const AGREED_WINDOW: usize = 48;
 

@@ -106,7 +106,7 @@ impl Plan {
         {
             if !sites.is_empty() {
                 plan_part(space, self.range, &code, &sites, &mut patches)?;
-                patches.sort_unstable_by_key(|patch| patch.addr);
+                patches.sort_by_key(|patch| patch.addr);
             }
             if self.range.len() <= KEPT {
                 self.fill(space, parts, &patches);
