@@ -220,7 +220,7 @@ fn add(
         _ if !measured => Contents::Zero,
         Source::Zero(_) => Contents::Zero,
         Source::Bytes(_) if in_place => Contents::InPlace(range.clone()),
-        Source::Bytes(bytes) => Contents::Bytes(bytes[..(pages * PAGE) as usize].to_vec()),
+        Source::Bytes(bytes) => Contents::copy(&bytes[..(pages * PAGE) as usize]),
     };
     let offset = range.start - inner.base();
     build.measuring.add(Added { offset, pages, secinfo: *secinfo, measured, contents });

@@ -16,6 +16,7 @@ use crate::patch;
 
 /// Contents of pages, which outlive the call by which they came.
 pub(crate) enum Contents {
+    /// Behind them are zeros.
     Bytes(Vec<u8>),
     Zero,
     /// They are at their place, readable, and nothing changes them before EINIT.
@@ -38,7 +39,23 @@ pub(crate) struct Measuring(State);
 
 enum State {
     Here(Sha256),
-    Beside(Sender<Added>, JoinHandle<Sha256>),
+    Beside(Beside),
+}
+
+/// A thread that measures.
+struct Beside {
+    thread: JoinHandle<Sha256>,
+    /// To the thread, which ends when it has measured everything and this is gone.
+    sender: Sender<Vec<Added>>,
+    /// What is short waits until there is more.
+    waiting: Vec<Added>,
+}
+
+impl Beside {
+    fn send(&mut self) {
+        let sent = self.sender.send(mem::take(&mut self.waiting));
+        sent.expect("the thread ends after the channel does");
+    }
 }
 
 impl Measuring {
@@ -53,13 +70,17 @@ impl Measuring {
 
     /// EADD and EEXTEND.
     pub(crate) fn add(&mut self, added: Added) {
-        if matches!(added.contents, Contents::InPlace(_)) && added.pages > 1 {
+        let long = matches!(added.contents, Contents::InPlace(_)) && added.pages > 1;
+        if long {
             self.go_beside();
         }
         match &mut self.0 {
             State::Here(hash) => added.extend(hash),
-            State::Beside(sender, _) => {
-                sender.send(added).expect("the thread ends after the channel does");
+            State::Beside(beside) => {
+                beside.waiting.push(added);
+                if long {
+                    beside.send();
+                }
             }
         }
     }
@@ -68,13 +89,13 @@ impl Measuring {
     fn go_beside(&mut self) {
         let State::Here(hash) = &self.0 else { return };
         let mut hash = hash.clone();
-        let (sender, receiver) = mpsc::channel::<Added>();
+        let (sender, receiver) = mpsc::channel::<Vec<Added>>();
         let thread = Builder::new().name("measure".into()).stack_size(64 << 10).spawn(move || {
-            receiver.iter().for_each(|added| added.extend(&mut hash));
+            receiver.iter().flatten().for_each(|added| added.extend(&mut hash));
             hash
         });
         if let Ok(thread) = thread {
-            self.0 = State::Beside(sender, thread);
+            self.0 = State::Beside(Beside { thread, sender, waiting: Vec::new() });
         }
     }
 
@@ -85,16 +106,17 @@ impl Measuring {
 
     /// Waits for the thread.
     fn come_back(&mut self) -> &Sha256 {
-        if let State::Beside(..) = self.0
-            && let State::Beside(sender, thread) =
+        if let State::Beside(_) = self.0
+            && let State::Beside(mut beside) =
                 mem::replace(&mut self.0, State::Here(Sha256::default()))
         {
-            drop(sender);
-            self.0 = State::Here(thread.join().expect("hashing does not panic"));
+            beside.send();
+            drop(beside.sender);
+            self.0 = State::Here(beside.thread.join().expect("hashing does not panic"));
         }
         match &self.0 {
             State::Here(hash) => hash,
-            State::Beside(..) => unreachable!("just come back"),
+            State::Beside(_) => unreachable!("just come back"),
         }
     }
 }
@@ -106,21 +128,39 @@ impl Drop for Measuring {
     }
 }
 
+impl Contents {
+    /// Keeps a copy.
+    pub(crate) fn copy(bytes: &[u8]) -> Self {
+        let mut rest = bytes;
+        while let Some((left, last)) = rest.split_last_chunk()
+            && *last == [0; 64]
+        {
+            rest = left;
+        }
+        Self::Bytes(rest.to_vec())
+    }
+}
+
 impl Added {
     fn extend(&self, hash: &mut Sha256) {
         const ZERO: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
         let bytes = match &self.contents {
-            Contents::Bytes(bytes) => Some(bytes.as_slice()),
-            Contents::Zero => None,
-            Contents::InPlace(range) => Some(patch::contents(range)),
+            Contents::Bytes(bytes) => bytes.as_slice(),
+            Contents::Zero => &[],
+            Contents::InPlace(range) => patch::contents(range),
         };
         for at in (0..self.pages as usize).map(|page| page * PAGE_SIZE) {
-            let contents = bytes.map_or(&ZERO[..], |bytes| &bytes[at..][..PAGE_SIZE]);
+            let rest = bytes.get(at..).unwrap_or_default();
+            let mut padded = ZERO;
+            let contents = rest.first_chunk().unwrap_or_else(|| {
+                padded[..rest.len()].copy_from_slice(rest);
+                &padded
+            });
             self.extend_page(hash, self.offset + at as u64, contents);
         }
     }
 
-    fn extend_page(&self, hash: &mut Sha256, offset: u64, contents: &[u8]) {
+    fn extend_page(&self, hash: &mut Sha256, offset: u64, contents: &[u8; PAGE_SIZE]) {
         hash.update(MEASURE_EADD);
         hash.update(offset.to_le_bytes());
         hash.update(&self.secinfo.as_bytes()[..48]);
