@@ -3,16 +3,10 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-<<<<<<< HEAD
-use enclave_core::{Mutex, MutexGuard, Once, pages::PageBuffer};
+use enclave_core::{Mutex, MutexGuard, Once};
 use enclave_files::{HostFd, data_is_left};
 use enclave_hostcalls::flush;
-use enclave_mm::{AddressSpace, BackingFile, PageRange};
-=======
-use enclave_core::{Mutex, MutexGuard, Once};
-use enclave_files::HostFd;
 use enclave_mm::{AddressSpace, BackingFile};
->>>>>>> 02ec879 (Read code part by part into a buffer that is kept)
 use enclave_rewriter::{AddressMap, Patch};
 use enclave_threads::{check_events, clock, give_processor_away};
 
@@ -49,8 +43,11 @@ impl Backing {
 impl PartialEq for Backing {
     fn eq(&self, other: &Self) -> bool {
         // Mappings whose code was rewritten for different places must not become one.
-        let (mine, theirs) = (self.patches(), other.patches());
-        let alike = mine.is_empty() && theirs.is_empty() || core::ptr::eq(mine, theirs);
+        let alike = match (&self.patches, &other.patches) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            _ => false,
+        };
         alike && (self.device, self.inode) == (other.device, other.inode)
     }
 }
