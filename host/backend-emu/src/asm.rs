@@ -122,7 +122,8 @@ emu_window:                                 // r11 = context; may be restarted a
     jmp [r11 + {TRAMPOLINE}]
 emu_window_end:
 
-3:  cmp qword ptr [r11 + {LOAD_BASES}], 0   // a kick waits
+3:  push 2; popfq                           // a kick waits; AC or DF would disturb Rust
+    cmp qword ptr [r11 + {LOAD_BASES}], 0
     jne 6f
     rdfsbase rax                            // after a short cut the bases are in the registers still
     mov [r11 + {REGS} + 144], rax
@@ -148,6 +149,7 @@ emu_finish:                                 // rax = reason, r11 = context, FS =
     push 2
     popfq
     ldmxcsr [rsp]
+    fnclex                                  // an exception that waits would meet the next instruction
     fldcw [rsp + 4]
     add rsp, 8
     pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp

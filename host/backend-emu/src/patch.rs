@@ -3,7 +3,7 @@
 //! An ENCLU on this processor costs a SIGILL (10 us). Where the image leaves room, that is where
 //! `0f 01 d7` is followed by thirteen one-byte nops, the site becomes a jump to a stub in host
 //! memory. The enclave was measured before, and its code goes on after the nops. With AC set such a
-//! jump faults, as its target may stand anywhere; the instruction itself would not.
+//! jump faults, as its target may stand anywhere; the instruction would not, and is executed then.
 
 use std::ops::Range;
 use std::slice;
@@ -77,6 +77,11 @@ impl Stubs {
     /// How many sites were patched.
     pub(crate) fn count(&self) -> u64 {
         self.sites.len() as u64
+    }
+
+    /// Whether a site that was patched is at `rip`.
+    pub(crate) fn has_site(&self, rip: u64) -> bool {
+        self.sites.contains(&rip)
     }
 
     pub(crate) fn contains(&self, rip: u64) -> bool {

@@ -165,6 +165,7 @@ unsafe fn exception(
     }
     match signal {
         libc::SIGILL if stop.code_is(&ENCLU) => stop.leaf(),
+        libc::SIGBUS if info.si_code == libc::BUS_ADRALN && stop.is_at_patch() => stop.leaf(),
         libc::SIGSYS if info.si_code == SYS_USER_DISPATCH => {
             count(&inner.counters.system_calls);
             let rip = stop.rip().wrapping_sub(2);

@@ -12,6 +12,7 @@ use crate::enclave::{Inner, count};
 use crate::enter::Fault;
 use crate::frame::{clear_vectors, registers, rip, set, store};
 use crate::leaves::{self, After};
+use crate::patch::JUMP_SIZE;
 use crate::reason;
 use crate::ssa::{self, Event};
 use crate::tcs::TcsState;
@@ -106,6 +107,11 @@ impl Stop<'_> {
         *self.fs = self.context.host_fs;
     }
 
+    /// Whether an ENCLU was at RIP, and is a jump now.
+    pub(crate) fn is_at_patch(&self) -> bool {
+        self.inner.stubs.get().is_some_and(|stubs| stubs.has_site(self.rip()))
+    }
+
     /// Executes the leaf at RIP.
     pub(crate) fn leaf(&mut self) {
         count(&self.inner.counters.trapped_leaves);
@@ -114,7 +120,8 @@ impl Stop<'_> {
             After::Continue => {
                 let regs = self.context.regs;
                 store(self.frame, &regs);
-                let rip = self.rip() + ENCLU.len() as u64;
+                let len = if self.is_at_patch() { JUMP_SIZE } else { ENCLU.len() as u64 };
+                let rip = self.rip() + len;
                 self.set(libc::REG_RIP, rip);
             }
             After::Exit => {

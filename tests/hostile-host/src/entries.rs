@@ -153,8 +153,9 @@ impl Wrong {
                     .expect("that is possible");
                 let handled = self.enclave.enter(&mut hostile(run.tcs));
                 assert!(matches!(handled, Outcome::Exception(_)), "the stack can be written");
-                let mut nested = hostile(run.tcs);
-                let refused = self.enclave.enter(&mut nested);
+                // With flags and control words that no code expects, none of which are cleared.
+                let mut nested = Run { flags: ENTRY_FLAGS, ..hostile(run.tcs) };
+                let refused = state::with_bad(|| self.enclave.enter(&mut nested));
                 assert_eq!(refused, Outcome::Exited);
                 assert_eq!((nested.rdi, nested.rsi), (exit::REFUSED, exit::refused::NESTED));
                 assert_eq!((nested.rdx, nested.r8, nested.r9), (0, 0, 0), "registers are scrubbed");
