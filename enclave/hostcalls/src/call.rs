@@ -11,7 +11,7 @@ use hostcall_abi::request;
 
 use crate::{
     Errno, Staging, misbehaved,
-    posted::take_along,
+    posted::{take_all, take_along},
     way::{Choice, Went},
 };
 
@@ -151,16 +151,35 @@ impl Call {
         self.memory().address() + request::BYTES
     }
 
-    /// What the host says of a call that was posted; `None` if it was called off.
-    pub(crate) fn posted_result(&self) -> Option<Result<u64, Errno>> {
+    /// The result of a call that need not wait; `None` if it was called off before it was made.
+    fn made(&self) -> Option<u64> {
         let result = self.memory().word(request::RESULT).read();
         let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
-        made.then(|| Self::checked(result))
+        made.then_some(result)
+    }
+
+    /// What the host says of a call that was posted; `None` if it was called off.
+    pub(crate) fn posted_result(&self) -> Option<Result<u64, Errno>> {
+        self.made().map(Self::checked)
     }
 
     /// The staging memory: the request is at its start.
     pub(crate) fn memory(&self) -> HostSlice {
         self.staging.memory()
+    }
+
+    /// Makes a call that need not wait, by an exit, and with it all that was posted.
+    pub(crate) fn run_with_all(&self) {
+        let memory = self.memory();
+        loop {
+            let posted = take_all(memory);
+            leave(self.number, || exit_call(memory));
+            drop(posted);
+            if self.made().is_some() {
+                return;
+            }
+            want_reschedule();
+        }
     }
 
     /// Which way the call leaves if it need not wait.
@@ -170,17 +189,15 @@ impl Call {
 
     /// Makes a call that need not wait; returns what the host says.
     fn make_at_once(&self, mut choice: Choice) -> u64 {
-        let memory = self.staging.memory();
         // A host thread that is wanted may call the request off before it was made.
         loop {
             choice.took(self.leave(choice.way));
-            let result = memory.word(request::RESULT).read();
-            let made = result != Errno::EINTR.as_result() && result != request::CALLED_OFF;
+            let made = self.made();
             // Ticks do not reach a thread that is outside most of the time.
-            if !made || timers_are_due() {
+            if made.is_none() || timers_are_due() {
                 want_reschedule();
             }
-            if made {
+            if let Some(result) = made {
                 return result;
             }
             choice = self.choice();

@@ -1,25 +1,26 @@
 //! Posted calls: made with the next call that leaves, for their answers are known.
 //!
 //! A server's thread leaves the enclave for each answer that it sends and each file that it closes, and
-//! learns nothing by it. Such calls are staged and put into a list instead. Whichever call leaves next,
-//! of whatever thread, takes the list along, and the host makes what is in it first. So:
+//! learns nothing by it. Such calls are staged and put into a list instead. The next call of the thread
+//! takes them along, or one of another thread if their own waits, and the host makes them first. So:
 //!
-//! * **No call overtakes a posted one of its thread**: one that leaves while another call has taken the
-//!   list along waits until those are made. The host sees what a thread does in the order in which it
-//!   does it, and what threads do to one stream as well.
+//! * **No call overtakes a posted one of its thread**: one that leaves while another call has taken those
+//!   along waits until they are made. The host sees what a thread does in the order in which it does it,
+//!   and what threads do to one stream as well.
+//! * **Threads seldom wait for each other**: what a thread posted that runs elsewhere is left to it.
 //! * **Nothing posted is left behind**: an enclave thread that goes to sleep, a tick, and the end of the
-//!   process make what is in the list ([`flush`]).
+//!   process make all that is in the list ([`flush`]).
 //! * **A posted call never waits**, and what it has come to is told to its [`Sender`], who makes good
 //!   what the program was told already.
 
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex, MutexGuard, current_number};
-use enclave_threads::{give_processor_away, want_tick};
+use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
+use enclave_threads::{Thread, current, give_processor_away, want_tick};
 use hostcall_abi::request::{self, flag, state};
 
-use crate::{Call, Errno, Wait};
+use crate::{Call, Errno};
 
 /// Most calls in the list.
 const MOST: u64 = 64;
@@ -57,13 +58,23 @@ impl Of {
     }
 }
 
+/// Who posted a call; nobody, on a scheduler's stack.
+type Poster = Option<Arc<Thread>>;
+
+fn same(one: &Poster, other: &Poster) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 struct Entry {
     call: Call,
     of: Option<Of>,
     /// Entries are counted for ever.
     number: u64,
-    /// The thread that posted it.
-    by: u64,
+    by: Poster,
     /// The piece before, which may be done.
     after: Option<u64>,
     /// Who takes it along, 0 for nobody yet.
@@ -73,13 +84,18 @@ struct Entry {
 }
 
 impl Entry {
+    fn has_sender_of(&self, other: &Self) -> bool {
+        let (Some(of), Some(other)) = (&self.of, &other.of) else { return false };
+        Arc::ptr_eq(&of.sender, &other.sender)
+    }
+
     fn is_done(&self) -> bool {
         let made = || self.call.memory().word(request::STATE).read() == state::DONE;
         self.done || self.carrier != 0 && made()
     }
 }
 
-/// In the order in which they were posted. What is taken along is at the front.
+/// In the order in which they were posted.
 struct List {
     entries: VecDeque<Entry>,
     numbers: u64,
@@ -121,7 +137,7 @@ pub fn flush() {
     }
     drop(wait_while(|list| list.under_way().next().is_some()));
     if let Ok(call) = Call::new(GETPPID, 0) {
-        let _ = call.run(Wait::No);
+        call.run_with_all();
     }
 }
 
@@ -176,7 +192,7 @@ fn add(call: Call, of: Option<Of>) {
         call,
         of,
         number,
-        by: current_number(),
+        by: poster(),
         after,
         carrier: 0,
         done: false,
@@ -196,17 +212,35 @@ pub(crate) struct Carried {
     number: u64,
 }
 
-/// Has the staged call in `carrier` take the list along.
+/// The thread that runs this, if one does.
+fn poster() -> Poster {
+    has_current().then(current)
+}
+
+/// Has the staged call in `carrier` take along what was posted by its thread, and by those that wait.
 #[inline(always)]
 pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
-    if COUNT.load(Ordering::Relaxed) == 0 { None } else { link(carrier) }
+    if COUNT.load(Ordering::Relaxed) == 0 { None } else { take_own(carrier) }
 }
 
 #[cold]
-fn link(carrier: HostSlice) -> Option<Carried> {
-    let own = current_number();
-    let mut list = wait_while(|list| list.is_under_way_of(own));
-    let (carried, held) = list.link(carrier);
+fn take_own(carrier: HostSlice) -> Option<Carried> {
+    let own = poster();
+    let list = wait_while(|list| list.under_way().any(|entry| same(&entry.by, &own)));
+    link(list, carrier, |by| by.as_ref().is_none_or(|by| !by.runs_elsewhere()))
+}
+
+/// Has the staged call in `carrier` take along all that nobody has taken yet.
+pub(crate) fn take_all(carrier: HostSlice) -> Option<Carried> {
+    link(LIST.lock(), carrier, |_| true)
+}
+
+fn link(
+    mut list: MutexGuard<'static, List>,
+    carrier: HostSlice,
+    wanted: impl Fn(&Poster) -> bool,
+) -> Option<Carried> {
+    let (carried, held) = list.link(carrier, wanted);
     drop(list);
     drop(held);
     carried
@@ -231,50 +265,66 @@ impl Drop for Carried {
 }
 
 /// What is to be dropped without the lock, for that may post a call.
-type Ended = Vec<Of>;
+type Ended = Vec<(Poster, Option<Of>)>;
 
 impl List {
-    fn pop(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front()?;
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-        Some(entry)
-    }
-
-    fn is_under_way_of(&self, thread: u64) -> bool {
-        self.under_way().any(|entry| entry.by == thread)
-    }
-
     /// What was taken along, and is not done.
     fn under_way(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.carrier != 0 && !entry.is_done())
     }
 
-    /// Takes out what is done.
+    /// Takes out what is done. Each sender is told in order.
     fn collect(&mut self) -> Ended {
         let mut ended = Vec::new();
-        // In order, for that is how senders are told.
-        while let Some(entry) = self.entries.front()
-            && entry.is_done()
-            && let Some(Entry { call, of, .. }) = self.pop()
-        {
-            call.memory().word(request::FLAGS).write(0);
-            if let Some(of) = of {
-                let result = call.posted_result();
-                self.held |= Arc::clone(&of.sender).made(call, result);
-                ended.push(of);
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            let waits = self.entries.range(..at).any(|before| before.has_sender_of(entry));
+            if waits || !entry.is_done() {
+                at += 1;
+            } else if let Some(Entry { call, of, by, .. }) = self.remove(at) {
+                call.memory().word(request::FLAGS).write(0);
+                if let Some(of) = &of {
+                    let result = call.posted_result();
+                    self.held |= Arc::clone(&of.sender).made(call, result);
+                }
+                ended.push((by, of));
             }
         }
         ended
     }
 
-    /// Has a call take along what is in the list, all of which is to be made.
-    fn link(&mut self, carrier: HostSlice) -> (Option<Carried>, Ended) {
+    fn remove(&mut self, at: usize) -> Option<Entry> {
+        let entry = self.entries.remove(at)?;
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        Some(entry)
+    }
+
+    /// Which entries are to be taken along, if those of `wanted` posters are: all of a poster before one
+    /// that is, and all of a sender.
+    fn closure(&self, wanted: impl Fn(&Poster) -> bool) -> Vec<usize> {
+        let mut found: Vec<usize> = Vec::new();
+        for (at, entry) in self.entries.iter().enumerate().rev().filter(|(_, e)| e.carrier == 0) {
+            let needed = |&later: &usize| {
+                let later = &self.entries[later];
+                same(&later.by, &entry.by) || later.has_sender_of(entry)
+            };
+            if wanted(&entry.by) || found.iter().any(needed) {
+                found.push(at);
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// Has a call take along what `wanted` posters have in the list, all of which is to be made.
+    fn link(
+        &mut self,
+        carrier: HostSlice,
+        wanted: impl Fn(&Poster) -> bool,
+    ) -> (Option<Carried>, Ended) {
         let held = self.call_off_what_is_held();
         let mut before = carrier;
-        for index in 0..self.entries.len() {
-            if self.entries[index].carrier != 0 {
-                continue;
-            }
+        for index in self.closure(wanted) {
             // One that is not in the list any more was made, and well: else this were held.
             let after = self.entries[index].after.and_then(|number| self.address(number));
             let memory = self.entries[index].call.memory();
@@ -310,10 +360,10 @@ impl List {
             let Some(entry) = self.entries.pop_front() else { break };
             if entry.carrier != 0 || !held(&entry) {
                 self.entries.push_back(entry);
-            } else if let Some(of) = entry.of {
+            } else if let Entry { call, of: Some(of), by, .. } = entry {
                 COUNT.fetch_sub(1, Ordering::Relaxed);
-                Arc::clone(&of.sender).made(entry.call, None);
-                ended.push(of);
+                Arc::clone(&of.sender).made(call, None);
+                ended.push((by, Some(of)));
             }
         }
         ended

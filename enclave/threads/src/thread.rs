@@ -82,10 +82,21 @@ impl Thread {
     /// program or of a call that it makes on the host.
     pub fn interrupt(self: &Arc<Self>) {
         self.unpark();
-        let index = self.runs_on.load(Ordering::SeqCst);
-        if index != NOWHERE && index != tcs_index() {
+        if let Some(index) = self.elsewhere() {
             own_call(service::KICK, [index]);
         }
+    }
+
+    /// Whether another enclave thread runs it, inside or in a call that it makes on the host.
+    #[must_use]
+    pub fn runs_elsewhere(&self) -> bool {
+        self.elsewhere().is_some()
+    }
+
+    /// The other enclave thread that runs it.
+    fn elsewhere(&self) -> Option<u64> {
+        let index = self.runs_on.load(Ordering::SeqCst);
+        (index != NOWHERE && index != tcs_index()).then_some(index)
     }
 
     /// Time on enclave threads in nanoseconds, without calls that may block. What the host takes
