@@ -1,9 +1,18 @@
 //! Native load on a server: one number of connections, bounded, and what the generator says.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::stats::Spread;
+
+/// Time between requests that are seldom, and how many there are.
+const QUIET: Duration = Duration::from_millis(20);
+const SELDOM: usize = 100;
 
 /// What a load came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +86,24 @@ fn read_redis(text: &str, requests: usize) -> Option<Load> {
     let cells: Vec<&str> = text.lines().nth(1)?.split(',').map(|c| c.trim_matches('"')).collect();
     let cell = |index: usize| cells.get(index)?.parse::<f64>().ok();
     Some(Load { requests: requests as f64, rate: cell(1)? / 1e3, p50: cell(4)?, p99: cell(6)? })
+}
+
+/// Microseconds until a server answers a request that comes after [`QUIET`]: the median of many.
+pub(crate) fn seldom(port: u16, request: &str) -> Result<f64> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.set_nodelay(true)?;
+    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut answer = [0; 4096];
+    let times: Result<Vec<f64>> = (0..SELDOM)
+        .map(|_| {
+            sleep(QUIET);
+            let began = Instant::now();
+            connection.write_all(request.as_bytes())?;
+            ensure!(connection.read(&mut answer)? > 0, "the server has closed the connection");
+            Ok(began.elapsed().as_secs_f64() * 1e6)
+        })
+        .collect();
+    Ok(Spread::of(times?).median)
 }
 
 /// Sets and gets on a Memcached; it tells no latencies.

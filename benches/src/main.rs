@@ -46,6 +46,8 @@ enum Group {
     Servers,
     /// Servers under a load that rises: throughput against latency
     Curves,
+    /// Servers without clients: what they use, and how soon they answer
+    Idle,
 }
 
 /// Runs benchmarks natively and in the enclave, in turn, and compares.
@@ -131,6 +133,9 @@ fn measure(suite: &mut Suite, groups: &[Group]) -> Result<()> {
     }
     if wanted(Group::Curves) {
         servers::curves(suite)?;
+    }
+    if wanted(Group::Idle) {
+        servers::idle(suite)?;
     }
     Ok(())
 }

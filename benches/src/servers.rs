@@ -20,6 +20,12 @@ const CPU: Metric = Metric { name: "server CPU", unit: "us/request", better: Bet
 const P50: Metric = Metric { name: "p50", unit: "ms", better: Better::Lower };
 const P99: Metric = Metric { name: "p99", unit: "ms", better: Better::Lower };
 
+const IDLE: Metric = Metric { name: "idle CPU", unit: "ms/s", better: Better::Lower };
+const AFTER_QUIET: Metric = Metric { name: "answer", unit: "us", better: Better::Lower };
+
+/// How long a server without clients is left alone before it is measured, and how long it is then.
+const SETTLE: Duration = Duration::from_secs(2);
+const MEASURED: Duration = Duration::from_secs(4);
 /// Seconds of one load by wrk.
 const SECONDS: u32 = 2;
 /// Connections of a steady load.
@@ -91,6 +97,26 @@ pub(crate) fn curves(suite: &mut Suite) -> Result<()> {
     Ok(())
 }
 
+/// Servers without clients, and then with one that asks seldom.
+pub(crate) fn idle(suite: &mut Suite) -> Result<()> {
+    prepare()?;
+    for (kind, request) in [(&REDIS, "PING\r\n"), (&NGINX, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")] {
+        let subject = Subject::new("idle", kind.name);
+        suite.measure(subject, &[IDLE, AFTER_QUIET], |ways, way| {
+            with_server(ways, way, kind, |server| {
+                sleep(SETTLE);
+                let before = server.run_time()?;
+                sleep(MEASURED);
+                let used = server.run_time()? - before;
+                let seldom = load::seldom(server.port, request)?;
+                // No time at all would leave nothing to compare with.
+                Ok(vec![(used * 1e3 / MEASURED.as_secs_f64()).max(1e-3), seldom])
+            })
+        })?;
+    }
+    Ok(())
+}
+
 fn steady_row(
     suite: &mut Suite,
     kind: &Kind,
@@ -109,22 +135,35 @@ fn row(
     load: impl Fn(u16) -> Result<Load>,
 ) -> Result<()> {
     suite.measure(subject, metrics, |ways, way| {
-        let folder = tempfile::Builder::new().prefix("scone-bench-").tempdir()?;
-        let server = Server::start(ways, way, kind, folder.path())?;
-        let before = server.processor_time()?;
-        let load = load(server.port)?;
-        let used = server.processor_time()? - before;
-        server.stop()?;
-        Ok(metrics
-            .iter()
-            .map(|metric| match metric.name {
-                "rate" => load.rate,
-                "p50" => load.p50,
-                "p99" => load.p99,
-                _ => used * 1e6 / load.requests,
-            })
-            .collect())
+        with_server(ways, way, kind, |server| {
+            let before = server.processor_time()?;
+            let load = load(server.port)?;
+            let used = server.processor_time()? - before;
+            Ok(metrics
+                .iter()
+                .map(|metric| match metric.name {
+                    "rate" => load.rate,
+                    "p50" => load.p50,
+                    "p99" => load.p99,
+                    _ => used * 1e6 / load.requests,
+                })
+                .collect())
+        })
     })
+}
+
+/// Starts a server in a folder of its own, measures it, and stops it.
+fn with_server(
+    ways: &Ways,
+    way: Way,
+    kind: &Kind,
+    measure: impl FnOnce(&Server) -> Result<Vec<f64>>,
+) -> Result<Vec<f64>> {
+    let folder = tempfile::Builder::new().prefix("scone-bench-").tempdir()?;
+    let server = Server::start(ways, way, kind, folder.path())?;
+    let values = measure(&server)?;
+    server.stop()?;
+    Ok(values)
 }
 
 /// Files to serve.
@@ -181,6 +220,18 @@ impl Server {
             Ok(fields.get(index).with_context(|| path.clone())?.parse()?)
         };
         Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
+    /// Seconds that its threads have run so far, to the nanosecond.
+    fn run_time(&self) -> Result<f64> {
+        let mut sum = 0.0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let path = thread?.path().join("schedstat");
+            let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+            let first = text.split_whitespace().next().with_context(|| text.clone())?;
+            sum += first.parse::<f64>()?;
+        }
+        Ok(sum / 1e9)
     }
 
     fn stop(mut self) -> Result<()> {
