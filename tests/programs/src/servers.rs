@@ -46,7 +46,7 @@ pub fn apache(folder: &Path, port: u16) -> String {
         "{modules}ServerRoot \"{here}\"\nServerName localhost\nListen 127.0.0.1:{port}\n\
          PidFile {here}/server.pid\nErrorLog {here}/server-error.log\nDefaultRuntimeDir {here}\n\
          TypesConfig /etc/mime.types\nUser www-data\nGroup www-data\nDocumentRoot \"{}\"\n\
-         <Directory \"/\">\n  Require all granted\n</Directory>\n\
+         <Directory \"/\">\n  AllowOverride None\n  Require all granted\n</Directory>\n\
          MaxKeepAliveRequests 0\nThreadsPerChild 16\nMaxRequestWorkers 16\n",
         root.display()
     )
