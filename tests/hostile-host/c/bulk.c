@@ -55,7 +55,7 @@ static void writes(int file, size_t len) {
 }
 
 int main(void) {
-    char name[] = "/tmp/bulk-XXXXXX";
+    char name[] = "bulk-XXXXXX";
     int file = mkstemp(name);
     for (size_t i = 0; i < LENGTH; i++) out[i] = i * 7 + i / 4096;
     HOLDS(file >= 0 && pwrite(file, out, LENGTH, 8192) == LENGTH);

@@ -86,7 +86,7 @@ static int fresh(int fd) {
 }
 
 static void files(void) {
-    char name[] = "/tmp/hostile-XXXXXX";
+    char name[] = "hostile-XXXXXX";
     int file = fresh(mkstemp(name));
     struct stat status;
     struct statx more;

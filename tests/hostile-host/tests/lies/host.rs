@@ -69,9 +69,12 @@ fn build(name: &'static str) -> Result<PathBuf> {
 }
 
 fn run(lie: &str, mode: &str, program: &Path) -> Result<Run> {
+    // The files that it leaves when it is ended go with the folder.
+    let folder = tempfile::tempdir()?;
     let mut child = Command::new(env!("CARGO_BIN_EXE_hostile-host"))
         .args([lie, mode])
         .arg(program)
+        .current_dir(&folder)
         .env("SCONE_EMU_AUDIT", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
