@@ -15,6 +15,7 @@ pub mod chunks;
 pub mod control;
 pub mod exit;
 pub mod layout;
+pub mod looks;
 pub mod request;
 pub mod service;
 pub mod shapes;

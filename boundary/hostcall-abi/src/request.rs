@@ -30,6 +30,14 @@ pub const AFTER: u64 = 11;
 /// [`state::DONE`] when it is made. A posted request never waits.
 pub const POSTED: u64 = 12;
 
+/// Word index of the address of the block of looks that are to be made with this wait ([`crate::looks`]),
+/// 0 for none.
+pub const LOOKS: u64 = 13;
+
+/// Word index of the address of the first request that is to be made right after this one, unless it returns
+/// an error; 0 for none. Its own word names the next. The first argument of each is what this one returned.
+pub const THEN: u64 = 14;
+
 /// Bits of the flags.
 pub mod flag {
     /// The call may wait: the host thread of the ring tries it, and has another one wait.

@@ -3,12 +3,15 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use enclave_core::{AppSlice, to_usize};
+use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_hostcalls::{Call, Direction, Errno, Wait};
 
 use crate::{
-    Data, HostFd, Io, Object, OpenFile, Stat, Stream, Transport, fetch_host, flag, kind, read_host,
-    store_host, transfer::bulk, write_host,
+    Data, HostFd, Io, Object, OpenFile, Stat, Stream, Transport,
+    ahead::{self, Ahead},
+    fetch_host, flag, kind, read_host, store_host,
+    transfer::bulk,
+    write_host,
 };
 
 mod nr {
@@ -28,20 +31,52 @@ pub struct HostFile {
     path: Vec<u8>,
     /// There if it is a socket that is known to be a stream.
     stream: Option<Arc<Stream>>,
+    /// There if it was opened for reading, and exits are dear.
+    opened: Option<ahead::Path>,
+    /// What is known of it since it was opened.
+    ahead: Option<Ahead>,
 }
 
 impl HostFile {
     /// The file behind a descriptor of the host, which was opened by `path` (may be empty).
     #[must_use]
     pub fn new(fd: HostFd, path: &[u8]) -> Self {
-        let kind = AtomicU32::new(0);
-        Self { fd: Arc::new(fd), kind, path: path.to_vec(), stream: None }
+        Self { path: path.to_vec(), ..Self::of_kind(fd, 0) }
     }
 
     /// The same for a file whose type is known.
     #[must_use]
     pub fn of_kind(fd: HostFd, kind: u32) -> Self {
-        Self { fd: Arc::new(fd), kind: AtomicU32::new(kind), path: Vec::new(), stream: None }
+        Self {
+            fd: Arc::new(fd),
+            kind: AtomicU32::new(kind),
+            path: Vec::new(),
+            stream: None,
+            opened: None,
+            ahead: None,
+        }
+    }
+
+    /// Opens a path of the host, relative to a directory given by its number on the host, and reads it if
+    /// that was of use before; `None` if it is to be opened by itself.
+    ///
+    /// # Errors
+    ///
+    /// As openat(2).
+    #[must_use]
+    pub fn open_and_read(directory: u64, path: &[u8], flags: u64) -> Option<Result<Self, Errno>> {
+        let opened = ahead::open(directory, path, flags)?;
+        Some(
+            opened
+                .map(|(fd, ahead)| Self { ahead: Some(ahead), ..Self::of_kind(fd, kind::REGULAR) }),
+        )
+    }
+
+    /// Notes how the file was opened: if it is short and read from its start, it will be opened by
+    /// [`Self::open_and_read`].
+    #[must_use]
+    pub fn opened_at(self, directory: u64, path: &[u8], flags: u64) -> Self {
+        Self { opened: ahead::known(directory, path, flags), ..self }
     }
 
     /// A socket; what it is if it is known to be a stream.
@@ -68,6 +103,19 @@ impl HostFile {
         match &self.stream {
             Some(stream) => stream.send_by(data, 0, !file.nonblocking(), send),
             None => send(),
+        }
+    }
+
+    /// Receives by `receive`, if nothing was seen that goes to `plain` buffers.
+    fn receive(
+        &self,
+        plain: Option<&[AppSlice]>,
+        wait: Wait,
+        receive: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        match &self.stream {
+            Some(stream) => stream.receive_by(plain, wait == Wait::Maybe, receive),
+            None => receive(),
         }
     }
 
@@ -103,6 +151,18 @@ impl HostFile {
 }
 
 impl HostFile {
+    /// The first `len` bytes, if they have been read already.
+    fn start(&self, len: u64) -> Option<HostSlice> {
+        self.ahead.as_ref()?.start(len)
+    }
+
+    /// Notes that `count` bytes were read.
+    fn was_read(&self, at: Option<u64>, count: u64) {
+        if let (Some(path), Some(0)) = (self.opened, at) {
+            path.was_read(count);
+        }
+    }
+
     /// The buffer and the offset, if this is much data that may be moved in chunks: not where the
     /// end of the file or the descriptor's position say where it goes, for others may move them
     /// between two chunks, and not where each call waits for a disk.
@@ -123,13 +183,21 @@ impl Object for HostFile {
     }
 
     fn read(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+        if let (&[buffer], Some(0), 0) = (io.buffers, io.at, io.flags)
+            && let Some(bytes) = self.start(buffer.len())
+        {
+            bytes.read_app(buffer.first(bytes.len()))?;
+            return Ok(bytes.len());
+        }
         let wait = self.wait(file)?;
         if let Some((bytes, at)) = self.bulk(file, io)? {
             return bulk(Direction::In, &self.fd, bytes, at);
         }
         let whole = matches!(self.kind()?, kind::REGULAR | kind::BLOCK);
-        let result = read_host(&self.fd, io, wait, whole);
-        self.stream.as_ref().map_or(result, |stream| stream.received(result))
+        let plain = (io.at.is_none() && io.flags == 0).then_some(io.buffers);
+        let count = self.receive(plain, wait, || read_host(&self.fd, io, wait, whole))?;
+        self.was_read(io.at, count);
+        Ok(count)
     }
 
     fn write(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
@@ -144,7 +212,18 @@ impl Object for HostFile {
     }
 
     fn fetch(&self, file: &OpenFile, bytes: &mut [u8], at: Option<u64>) -> Result<usize, Errno> {
-        fetch_host(&self.fd, bytes, at, self.wait(file)?)
+        if at == Some(0)
+            && let Some(start) = self.start(bytes.len() as u64)
+        {
+            let count = to_usize(start.len());
+            start.read_bytes(&mut bytes[..count]);
+            return Ok(count);
+        }
+        let wait = self.wait(file)?;
+        let fetch = || Ok(fetch_host(&self.fd, bytes, at, wait)? as u64);
+        let count = self.receive(None, wait, fetch)?;
+        self.was_read(at, count);
+        Ok(to_usize(count))
     }
 
     fn store(&self, file: &OpenFile, bytes: &[u8], at: Option<u64>) -> Result<usize, Errno> {
@@ -159,6 +238,9 @@ impl Object for HostFile {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
+        if let Some(stat) = self.ahead.as_ref().and_then(Ahead::stat) {
+            return Ok(stat);
+        }
         let stat = self.fd.stat()?;
         self.kind.store(stat.kind(), Ordering::Relaxed);
         Ok(stat)

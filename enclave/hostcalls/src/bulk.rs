@@ -108,6 +108,7 @@ impl Chunks<'_> {
     fn transfer(&mut self, direction: Direction, choice: Choice) -> Result<Option<Moved>, Errno> {
         for index in 0..self.cut.count() {
             self.header(index).word(request::POSTED).write(0);
+            self.header(index).word(request::THEN).write(0);
         }
         let _posted = take_along(self.header(0));
         let mut all: All = [const { None }; chunks::MOST];

@@ -11,8 +11,8 @@ use hostcall_abi::request;
 
 use crate::{
     Errno, Staging, misbehaved,
-    posted::{take_all, take_along},
-    way::{Choice, Went},
+    posted::{Carried, take_all, take_along},
+    way::{Choice, Went, came_back},
 };
 
 /// Whether the host may have to wait for something while it executes a call.
@@ -53,6 +53,8 @@ impl Call {
         let memory = staging.memory();
         memory.word(request::NUMBER).write(number);
         memory.word(request::POSTED).write(0);
+        memory.word(request::LOOKS).write(0);
+        memory.word(request::THEN).write(0);
         for index in 0..request::ARG_COUNT as u64 {
             memory.word(request::ARGS + index).write(0);
         }
@@ -76,6 +78,20 @@ impl Call {
             self.arg(index, value);
         }
         self
+    }
+
+    /// Has the host look at what has come for sockets, as the block at `address` says ([`hostcall_abi::looks`]).
+    pub fn look(&mut self, address: u64) {
+        self.memory().word(request::LOOKS).write(address);
+    }
+
+    /// Has the host make `next`, and what that has been told to, right after this call, unless it returns an
+    /// error: with what it returned for the first argument of each. What comes of them is their
+    /// [`Self::later_result`]. They must not have to wait.
+    pub fn then(&mut self, next: &mut Self) {
+        // Until it is made.
+        next.memory().word(request::RESULT).write(request::CALLED_OFF);
+        self.memory().word(request::THEN).write(next.memory().address());
     }
 
     /// Takes `len` bytes of the staging memory for a buffer, aligned to eight bytes. What it holds
@@ -125,13 +141,19 @@ impl Call {
     /// the system call layer restarts the call if there is no signal to deliver.
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
         let result = match wait {
-            Wait::No => self.make_at_once(self.choice()),
+            Wait::No => self.make_at_once(self.choice(), take_along),
             Wait::Maybe => self.make(),
         };
+        came_back();
         Self::checked(result)
     }
 
-    fn checked(result: u64) -> Result<u64, Errno> {
+    /// What a result is that the host has left in untrusted memory. One that cannot be ends the enclave.
+    ///
+    /// # Errors
+    ///
+    /// The error of the host.
+    pub fn checked(result: u64) -> Result<u64, Errno> {
         match Errno::from_result(result) {
             None => Ok(result),
             Some(errno) if errno.is_host_error() => Err(errno),
@@ -158,8 +180,9 @@ impl Call {
         made.then_some(result)
     }
 
-    /// What the host says of a call that was posted; `None` if it was called off.
-    pub(crate) fn posted_result(&self) -> Option<Result<u64, Errno>> {
+    /// What the host says of a call that was posted, or made after another; `None` if it was called off.
+    #[must_use]
+    pub fn later_result(&self) -> Option<Result<u64, Errno>> {
         self.made().map(Self::checked)
     }
 
@@ -168,18 +191,9 @@ impl Call {
         self.staging.memory()
     }
 
-    /// Makes a call that need not wait, by an exit, and with it all that was posted.
+    /// Makes a call that need not wait, by an exit at first, and with it all that was posted.
     pub(crate) fn run_with_all(&self) {
-        let memory = self.memory();
-        loop {
-            let posted = take_all(memory);
-            leave(self.number, || exit_call(memory));
-            drop(posted);
-            if self.made().is_some() {
-                return;
-            }
-            want_reschedule();
-        }
+        self.make_at_once(Choice::EXIT, take_all);
     }
 
     /// Which way the call leaves if it need not wait.
@@ -187,11 +201,11 @@ impl Call {
         Choice::at_once(self.number, self.staging.memory())
     }
 
-    /// Makes a call that need not wait; returns what the host says.
-    fn make_at_once(&self, mut choice: Choice) -> u64 {
+    /// Makes a call that need not wait, with what `take` has it take along; returns what the host says.
+    fn make_at_once(&self, mut choice: Choice, take: impl Fn(HostSlice) -> Option<Carried>) -> u64 {
         // A host thread that is wanted may call the request off before it was made.
         loop {
-            choice.took(self.leave(choice.way));
+            choice.took(self.leave(choice.way, &take));
             let made = self.made();
             // Ticks do not reach a thread that is outside most of the time.
             if made.is_none() || timers_are_due() {
@@ -205,9 +219,9 @@ impl Call {
     }
 
     /// Leaves by `way` if that can be.
-    fn leave(&self, way: Way) -> Went {
+    fn leave(&self, way: Way, take: impl Fn(HostSlice) -> Option<Carried>) -> Went {
         let memory = self.staging.memory();
-        let _posted = take_along(memory);
+        let _posted = take(memory);
         // Whoever waits for a lock that is held here would wait for a host thread, which may have to wait
         // for a processor.
         if way == Way::Ring
@@ -280,7 +294,9 @@ impl Call {
 
     /// As [`Self::count`] for a call that need not wait, whose way is chosen already.
     pub(crate) fn count_by(&self, choice: Choice, limit: u64) -> Result<u64, Errno> {
-        Self::at_most(Self::checked(self.make_at_once(choice))?, limit)
+        let result = self.make_at_once(choice, take_along);
+        came_back();
+        Self::at_most(Self::checked(result)?, limit)
     }
 
     fn at_most(count: u64, limit: u64) -> Result<u64, Errno> {

@@ -7,7 +7,8 @@
 //! * **No call overtakes a posted one of its thread**: one that leaves while another call has taken those
 //!   along waits until they are made. The host sees what a thread does in the order in which it does it,
 //!   and what threads do to one stream as well.
-//! * **Threads seldom wait for each other**: what a thread posted that runs elsewhere is left to it.
+//! * **Threads seldom wait for each other**: what a thread posted that runs elsewhere is left to it, but
+//!   for what the kernel must have lost before anybody looks again ([`Kind::Taking`]).
 //! * **Nothing posted is left behind**: an enclave thread that goes to sleep, a tick, and the end of the
 //!   process make all that is in the list ([`flush`]).
 //! * **A posted call never waits**, and what it has come to is told to its [`Sender`], who makes good
@@ -23,7 +24,7 @@ use hostcall_abi::request::{self, flag, state};
 use crate::{Call, Errno};
 
 /// Most calls in the list.
-const MOST: u64 = 64;
+const MOST: u64 = 256;
 /// Looks at a list that another enclave thread takes along, before the processor is given away.
 const LOOKS: u32 = 500;
 
@@ -45,6 +46,8 @@ pub enum Kind {
     Piece,
     /// A question.
     Question,
+    /// It takes from the kernel what the program has got already: no call of any thread overtakes it.
+    Taking,
 }
 
 struct Of {
@@ -53,8 +56,8 @@ struct Of {
 }
 
 impl Of {
-    fn is_piece_of(&self, sender: &Arc<dyn Sender>) -> bool {
-        self.kind == Kind::Piece && Arc::ptr_eq(&self.sender, sender)
+    fn has_sender_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sender, &other.sender)
     }
 }
 
@@ -85,8 +88,11 @@ struct Entry {
 
 impl Entry {
     fn has_sender_of(&self, other: &Self) -> bool {
-        let (Some(of), Some(other)) = (&self.of, &other.of) else { return false };
-        Arc::ptr_eq(&of.sender, &other.sender)
+        matches!((&self.of, &other.of), (Some(of), Some(other)) if of.has_sender_of(other))
+    }
+
+    fn is(&self, kind: Kind) -> bool {
+        self.of.as_ref().is_some_and(|of| of.kind == kind)
     }
 
     fn is_done(&self) -> bool {
@@ -117,10 +123,16 @@ pub(crate) fn enable(wanted: bool) {
     ENABLED.store(wanted, Ordering::Relaxed);
 }
 
+/// Whether calls are posted at all, for exits are dear.
+#[must_use]
+pub fn are_posted() -> bool {
+    ENABLED.load(Ordering::Relaxed)
+}
+
 /// Whether a call can be posted now.
 #[must_use]
 pub fn can_post() -> bool {
-    ENABLED.load(Ordering::Relaxed) && COUNT.load(Ordering::Relaxed) < MOST
+    are_posted() && COUNT.load(Ordering::Relaxed) < MOST
 }
 
 /// Calls that were posted so far.
@@ -129,14 +141,16 @@ pub fn posted() -> u64 {
     TOTAL.load(Ordering::Relaxed)
 }
 
+/// getppid(2): a call that changes nothing, to take others along.
+const NOTHING: u64 = 110;
+
 /// Makes what is in the list, and waits for what another call has taken along.
 pub fn flush() {
-    const GETPPID: u64 = 110;
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
     drop(wait_while(|list| list.under_way().next().is_some()));
-    if let Ok(call) = Call::new(GETPPID, 0) {
+    if let Ok(call) = Call::new(NOTHING, 0) {
         call.run_with_all();
     }
 }
@@ -183,8 +197,9 @@ fn add(call: Call, of: Option<Of>) {
     let number = list.numbers;
     list.numbers += 1;
     let after = of.as_ref().filter(|of| of.kind == Kind::Piece).and_then(|of| {
-        let before =
-            |entry: &&Entry| entry.of.as_ref().is_some_and(|other| other.is_piece_of(&of.sender));
+        let before = |entry: &&Entry| {
+            entry.is(Kind::Piece) && entry.of.as_ref().is_some_and(|other| of.has_sender_of(other))
+        };
         list.entries.iter().rev().find(before).map(|entry| entry.number)
     });
     list.held |= of.as_ref().is_some_and(|of| of.sender.holds());
@@ -226,8 +241,11 @@ pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
 #[cold]
 fn take_own(carrier: HostSlice) -> Option<Carried> {
     let own = poster();
-    let list = wait_while(|list| list.under_way().any(|entry| same(&entry.by, &own)));
-    link(list, carrier, |by| by.as_ref().is_none_or(|by| !by.runs_elsewhere()))
+    let waited_for = |entry: &Entry| entry.is(Kind::Taking) || same(&entry.by, &own);
+    let list = wait_while(|list| list.under_way().any(waited_for));
+    link(list, carrier, |entry| {
+        entry.is(Kind::Taking) || entry.by.as_ref().is_none_or(|by| !by.runs_elsewhere())
+    })
 }
 
 /// Has the staged call in `carrier` take along all that nobody has taken yet.
@@ -238,7 +256,7 @@ pub(crate) fn take_all(carrier: HostSlice) -> Option<Carried> {
 fn link(
     mut list: MutexGuard<'static, List>,
     carrier: HostSlice,
-    wanted: impl Fn(&Poster) -> bool,
+    wanted: impl Fn(&Entry) -> bool,
 ) -> Option<Carried> {
     let (carried, held) = list.link(carrier, wanted);
     drop(list);
@@ -278,13 +296,13 @@ impl List {
         let mut ended = Vec::new();
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
-            let waits = self.entries.range(..at).any(|before| before.has_sender_of(entry));
-            if waits || !entry.is_done() {
+            let waits = || self.entries.range(..at).any(|before| before.has_sender_of(entry));
+            if !entry.is_done() || waits() {
                 at += 1;
             } else if let Some(Entry { call, of, by, .. }) = self.remove(at) {
                 call.memory().word(request::FLAGS).write(0);
                 if let Some(of) = &of {
-                    let result = call.posted_result();
+                    let result = call.later_result();
                     self.held |= Arc::clone(&of.sender).made(call, result);
                 }
                 ended.push((by, of));
@@ -299,16 +317,16 @@ impl List {
         Some(entry)
     }
 
-    /// Which entries are to be taken along, if those of `wanted` posters are: all of a poster before one
-    /// that is, and all of a sender.
-    fn closure(&self, wanted: impl Fn(&Poster) -> bool) -> Vec<usize> {
+    /// Which entries are to be taken along, if the `wanted` ones are: all of a poster before one that is,
+    /// and all of a sender.
+    fn closure(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
         let mut found: Vec<usize> = Vec::new();
         for (at, entry) in self.entries.iter().enumerate().rev().filter(|(_, e)| e.carrier == 0) {
             let needed = |&later: &usize| {
                 let later = &self.entries[later];
-                same(&later.by, &entry.by) || later.has_sender_of(entry)
+                later.has_sender_of(entry) || !later.is(Kind::Taking) && same(&later.by, &entry.by)
             };
-            if wanted(&entry.by) || found.iter().any(needed) {
+            if wanted(entry) || found.iter().any(needed) {
                 found.push(at);
             }
         }
@@ -316,11 +334,11 @@ impl List {
         found
     }
 
-    /// Has a call take along what `wanted` posters have in the list, all of which is to be made.
+    /// Has a call take along what of the list is `wanted`, all of which is to be made.
     fn link(
         &mut self,
         carrier: HostSlice,
-        wanted: impl Fn(&Poster) -> bool,
+        wanted: impl Fn(&Entry) -> bool,
     ) -> (Option<Carried>, Ended) {
         let held = self.call_off_what_is_held();
         let mut before = carrier;

@@ -1,5 +1,7 @@
 //! Which way a call leaves, and what it has cost.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use enclave_core::{HostSlice, Once, timestamp};
 use enclave_threads::Answered;
 use enclave_ways::{Chooser, Comparisons, Costs, Decision, Way};
@@ -33,6 +35,24 @@ pub fn init_ways(mode: u64, default: Way) {
         _ if default == Way::Exit => Chooser::fixed(kinds, Way::Exit),
         _ => Chooser::new(kinds, default, timestamp()),
     });
+}
+
+/// Calls that have come back.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// A call has come back. They are counted where calls are posted.
+#[inline(always)]
+pub(crate) fn came_back() {
+    if posted::are_posted() {
+        MADE.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Calls that have come back, where calls are posted: as long as there are no more, the process has learned
+/// nothing from the host. Posted ones do not count.
+#[must_use]
+pub fn calls_made() -> u64 {
+    MADE.load(Ordering::SeqCst)
 }
 
 /// Calls of one number that left the enclave: by exits, and by rings.
@@ -75,6 +95,9 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
+    /// An exit, which is not timed.
+    pub(crate) const EXIT: Self = Self { kind: 0, way: Way::Exit, began: None };
+
     /// For a call that need not wait.
     pub(crate) fn at_once(number: u64, staging: HostSlice) -> Self {
         Self::new(kind(number, staging, false), Chooser::choose)

@@ -99,7 +99,9 @@ const FLOCK: u64 = 32;
 /// `struct f_owner_ex` in bytes.
 const OWNER: u64 = 8;
 /// Flags that `F_SETFL` changes.
-const CHANGEABLE: u64 = flag::APPEND | flag::NONBLOCK | 0o20_000 | flag::DIRECT | 0o1_000_000;
+const CHANGEABLE: u64 = flag::APPEND | flag::NONBLOCK | ASYNC | flag::DIRECT | 0o1_000_000;
+/// `O_ASYNC`: a signal tells when there is something to read.
+const ASYNC: u64 = 0o20_000;
 
 pub(crate) fn fcntl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, command, arg, ..] = sys.args;
@@ -122,7 +124,9 @@ fn status(file: &OpenFile) -> Result<u64, Errno> {
     let Some(host) = file.host() else { return Ok(file.status()) };
     let flags = forward(nr::FCNTL, Wait::No, [Int(host.number()), Int(command::GETFL)])?;
     let flags = args::at_most(flags, 0x7fff_ffff)?;
-    Ok(flags | file.status() & flag::DIRECT)
+    // Some files are opened so that it never waits.
+    const OURS: u64 = flag::DIRECT | flag::NONBLOCK;
+    Ok(flags & !OURS | file.status() & OURS)
 }
 
 fn set_status(file: &OpenFile, flags: u64) -> Result<u64, Errno> {
@@ -130,6 +134,9 @@ fn set_status(file: &OpenFile, flags: u64) -> Result<u64, Errno> {
         // Direct transfers need an alignment that staging memory does not have.
         let args = [Int(host.number()), Int(command::SETFL), Int(flags & !flag::DIRECT)];
         zero(forward(nr::FCNTL, Wait::No, args)?)?;
+    }
+    if flags & ASYNC != 0 {
+        file.stream().iter().for_each(|stream| stream.look_no_more());
     }
     file.set_status(CHANGEABLE, flags)?;
     Ok(0)

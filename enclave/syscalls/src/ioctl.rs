@@ -127,6 +127,7 @@ mod request {
     pub(super) const FIONBIO: u64 = 0x5421;
     pub(super) const TIOCGPTPEER: u64 = 0x5441;
     pub(super) const FIONCLEX: u64 = 0x5450;
+    pub(super) const FIOASYNC: u64 = 0x5452;
     pub(super) const FIOCLEX: u64 = 0x5451;
     pub(super) const SIOCGIFCONF: u64 = 0x8912;
     pub(super) const FICLONE: u64 = 0x4004_9409;
@@ -163,6 +164,13 @@ pub(crate) fn ioctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let Some(host) = file.host() else {
         return if number == request::FIONBIO { Ok(0) } else { Err(Errno::ENOTTY) };
     };
+    if let Some(stream) = file.stream() {
+        // It may ask how much there is, or have a signal tell when there is more.
+        stream.forget_seen();
+        if number == request::FIOASYNC {
+            stream.look_no_more();
+        }
+    }
     let at = REQUESTS.iter().find(|(known, _)| *known == number);
     match (number, at) {
         (_, Some((_, shape))) => forward_shape(host, number, *shape, arg),

@@ -13,7 +13,7 @@ use crate::{
     descriptor::released,
     ephemeral::{self, Spot},
     nr,
-    path::{AT_FDCWD, Place, place},
+    path::{AT_FDCWD, At, Place, place},
     procfs,
 };
 
@@ -33,12 +33,22 @@ fn open_path(directory: u64, path: u64, flags: u64, mode: u64) -> Result<u64, Er
             if flags & flag::TRUNC != 0 {
                 coherence::drop_everything()?;
             }
-            // Staging memory is not aligned as direct transfers need it.
-            let fd = HostFd::open_at(at.directory, &at.path, flags & !flag::DIRECT, mode)?;
-            OpenFile::new(host_file(fd, &at.path, flags), flags)
+            OpenFile::new(open_on_host(&at, flags, mode)?, flags)
         }
     };
     table().insert(file, close_on_exec)
+}
+
+fn open_on_host(at: &At, flags: u64, mode: u64) -> Result<HostFile, Errno> {
+    let At { directory, path, .. } = at;
+    let special = procfs::may_be_special(path);
+    if !special && let Some(file) = HostFile::open_and_read(*directory, path, flags) {
+        return file;
+    }
+    // Staging memory is not aligned as direct transfers need it.
+    let fd = HostFd::open_at(*directory, path, flags & !flag::DIRECT, mode)?;
+    let file = host_file(fd, path, flags);
+    Ok(if special { file } else { file.opened_at(*directory, path, flags) })
 }
 
 fn open_in_memory(spot: &Spot, flags: u64, mode: u64) -> Result<Arc<OpenFile>, Errno> {

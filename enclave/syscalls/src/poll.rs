@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::{AppPtr, AppSlice, to_usize};
-use enclave_files::{OpenFile, table};
+use enclave_files::{Moment, OpenFile, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -127,6 +127,7 @@ fn ask_host(
     let time = if timeout.is_some() { time.address() } else { 0 };
     let wait = if timeout == Some(0) { Wait::No } else { Wait::Maybe };
     let result = call.args([array.address(), count, time]).count(wait, count);
+    Moment::now();
     if let Some(bell) = bell {
         bell.silence(result.is_ok() && array.word(hosts).read() >> 48 != 0);
     }

@@ -88,9 +88,20 @@ impl Running {
         Ok(())
     }
 
-    /// Makes a request by `make`, which says whether it is done now. `None`: the host is not honest,
-    /// and does not make it at all.
+    /// Makes a request by `make`, which says whether it is done now, and what is to be made with it. `None`:
+    /// the host is not honest, and does not make it at all.
     pub(crate) fn execute(&self, request: &Request, make: impl FnOnce() -> bool) -> Option<bool> {
+        self.execute_alone(request, || {
+            let done = make();
+            if done && request.number() < service::FIRST {
+                request.look();
+                self.make_then(request);
+            }
+            done
+        })
+    }
+
+    fn execute_alone(&self, request: &Request, make: impl FnOnce() -> bool) -> Option<bool> {
         let Some(tamper) = self.tamper else { return Some(make()) };
         if !tamper.before(request) {
             return None;
@@ -100,6 +111,20 @@ impl Running {
             tamper.after(request);
         }
         Some(done)
+    }
+
+    /// Makes the requests that are to be made after `request`, with what it returned.
+    fn make_then(&self, request: &Request) {
+        const LARGEST_BUT_ERRORS: u64 = 4096_u64.wrapping_neg();
+        let result = request.result();
+        let mut next = request.then().filter(|_| result <= LARGEST_BUT_ERRORS);
+        while let Some(following) = next {
+            self.execute_alone(&following, || {
+                following.make_with(result);
+                true
+            });
+            next = following.then();
+        }
     }
 
     /// Makes the posted requests that come with `request`.

@@ -72,8 +72,8 @@ pub(crate) fn site() -> Site {
     Site { check: worker_exit_check, done: worker_exit_done, interrupted: worker_exit_interrupted }
 }
 
-/// Executes the request at `argument` if it is one of a Linux system call without posted ones, and says
-/// that the enclave shall be entered again; else changes nothing and returns 0.
+/// Executes the request at `argument` if it is one of a Linux system call that comes alone, and says that the
+/// enclave shall be entered again; else changes nothing and returns 0.
 ///
 /// The segment bases may be the enclave's: the code uses neither, and no Rust.
 ///
@@ -98,8 +98,10 @@ pub unsafe extern "sysv64" fn answer_exit(
         "jnz 3f",
         "cmp qword ptr [rsi + 8 * {NUMBER}], {SERVICES}",
         "jae 3f",
-        "cmp qword ptr [rsi + 8 * {POSTED}], 0",
-        "jne 3f",
+        "mov rax, [rsi + 8 * {POSTED}]",
+        "or rax, [rsi + 8 * {LOOKS}]",
+        "or rax, [rsi + 8 * {THEN}]",
+        "jnz 3f",
         "push rsi",
         "push rcx",
         "mov qword ptr [rcx + {OUTSIDE}], 1",
@@ -150,6 +152,8 @@ pub unsafe extern "sysv64" fn answer_exit(
         ATTENTION = const offset_of!(Exits, attention),
         NUMBER = const request::NUMBER,
         POSTED = const request::POSTED,
+        LOOKS = const request::LOOKS,
+        THEN = const request::THEN,
         ARGS = const request::ARGS,
         RESULT = const request::RESULT,
         SERVICES = const service::FIRST,
@@ -203,6 +207,12 @@ mod tests {
         }
         for number in [service::FIRST, service::IDLE, u64::MAX] {
             assert_eq!(answer(&exits, exit::CALL, staged(arena, 0, number)), 0);
+        }
+        for with in [request::POSTED, request::LOOKS, request::THEN] {
+            let request = staged(arena, 0, GETPPID);
+            arena.word(with).store(request, Ordering::Relaxed);
+            assert_eq!(answer(&exits, exit::CALL, request), 0, "word {with}");
+            arena.word(with).store(0, Ordering::Relaxed);
         }
         assert!(untouched());
     }

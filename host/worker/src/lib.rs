@@ -15,6 +15,7 @@ mod attempt;
 mod cpu;
 mod execute;
 mod exits;
+mod looks;
 mod memory;
 mod process;
 mod signals;

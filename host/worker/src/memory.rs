@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use hostcall_abi::request;
+use hostcall_abi::{looks, request};
 
 use crate::NOBODY;
 
@@ -96,6 +96,31 @@ impl Shared {
     }
 }
 
+/// Some words in shared memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    memory: Shared,
+    first: u64,
+}
+
+impl Block {
+    fn new(memory: Shared, address: u64, len: u64) -> Option<Self> {
+        let offset = address.checked_sub(memory.address)?;
+        let fits = offset.checked_add(len)? <= memory.len && offset.is_multiple_of(8);
+        fits.then_some(Self { memory, first: offset / 8 })
+    }
+
+    /// The word at `index`.
+    pub(crate) fn word(&self, index: u64) -> &'static AtomicU64 {
+        self.memory.word(self.first + index)
+    }
+
+    /// The address of the byte at `offset`.
+    pub(crate) fn address(&self, offset: u64) -> u64 {
+        self.memory.address + self.first * 8 + offset
+    }
+}
+
 /// A request in shared memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -163,6 +188,18 @@ impl Request {
         self.memory.request(self.word(request::POSTED).load(Ordering::Relaxed))
     }
 
+    /// The first of the requests that are to be made after this one; of one of those, the next.
+    #[must_use]
+    pub fn then(&self) -> Option<Self> {
+        self.memory.request(self.word(request::THEN).load(Ordering::Relaxed))
+    }
+
+    /// Makes the request with this first argument.
+    pub fn make_with(&self, first: u64) {
+        self.word(request::ARGS).store(first, Ordering::Relaxed);
+        NOBODY.execute(self);
+    }
+
     /// The state of a request that was handed over, is in a ring or was posted.
     #[must_use]
     pub fn state(&self) -> u64 {
@@ -177,6 +214,18 @@ impl Request {
         } else {
             NOBODY.execute(self);
         }
+    }
+
+    /// The block of looks that come with a wait.
+    #[must_use]
+    pub(crate) fn looks(&self) -> Option<Block> {
+        let address = self.word(request::LOOKS).load(Ordering::Relaxed);
+        Block::new(self.memory, address, looks::BYTES)
+    }
+
+    /// Memory of the same kind that the request points to.
+    pub(crate) fn memory_at(&self, address: u64, len: u64) -> Option<Block> {
+        Block::new(self.memory, address, len)
     }
 
     /// Says that another thread waits for the call.

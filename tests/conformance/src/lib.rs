@@ -18,6 +18,13 @@ const FOLDER: &str = "/dev/shm/tap";
 
 /// Groups that are run once more with all calls by rings.
 const BY_RINGS: &[(&str, &str)] = &[
+    ("ahead", "level_triggered"),
+    ("ahead", "edge_triggered"),
+    ("ahead", "asked_in_other_ways"),
+    ("ahead", "threads"),
+    ("ahead", "ends"),
+    ("ahead", "files_that_change"),
+    ("ahead", "files_that_are_replaced"),
     ("files", "much_at_offsets"),
     ("files", "read_write"),
     ("streams", "many_ways_tcp"),

@@ -9,19 +9,25 @@
 //! kept and tried again until it is gone; nothing that the program sends goes before it. An error that a
 //! posted call has met is told to the next call that sends or receives.
 
+mod data;
+mod incoming;
 mod room;
 
-use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
 use core::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use enclave_core::{AppSlice, Mutex, to_usize};
+use enclave_core::{AppSlice, HostSlice, Mutex};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
 use enclave_threads::{clock, give_processor_away, set_timer, yield_now};
 
-use self::room::Room;
+pub use self::{
+    data::Data,
+    incoming::{Moment, connects},
+};
+use self::{incoming::Incoming, room::Room};
 use crate::HostFd;
 
 mod nr {
@@ -62,6 +68,7 @@ pub struct Stream {
     fd: Arc<HostFd>,
     transport: Transport,
     state: Mutex<State>,
+    incoming: Arc<Incoming>,
 }
 
 #[derive(Default)]
@@ -98,44 +105,10 @@ enum Left {
     Busy,
 }
 
-/// What is to be sent.
-#[derive(Clone, Copy, Debug)]
-pub enum Data<'a> {
-    /// Memory of the program.
-    App(&'a [AppSlice]),
-    /// Memory of the runtime.
-    Own(&'a [u8]),
-}
-
-impl Data<'_> {
-    fn len(self) -> u64 {
-        match self {
-            Self::App(buffers) => buffers.iter().map(|buffer| buffer.len()).sum(),
-            Self::Own(bytes) => bytes.len() as u64,
-        }
-    }
-
-    fn stage(self, call: &mut Call) -> Result<u64, Errno> {
-        match self {
-            Self::App(&[one]) => call.app(one),
-            Self::App(many) => {
-                let mut all = vec![0; to_usize(self.len())];
-                let mut rest = all.as_mut_slice();
-                for buffer in many {
-                    let (part, behind) = rest.split_at_mut(to_usize(buffer.len()));
-                    buffer.read_bytes(part)?;
-                    rest = behind;
-                }
-                Ok(call.bytes(&all))
-            }
-            Self::Own(bytes) => Ok(call.bytes(bytes)),
-        }
-    }
-}
-
 impl Stream {
     pub(crate) fn new(fd: Arc<HostFd>, transport: Transport) -> Arc<Self> {
-        Arc::new(Self { fd, transport, state: Mutex::default() })
+        let incoming = Incoming::new(Arc::clone(&fd));
+        Arc::new(Self { fd, transport, state: Mutex::default(), incoming })
     }
 
     /// Where it goes.
@@ -265,16 +238,23 @@ impl Stream {
     pub fn error(&self) -> Option<Errno> {
         let mut state = self.state.lock();
         state.never |= state.error.is_some();
-        state.error.take()
+        state.error.take().or_else(|| self.incoming.error())
     }
 
-    /// What a call that receives has come to, if its host says `result`: an error that a piece has met
-    /// comes behind all data.
+    /// Receives into `plain` buffers what was seen already ([`Self::saw`]), else by `receive`, which may
+    /// `wait`. An error that a piece or a look has met comes behind all data.
     ///
     /// # Errors
     ///
-    /// As `result`, or that.
-    pub fn received(&self, result: Result<u64, Errno>) -> Result<u64, Errno> {
+    /// As `receive`, or that.
+    pub fn receive_by(
+        &self,
+        plain: Option<&[AppSlice]>,
+        wait: bool,
+        receive: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        let given = plain.and_then(|buffers| self.incoming.give(buffers, wait));
+        let result = given.unwrap_or_else(|| self.incoming.receive_by(receive));
         match result {
             Ok(0) | Err(Errno::EAGAIN) => self.error().map_or(result, Err),
             Err(errno) if errno != Errno::EINTR => {
@@ -283,6 +263,22 @@ impl Stream {
             }
             _ => result,
         }
+    }
+
+    /// The host has looked at what has come `between` two moments: it says what `result` is, and has left
+    /// as many bytes in `room`. Returns whether it shall look again.
+    pub fn saw(&self, between: [Moment; 2], room: HostSlice, result: Result<u64, Errno>) -> bool {
+        self.transport == Transport::Tcp && self.incoming.saw(between, room, result)
+    }
+
+    /// To be called when something else may come next than was seen.
+    pub fn forget_seen(&self) {
+        self.incoming.forget();
+    }
+
+    /// To be called when somebody else may receive, or what is received may change.
+    pub fn look_no_more(&self) {
+        self.incoming.look_no_more();
     }
 
     /// Sends what is left, without waiting.

@@ -122,6 +122,7 @@ fn add_on_host(
     events: u32,
     token: Token,
 ) -> Result<(), Errno> {
+    set.look_at(file, host.number(), token);
     match set.change(Change::Add, host.number(), events, token) {
         // The file is registered by another number of the program. The host knows it by one number
         // only: give it a second one.
@@ -195,6 +196,7 @@ fn delete(set: &Set, request: &Request) -> Result<(), Errno> {
 fn remove(set: &Set, token: Token) {
     let entry = set.registry.lock().remove(token);
     if let Some(entry) = entry {
+        set.looks().iter().for_each(|looks| looks.set(token, None));
         forget(set, entry);
     }
 }

@@ -7,6 +7,7 @@
 
 mod control;
 mod inside;
+mod looks;
 mod registry;
 mod set;
 mod wait;

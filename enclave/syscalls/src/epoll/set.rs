@@ -4,12 +4,13 @@ use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::{Mutex, Once};
-use enclave_files::{HostFd, Object, Stat, WaitQueue, ready};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_files::{HostFd, Object, OpenFile, Stat, Transport, WaitQueue, ready};
+use enclave_hostcalls::{Call, Errno, Wait, are_posted};
 
 use super::{
     event,
     inside::Inside,
+    looks::Looks,
     registry::{Found, Registry, Token},
 };
 use crate::wait::Bell;
@@ -42,6 +43,7 @@ pub(super) struct Set {
     /// Threads that wait, or are about to wait, on the host.
     outside: AtomicU32,
     bell: Once<Bell>,
+    looks: Once<Looks>,
     queue: WaitQueue,
 }
 
@@ -56,6 +58,7 @@ impl Set {
             insides: AtomicU32::new(0),
             outside: AtomicU32::new(0),
             bell: Once::new(),
+            looks: Once::new(),
             queue: WaitQueue::new(),
         }
     }
@@ -78,6 +81,24 @@ impl Set {
         event.word(0).write(u64::from(events) | token << 32);
         event.word(1).write(token >> 32);
         call.args([self.number(), change as u64, fd, event.address()]).zero(Wait::No)
+    }
+
+    /// The looks at what has come, if there are any.
+    pub(super) fn looks(&self) -> Option<&Looks> {
+        self.looks.get()
+    }
+
+    /// Has the host look at what has come for a file, where exits are dear. Called with `changes` locked.
+    pub(super) fn look_at(&self, file: &OpenFile, fd: u64, token: Token) {
+        let tcp = file.stream().is_some_and(|stream| stream.transport() == Transport::Tcp);
+        if tcp
+            && are_posted()
+            && self.looks.get().is_none()
+            && let Ok(looks) = Looks::new()
+        {
+            self.looks.set(looks);
+        }
+        self.looks().iter().for_each(|looks| looks.set(token, tcp.then_some(fd)));
     }
 
     /// Hangs the bell up on the host. Called with `changes` locked, before the first inside object

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
-use enclave_files::OpenFile;
+use enclave_files::{Moment, OpenFile};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::{
@@ -129,11 +129,18 @@ fn ask_host(
     if max == 0 {
         return Ok(0);
     }
-    let (call, buffer) = stage(set, max, timeout, precision)?;
+    let (mut call, buffer) = stage(set, max, timeout, precision)?;
+    let look = set.looks().and_then(|looks| looks.begin(&mut call));
     let ask = || call.count(if timeout == Some(0) { Wait::No } else { Wait::Maybe }, max);
     let result = set.outside(|| if timeout != Some(0) && set.has_listed() { Ok(0) } else { ask() });
+    let end = Moment::now();
     match attend(result)? {
-        Some(count) => report(set, buffer, count, target),
+        Some(count) => {
+            if let Some(look) = look {
+                look.collect(&set.registry, end);
+            }
+            report(set, buffer, count, target)
+        }
         None => Ok(0),
     }
 }

@@ -48,6 +48,8 @@ pub(super) fn outgoing(bytes: &mut [u8]) -> Result<Vec<Arc<OpenFile>>, Errno> {
                 let file = args::file(u32::from_le_bytes(*fd).into())?;
                 // What exists only inside cannot leave.
                 let number = file.host().ok_or(Errno::EINVAL)?.number();
+                // Whoever gets it may receive, too.
+                file.stream().iter().for_each(|stream| stream.look_no_more());
                 *fd = u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
                 files.push(file);
             }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_files::{HostFd, HostFile, OpenFile, Transport, flag, table};
+use enclave_files::{HostFd, HostFile, OpenFile, Transport, connects, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::{Socket, address, local};
@@ -141,6 +141,13 @@ fn named(number: u64, sys: &mut Sys<'_>, wait: Option<Wait>) -> Result<u64, Errn
     let mut call = Call::new(number, address::LONGEST)?;
     let [pointer, len] = address::stage(&mut call, pointer, len)?;
     let wait = wait.unwrap_or_else(|| socket.wait(0).0);
+    if number == nr::CONNECT
+        && let Some(stream) = socket.stream()
+    {
+        connects();
+        // It may disconnect, too.
+        stream.forget_seen();
+    }
     call.args([socket.fd, pointer, len]).zero(wait)?;
     Ok(0)
 }
@@ -151,6 +158,7 @@ pub(crate) fn listen(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return Err(local::refuse(socket, false));
     }
     let socket = Socket::new(file)?;
+    socket.stream().iter().for_each(|stream| stream.look_no_more());
     forward_zero(nr::LISTEN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
 }
 

@@ -104,9 +104,17 @@ impl Socket {
         }
     }
 
-    /// What a call that receives has come to.
-    fn received(&self, result: Result<u64, Errno>) -> Result<u64, Errno> {
-        self.stream().map_or(result, |stream| stream.received(result))
+    /// Receives with these flags by `receive`, or into `plain` buffers what was seen already.
+    fn receive(
+        &self,
+        plain: Option<&[AppSlice]>,
+        flags: u64,
+        receive: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        match self.stream() {
+            Some(stream) => stream.receive_by(plain, !self.never_waits(flags), receive),
+            None => receive(),
+        }
     }
 
     /// Whether a call may wait; with the flags for the host that make sure of it.

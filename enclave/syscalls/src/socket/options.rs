@@ -108,8 +108,18 @@ fn always_succeeds(socket: &Socket, level: u64, name: u64, len: u64) -> bool {
     level == IPPROTO_TCP && matches!(name, 1 | 3 | 12) && len >= 4 && tcp()
 }
 
-/// Some options change how much data the kernel takes.
+/// Some options change how much data the kernel takes, or what it gives.
 fn limits_changed(socket: &Socket, level: u64, name: u64) {
+    const SO_PEEK_OFF: u64 = 42;
+    // From TCP_ULP on, options are less common.
+    let gives_as_ever = match level {
+        SOL_SOCKET => name != SO_PEEK_OFF,
+        IPPROTO_TCP => name < 19,
+        _ => level < IPPROTO_TCP || level == 41,
+    };
+    if !gives_as_ever && let Some(stream) = socket.stream() {
+        stream.look_no_more();
+    }
     const TCP_NOTSENT_LOWAT: u64 = 25;
     let never = (level, name) == (IPPROTO_TCP, TCP_NOTSENT_LOWAT);
     // SO_SNDBUF, SO_SNDBUFFORCE

@@ -36,8 +36,8 @@ pub(crate) fn recvmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let staged = incoming.stage(&mut call, slot);
     let (wait, host) = socket.wait(flags);
     let args = [socket.fd, slot.address(), host | msg::CMSG_CLOEXEC];
-    let received = call.args(args).count(wait, limit(flags, incoming.0.len()));
-    let count = socket.received(received)?;
+    let limit = limit(flags, incoming.0.len());
+    let count = socket.receive(None, flags, || call.args(args).count(wait, limit))?;
     staged.collect(&socket, &incoming.0, count, flags)?;
     Ok(count)
 }
@@ -225,7 +225,7 @@ fn receive_batch(
         (0..).zip(&batch).map(|(index, message)| message.stage(&mut call, slot(index))).collect();
     let (wait, host) = socket.wait(flags);
     let args = [socket.fd, slots.address(), wanted, host | msg::CMSG_CLOEXEC, 0];
-    let received = socket.received(call.args(args).count(wait, wanted))?;
+    let received = socket.receive(None, flags, || call.args(args).count(wait, wanted))?;
     for (index, (staged, message)) in (0..received).zip(staged.iter().zip(&batch)) {
         let bytes = slot(index).word(word::COUNT).read();
         if bytes > limit(flags, message.0.len()) {

@@ -88,6 +88,18 @@ pub(crate) fn recvfrom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let socket = Socket::new(file)?;
     let flags = uint(flags);
     let target = AppSlice::new(buffer, len.min(LONGEST_TRANSFER))?;
+    let plain = pointer == 0 && flags & !(msg::DONTWAIT | msg::NOSIGNAL) == 0;
+    socket.receive(plain.then_some(&[target][..]), flags, || {
+        receive(&socket, target, flags, [pointer, len_pointer])
+    })
+}
+
+fn receive(
+    socket: &Socket,
+    target: AppSlice,
+    flags: u64,
+    [pointer, len_pointer]: [u64; 2],
+) -> Result<u64, Errno> {
     let (wait, flags) = socket.wait(flags);
     let room = target.len().min(PIECE);
     let name_room = if pointer == 0 { 0 } else { address::Reply::ROOM };
@@ -96,21 +108,19 @@ pub(crate) fn recvfrom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let reply = address::optional(&mut call, pointer, len_pointer)?;
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     call.args([socket.fd, staged.address(), room, flags, pointer, len]);
-    let count = if flags & msg::TRUNC == 0 {
-        let count = socket.received(call.count(wait, room))?;
-        staged.part(0, count).read_app(target.first(count))?;
-        count
-    } else {
+    if flags & msg::TRUNC != 0 {
         let count = call.count(wait, LONGEST_TRANSFER)?;
         if !socket.is_tcp()? {
             let filled = count.min(room);
             staged.part(0, filled).read_app(target.first(filled))?;
         }
         return finish(count, reply);
-    };
+    }
+    let count = call.count(wait, room)?;
+    staged.part(0, count).read_app(target.first(count))?;
     let all = flags & (msg::WAITALL | msg::DONTWAIT | msg::PEEK) == msg::WAITALL;
     if all && count > 0 && count < target.len() && socket.is_stream()? {
-        return finish(receive_rest(&socket, target, count, flags), reply);
+        return finish(receive_rest(socket, target, count, flags), reply);
     }
     finish(count, reply)
 }

@@ -30,6 +30,7 @@ fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errn
     {
         stream.before_sending(!to.nonblocking())?;
     }
+    from.stream().iter().for_each(|stream| stream.look_no_more());
     Ok(from.host().zip(to.host()).map(|(from, to)| [Arc::clone(from), Arc::clone(to)]))
 }
 

@@ -1,5 +1,6 @@
 //! Lies of a host, and what the enclave makes of them.
 
+mod ahead;
 mod behaviour;
 mod boot;
 mod chunks;

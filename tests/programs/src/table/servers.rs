@@ -16,6 +16,8 @@ use crate::{client, places, servers};
 pub(super) fn cases() -> Vec<Case> {
     let redis = |name, body| script(name, body).package("redis-server").package("redis-tools");
     let nginx = |name, body| script(name, body).package("nginx-light").package("curl");
+    // There, calls are posted, and answers asked for before they are wanted.
+    let dear = |case: Case| case.scone("--cost-model=skylake-mitigated");
     vec![
         redis("redis-commands", redis_commands),
         redis("redis-benchmark", |b| redis_benchmark(b, 20_000)),
@@ -23,6 +25,12 @@ pub(super) fn cases() -> Vec<Case> {
         script("memcached", |b| memcached(b, 10_000)).package("memcached"),
         script("memcached-200k", |b| memcached(b, 200_000)).package("memcached").limit(600).full(),
         nginx("nginx", |b| nginx_load(b, 5_000)),
+        dear(redis("redis-where-exits-are-dear", |b| redis_benchmark(b, 20_000))),
+        dear(
+            script("memcached-where-exits-are-dear", |b| memcached(b, 10_000)).package("memcached"),
+        ),
+        dear(nginx("nginx-where-exits-are-dear", |b| nginx_load(b, 5_000))),
+        dear(script("lighttpd-where-exits-are-dear", |b| lighttpd(b, 5_000)).package("lighttpd")),
         nginx("nginx-100k", |b| nginx_load(b, 100_000)).limit(600).full(),
         nginx("nginx-wrk", nginx_wrk).package("wrk").full(),
         script("lighttpd", |b| lighttpd(b, 5_000)).package("lighttpd"),
