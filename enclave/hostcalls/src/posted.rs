@@ -374,10 +374,16 @@ impl List {
         let held = |entry: &Entry| entry.of.as_ref().is_some_and(|of| of.sender.holds());
         let mut ended = Vec::new();
         let rest = if core::mem::take(&mut self.held) { self.entries.len() } else { 0 };
+        let mut kept = 0;
         for _ in 0..rest {
             let Some(entry) = self.entries.pop_front() else { break };
-            if entry.carrier != 0 || !held(&entry) {
+            // Senders are told in order: behind one that is under way, the host calls it off.
+            let mut before = self.entries.iter().rev().take(kept);
+            let behind = held(&entry) && before.any(|before| before.has_sender_of(&entry));
+            self.held |= behind;
+            if entry.carrier != 0 || behind || !held(&entry) {
                 self.entries.push_back(entry);
+                kept += 1;
             } else if let Entry { call, of: Some(of), by, .. } = entry {
                 COUNT.fetch_sub(1, Ordering::Relaxed);
                 Arc::clone(&of.sender).made(call, None);
