@@ -15,7 +15,7 @@ use hostcall_abi::{
 use crate::{
     Call, Errno, misbehaved,
     posted::take_along,
-    way::{Choice, Went},
+    way::{Choice, Went, came_back},
 };
 
 /// Which way the data goes.
@@ -138,6 +138,7 @@ impl Chunks<'_> {
             }
         }
         choice.took(Went::ByRing(answered));
+        came_back();
         // The next request at such a place may be no chunk, and leave without a ring.
         (0..self.count).for_each(|index| self.header(index).word(request::FLAGS).write(0));
         if timers_are_due() {

@@ -321,6 +321,19 @@ GROUP(files_that_change)
     // And what is written after that.
     EQ(good, 100);
     good = 0;
+    static char much[128 << 10];
+    memset(much, 'x', sizeof much);
+    for (int i = 0; i < 50; i++) {
+        char t[8] = "";
+        write_(f, "before");
+        int o = open("ahead", O_RDONLY);
+        pwrite(f, much, sizeof much, 0);
+        good += pread(o, t, 6, 0) == 6 && !strcmp(t, "xxxxxx");
+        close(o);
+    }
+    // Also if that is much.
+    EQ(good, 50);
+    good = 0;
     char *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
     for (int i = 0; i < 100; i++) {
         char t[8] = "";
