@@ -76,7 +76,7 @@ impl Tally {
         if self.ended {
             return if result == request::CALLED_OFF { Ok(0) } else { Err(Lie::WentOn) };
         }
-        if result > LARGEST_BUT_ERRORS {
+        if request::is_error(result) {
             (self.ended, self.error) = (true, Some(result));
             return Ok(0);
         }
@@ -106,9 +106,6 @@ impl Tally {
         self.error
     }
 }
-
-/// Results beyond are errors.
-const LARGEST_BUT_ERRORS: u64 = 4096_u64.wrapping_neg();
 
 #[cfg(test)]
 mod tests {

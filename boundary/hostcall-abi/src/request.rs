@@ -50,6 +50,12 @@ pub mod flag {
     pub const CHUNK: u64 = 4;
 }
 
+/// Whether a result is `-errno`: one of the largest 4095 numbers.
+#[must_use]
+pub const fn is_error(result: u64) -> bool {
+    result >= 4095_u64.wrapping_neg()
+}
+
 /// Result of a request that was called off before it was made, for its thread is wanted (the number
 /// that the kernel uses inside for calls to be made again).
 pub const CALLED_OFF: u64 = 512_u64.wrapping_neg();

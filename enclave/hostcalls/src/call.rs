@@ -140,10 +140,17 @@ impl Call {
     /// The error of the host. `EINTR` may mean that the host only wanted the thread's attention:
     /// the system call layer restarts the call if there is no signal to deliver.
     pub fn run(&self, wait: Wait) -> Result<u64, Errno> {
-        let result = match wait {
-            Wait::No => self.make_at_once(self.choice(), take_along),
-            Wait::Maybe => self.make(),
-        };
+        match wait {
+            Wait::No => self.run_by(self.choice()),
+            Wait::Maybe => Self::came_back(self.make()),
+        }
+    }
+
+    fn run_by(&self, choice: Choice) -> Result<u64, Errno> {
+        Self::came_back(self.make_at_once(choice, take_along))
+    }
+
+    fn came_back(result: u64) -> Result<u64, Errno> {
         came_back();
         Self::checked(result)
     }
@@ -294,9 +301,7 @@ impl Call {
 
     /// As [`Self::count`] for a call that need not wait, whose way is chosen already.
     pub(crate) fn count_by(&self, choice: Choice, limit: u64) -> Result<u64, Errno> {
-        let result = self.make_at_once(choice, take_along);
-        came_back();
-        Self::at_most(Self::checked(result)?, limit)
+        Self::at_most(self.run_by(choice)?, limit)
     }
 
     fn at_most(count: u64, limit: u64) -> Result<u64, Errno> {

@@ -141,16 +141,15 @@ pub fn posted() -> u64 {
     TOTAL.load(Ordering::Relaxed)
 }
 
-/// getppid(2): a call that changes nothing, to take others along.
-const NOTHING: u64 = 110;
-
 /// Makes what is in the list, and waits for what another call has taken along.
 pub fn flush() {
+    /// A call that changes nothing, to take others along.
+    const GETPPID: u64 = 110;
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
     drop(wait_while(|list| list.under_way().next().is_some()));
-    if let Ok(call) = Call::new(NOTHING, 0) {
+    if let Ok(call) = Call::new(GETPPID, 0) {
         call.run_with_all();
     }
 }

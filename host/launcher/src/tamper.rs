@@ -19,6 +19,11 @@ pub trait Tamper: Debug + Sync {
     /// The memory that both sides see, before the first entry.
     fn shared(&'static self, _memory: &Boot) {}
 
+    /// What a request comes to that is not to be made, but is told to be.
+    fn instead(&self, _request: &Request) -> Option<u64> {
+        None
+    }
+
     /// A request has arrived, on whichever way. Returns whether it is to be executed; if not, one
     /// that was handed over is not completed either.
     fn before(&self, _request: &Request) -> bool {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use backend::{Enclave, EnterLeaf, ExitHandler, Kick, Outcome, Run};
-use hostcall_abi::{control, exit, layout, service};
+use hostcall_abi::{control, exit, layout, request, service};
 use worker::{Attention, Exits, Request};
 
 use crate::{
@@ -103,6 +103,10 @@ impl Running {
 
     fn execute_alone(&self, request: &Request, make: impl FnOnce() -> bool) -> Option<bool> {
         let Some(tamper) = self.tamper else { return Some(make()) };
+        if let Some(result) = tamper.instead(request) {
+            request.set_result(result);
+            return Some(true);
+        }
         if !tamper.before(request) {
             return None;
         }
@@ -115,9 +119,8 @@ impl Running {
 
     /// Makes the requests that are to be made after `request`, with what it returned.
     fn make_then(&self, request: &Request) {
-        const LARGEST_BUT_ERRORS: u64 = 4096_u64.wrapping_neg();
         let result = request.result();
-        let mut next = request.then().filter(|_| result <= LARGEST_BUT_ERRORS);
+        let mut next = request.then().filter(|_| !request::is_error(result));
         while let Some(following) = next {
             self.execute_alone(&following, || {
                 following.make_with(result);

@@ -1,6 +1,6 @@
 //! Calls that may wait, tried without waiting.
 
-use hostcall_abi::request::ARG_COUNT;
+use hostcall_abi::request::{ARG_COUNT, is_error};
 
 use crate::{Attention, NOBODY, Request, watch::watched};
 
@@ -80,10 +80,6 @@ const MSG_WAITALL: u64 = 0x100;
 const MSG_DONTWAIT: u64 = 0x40;
 /// The offset of preadv2(2) that stands for the current position.
 const CURRENT: u64 = u64::MAX;
-
-fn is_error(result: u64) -> bool {
-    result > 4095_u64.wrapping_neg()
-}
 
 /// The result of a call if it need not wait.
 fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {

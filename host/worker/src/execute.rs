@@ -91,7 +91,7 @@ impl Attention {
     }
 
     /// Makes the system call of a request, as it stands or with arguments that suit it as well.
-    pub(crate) fn call(&self, number: u64, args: [u64; request::ARG_COUNT]) -> u64 {
+    pub fn call(&self, number: u64, args: [u64; request::ARG_COUNT]) -> u64 {
         // SAFETY: the request was staged by the measured runtime: its pointers are host memory
         // that it owns (the arena). What the call does is the program's will; it cannot touch this
         // process's Rust objects except by the runtime's mistake, which is inside of the TCB.

@@ -82,17 +82,21 @@ impl Shared {
     /// The request at `address`, if it lies in this memory and is aligned.
     #[must_use]
     pub fn request(&self, address: u64) -> Option<Request> {
-        let offset = address.checked_sub(self.address)?;
-        let fits = offset.checked_add(request::BYTES)? <= self.len && offset.is_multiple_of(8);
-        fits.then_some(Request { memory: *self, first: offset / 8 })
+        self.block(address, request::BYTES).map(Request)
     }
 
     /// The `N` words at `address`, if they lie in this memory and are aligned.
     #[must_use]
     pub fn words_at<const N: usize>(&self, address: u64) -> Option<[&'static AtomicU64; N]> {
+        let block = self.block(address, N as u64 * 8)?;
+        Some(std::array::from_fn(|index| block.word(index as u64)))
+    }
+
+    /// The `len` bytes at `address`, if they lie in this memory and are aligned.
+    fn block(&self, address: u64, len: u64) -> Option<Block> {
         let offset = address.checked_sub(self.address)?;
-        let fits = offset.checked_add(N as u64 * 8)? <= self.len && offset.is_multiple_of(8);
-        fits.then(|| std::array::from_fn(|index| self.word(offset / 8 + index as u64)))
+        let fits = offset.checked_add(len)? <= self.len && offset.is_multiple_of(8);
+        fits.then_some(Block { memory: *self, first: offset / 8 })
     }
 }
 
@@ -104,39 +108,35 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn new(memory: Shared, address: u64, len: u64) -> Option<Self> {
-        let offset = address.checked_sub(memory.address)?;
-        let fits = offset.checked_add(len)? <= memory.len && offset.is_multiple_of(8);
-        fits.then_some(Self { memory, first: offset / 8 })
-    }
-
     /// The word at `index`.
-    pub(crate) fn word(&self, index: u64) -> &'static AtomicU64 {
+    pub(crate) fn word(self, index: u64) -> &'static AtomicU64 {
         self.memory.word(self.first + index)
     }
 
     /// The address of the byte at `offset`.
-    pub(crate) fn address(&self, offset: u64) -> u64 {
+    pub(crate) fn address(self, offset: u64) -> u64 {
         self.memory.address + self.first * 8 + offset
     }
 }
 
 /// A request in shared memory.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
-    memory: Shared,
-    first: u64,
-}
+pub struct Request(Block);
 
 impl Request {
     fn word(&self, index: u64) -> &'static AtomicU64 {
-        self.memory.word(self.first + index)
+        self.0.word(index)
+    }
+
+    /// The request whose address is in word `index`.
+    fn other(&self, index: u64) -> Option<Self> {
+        self.0.memory.request(self.word(index).load(Ordering::Relaxed))
     }
 
     /// Address of the request.
     #[must_use]
     pub fn address(&self) -> u64 {
-        self.memory.address + self.first * 8
+        self.0.address(0)
     }
 
     /// Number of the call.
@@ -172,8 +172,7 @@ impl Request {
     #[must_use]
     pub fn before(&self) -> Option<Self> {
         let is_chunk = self.flags() & request::flag::CHUNK != 0;
-        let before = || self.memory.request(self.word(request::AFTER).load(Ordering::Relaxed));
-        is_chunk.then(before).flatten()
+        if is_chunk { self.other(request::AFTER) } else { None }
     }
 
     /// Whether the request is a chunk whose transfer has ended before it.
@@ -185,13 +184,13 @@ impl Request {
     /// The first of the posted requests that are to be made before this one; of a posted one, the next.
     #[must_use]
     pub fn posted(&self) -> Option<Self> {
-        self.memory.request(self.word(request::POSTED).load(Ordering::Relaxed))
+        self.other(request::POSTED)
     }
 
     /// The first of the requests that are to be made after this one; of one of those, the next.
     #[must_use]
     pub fn then(&self) -> Option<Self> {
-        self.memory.request(self.word(request::THEN).load(Ordering::Relaxed))
+        self.other(request::THEN)
     }
 
     /// Makes the request with this first argument.
@@ -219,13 +218,12 @@ impl Request {
     /// The block of looks that come with a wait.
     #[must_use]
     pub(crate) fn looks(&self) -> Option<Block> {
-        let address = self.word(request::LOOKS).load(Ordering::Relaxed);
-        Block::new(self.memory, address, looks::BYTES)
+        self.memory_at(self.word(request::LOOKS).load(Ordering::Relaxed), looks::BYTES)
     }
 
     /// Memory of the same kind that the request points to.
     pub(crate) fn memory_at(&self, address: u64, len: u64) -> Option<Block> {
-        Block::new(self.memory, address, len)
+        self.0.memory.block(address, len)
     }
 
     /// Says that another thread waits for the call.

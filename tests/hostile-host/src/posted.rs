@@ -1,67 +1,42 @@
 //! What becomes of calls that are made along with others.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use hostcall_abi::request;
 use launcher::Tamper;
-use worker::Request;
+use worker::{NOBODY, Request};
 
-use crate::{memory, number};
+use crate::number;
 
 const SENDTO: u64 = 44;
 
-/// `short LIMIT`: no lie, but a kernel that is short of memory. Of each third piece that is sent it takes
-/// `LIMIT` bytes at most, as it may.
+/// `short LIMIT`: no lie, but a kernel that is short of memory. Of each third piece that is sent without
+/// waiting it takes `LIMIT` bytes at most, as it may.
 #[derive(Debug)]
 pub(crate) struct Short {
     limit: u64,
     sent: AtomicU64,
-    /// What pieces ask for, by the address of the word that says so.
-    wanted: Mutex<HashMap<u64, u64>>,
 }
 
 impl Short {
     pub(crate) fn new(limit: &str) -> Result<Self> {
-        Ok(Self { limit: number(limit)?, sent: AtomicU64::new(0), wanted: Mutex::default() })
-    }
-
-    fn set_len(
-        &self,
-        request: &Request,
-        change: impl FnOnce(&mut HashMap<u64, u64>) -> Option<u64>,
-    ) {
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let word = memory().at(request.address() + 8 * (request::ARGS + 2));
-        if let (Some(len), Some(word)) = (change(&mut wanted), word) {
-            word.store(len, Ordering::SeqCst);
-        }
+        Ok(Self { limit: number(limit)?, sent: AtomicU64::new(0) })
     }
 }
 
 impl Tamper for Short {
-    fn before(&self, request: &Request) -> bool {
-        let len = request.args()[2];
-        if request.number() == SENDTO
+    /// The request stays as it is: what comes after it on another thread compares with what it asks for.
+    fn instead(&self, request: &Request) -> Option<u64> {
+        const MSG_DONTWAIT: u64 = 0x40;
+        let [fd, bytes, len, flags, address, address_len] = request.args();
+        let is_short = request.number() == SENDTO
+            && flags & MSG_DONTWAIT != 0
             && len > self.limit
-            && self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
-        {
-            self.set_len(request, |wanted| {
-                wanted.insert(request.address(), len);
-                Some(self.limit)
-            });
-        }
-        true
-    }
-
-    fn after(&self, request: &Request) {
-        self.set_len(request, |wanted| wanted.remove(&request.address()));
+            && !request.is_behind_the_end()
+            && self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
+        let args = [fd, bytes, self.limit, flags, address, address_len];
+        is_short.then(|| NOBODY.call(SENDTO, args))
     }
 }
 

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_files::{Moment, OpenFile};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use hostcall_abi::looks::Event;
 
 use super::{
     EVENT, event,
@@ -26,7 +27,7 @@ mod nr {
 
 /// Events that the host is asked for at most by one call.
 const MOST: u64 = 1024;
-/// Events that are translated at once; their bytes are a multiple of eight.
+/// Events that are translated at once.
 const BATCH: u64 = 32;
 
 pub(crate) fn epoll_wait(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -98,10 +99,7 @@ fn wait(
 fn report_inside(set: &Set, target: AppSlice) -> Result<u64, Errno> {
     let mut at = 0;
     set.take_ready(target.len() / EVENT, |events, data| {
-        let mut bytes = [0; to_usize(EVENT)];
-        bytes[..4].copy_from_slice(&events.to_le_bytes());
-        bytes[4..].copy_from_slice(&data.to_le_bytes());
-        target.part(at, EVENT).write_bytes(&bytes)?;
+        target.part(at, EVENT).write_bytes(&packed(events, data))?;
         at += EVENT;
         Ok(())
     })
@@ -173,35 +171,26 @@ fn stage(
 
 /// Translates `count` events of the host; returns how many went to the program.
 fn report(set: &Set, buffer: HostSlice, count: u64, target: AppSlice) -> Result<u64, Errno> {
-    let (mut done, mut reported) = (0, 0);
-    while done < count {
-        let batch = (count - done).min(BATCH);
+    let event = |index| Event::of(index, |word| buffer.word(word).read());
+    let mut reported = 0;
+    for start in (0..count).step_by(to_usize(BATCH)) {
         let mut bytes = [0; to_usize(BATCH * EVENT)];
-        let bytes = &mut bytes[..to_usize(batch * EVENT)];
-        buffer.part(done * EVENT, batch * EVENT).read_bytes(bytes);
-        let kept = translate(set, bytes);
-        let kept = &bytes[..kept];
-        target.part(reported * EVENT, kept.len() as u64).write_bytes(kept)?;
-        reported += kept.len() as u64 / EVENT;
-        done += batch;
+        let kept = translate(set, (start..count.min(start + BATCH)).map(event), &mut bytes);
+        let place = target.part(reported * EVENT, kept * EVENT);
+        place.write_bytes(&bytes[..to_usize(kept * EVENT)])?;
+        reported += kept;
     }
     Ok(reported)
 }
 
-/// Puts the program's data into the place of our tokens; returns the bytes that are left when
-/// events that are not for the program are taken out.
-fn translate(set: &Set, bytes: &mut [u8]) -> usize {
-    const STEP: usize = to_usize(EVENT);
+/// Puts the program's data into the place of our tokens; returns the number of events that are left in
+/// `bytes` when those that are not for the program are taken out.
+fn translate(set: &Set, events: impl Iterator<Item = Event>, bytes: &mut [u8]) -> u64 {
+    let mut places = bytes.as_chunks_mut::<{ to_usize(EVENT) }>().0.iter_mut();
     let mut kept = 0;
     let mut bell = false;
     let mut registry = set.registry.lock();
-    for at in (0..bytes.len()).step_by(STEP) {
-        let word = |at: usize| {
-            let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-            u32::from_le_bytes(word)
-        };
-        let (events, low, high) = (word(at), word(at + 4), word(at + 8));
-        let token = u64::from(low) | u64::from(high) << 32;
+    for Event { events, token } in events {
         if token == BELL {
             bell = true;
             continue;
@@ -218,10 +207,11 @@ fn translate(set: &Set, bytes: &mut [u8]) -> usize {
             Found::Gone => (0, 0),
             Found::Never => misbehaved("the host misbehaved: an event that nobody waits for"),
         };
-        if events != 0 {
-            bytes[kept..kept + 4].copy_from_slice(&events.to_le_bytes());
-            bytes[kept + 4..kept + STEP].copy_from_slice(&data.to_le_bytes());
-            kept += STEP;
+        if events != 0
+            && let Some(place) = places.next()
+        {
+            *place = packed(events, data);
+            kept += 1;
         }
     }
     drop(registry);
@@ -229,4 +219,12 @@ fn translate(set: &Set, bytes: &mut [u8]) -> usize {
         set.silence();
     }
     kept
+}
+
+/// A `struct epoll_event`.
+fn packed(events: u32, data: u64) -> [u8; to_usize(EVENT)] {
+    let mut bytes = [0; to_usize(EVENT)];
+    bytes[..4].copy_from_slice(&events.to_le_bytes());
+    bytes[4..].copy_from_slice(&data.to_le_bytes());
+    bytes
 }
