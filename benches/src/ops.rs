@@ -44,7 +44,12 @@ const THREADS: &[usize] = &[1, 2, 4, 8];
 pub(crate) fn single(suite: &mut Suite) -> Result<()> {
     for (name, op, flags) in SINGLE {
         let program = compile(suite, flags)?;
-        suite.measure(Subject::new("ops", name), EACH, |ways, way| {
+        let ways = if flags.contains(&"-static") {
+            suite.ways.of_static()
+        } else {
+            suite.ways.all.clone()
+        };
+        suite.measure_by(&ways, Subject::new("ops", name), EACH, |ways, way| {
             Ok(vec![run(ways, way, &[], &program, op, 1, None)?])
         })?;
     }
@@ -70,7 +75,7 @@ fn memory_file(suite: &mut Suite, program: &Path) -> Result<()> {
         ("pwrite 64 KiB to a file in memory", "pwrite-64k"),
     ] {
         suite.measure(Subject::new("ops", name), EACH, |ways, way| {
-            let place = if way == Way::Native { "/dev/shm" } else { &folder };
+            let place = if way.is_native() { "/dev/shm" } else { &folder };
             Ok(vec![run(ways, way, &options, program, op, 1, Some(place))?])
         })?;
     }
@@ -113,12 +118,12 @@ fn run(
 
 /// Builds `c/ops.c` with `flags`, once.
 fn compile(suite: &Suite, flags: &[&str]) -> Result<PathBuf> {
-    compile_c(suite, "ops", flags)
+    compile_c(suite.folder.path(), "ops", flags)
 }
 
-/// Builds the program `name` in `c` with `flags`, once.
-pub(crate) fn compile_c(suite: &Suite, name: &str, flags: &[&str]) -> Result<PathBuf> {
-    let output = suite.folder.path().join(format!("{name}{}", flags.concat()));
+/// Builds `c/NAME.c` with `flags` in `folder`, once.
+pub(crate) fn compile_c(folder: &Path, name: &str, flags: &[&str]) -> Result<PathBuf> {
+    let output = folder.join(format!("{name}{}", flags.concat()));
     if output.exists() {
         return Ok(output);
     }

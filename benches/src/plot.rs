@@ -106,7 +106,8 @@ fn slug(text: &str) -> String {
 const fn colour(way: Way) -> RGBColor {
     match way {
         Way::Native => RGBColor(60, 60, 60),
-        Way::Sync | Way::Sud => RGBColor(200, 80, 30),
+        Way::Sync => RGBColor(200, 80, 30),
+        Way::Sud => RGBColor(140, 140, 140),
         Way::Async | Way::Handed => RGBColor(30, 110, 190),
         Way::SqPoll => RGBColor(150, 60, 160),
         Way::Batched => RGBColor(190, 150, 20),

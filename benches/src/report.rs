@@ -67,7 +67,8 @@ Written by `cargo xtask bench --publish docs/benchmarks`. Emulated enclaves on a
 ratios, not times. Each value is the median of the rounds; in brackets the ratio to the native run of the same
 round, with the smallest and the largest. Where less is better, a ratio below 1 is faster than native.
 The cost model says what the emulator charges for entering and leaving an enclave: `off` nothing but its own
-instructions; the others what was published for processors.
+instructions; the others what was published for processors. `sud` is a native run whose threads have Syscall
+User Dispatch switched on, as the emulator's must: less than that it cannot cost, and hardware does not need it.
 ";
 
 impl Report {

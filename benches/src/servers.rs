@@ -37,15 +37,22 @@ const RISING: &[usize] = &[1, 2, 4, 8, 16, 32, 64];
 struct Kind {
     name: &'static str,
     words: fn(&Path, u16) -> Result<Vec<String>>,
+    is_static: bool,
 }
 
-const REDIS: Kind = Kind { name: "redis", words: redis };
-const MEMCACHED: Kind = Kind { name: "memcached", words: memcached };
-const NGINX: Kind = Kind { name: "nginx", words: nginx };
-const LIGHTTPD: Kind = Kind { name: "lighttpd", words: lighttpd };
-const APACHE: Kind = Kind { name: "apache", words: apache };
-const NODE: Kind = Kind { name: "node", words: node };
-const GO: Kind = Kind { name: "go", words: go };
+impl Kind {
+    const fn new(name: &'static str, words: fn(&Path, u16) -> Result<Vec<String>>) -> Self {
+        Self { name, words, is_static: false }
+    }
+}
+
+const REDIS: Kind = Kind::new("redis", redis);
+const MEMCACHED: Kind = Kind::new("memcached", memcached);
+const NGINX: Kind = Kind::new("nginx", nginx);
+const LIGHTTPD: Kind = Kind::new("lighttpd", lighttpd);
+const APACHE: Kind = Kind::new("apache", apache);
+const NODE: Kind = Kind::new("node", node);
+const GO: Kind = Kind { is_static: true, ..Kind::new("go", go) };
 
 /// Servers under a steady load.
 pub(crate) fn steady(suite: &mut Suite) -> Result<()> {
@@ -134,7 +141,8 @@ fn row(
     metrics: &[Metric],
     load: impl Fn(u16) -> Result<Load>,
 ) -> Result<()> {
-    suite.measure(subject, metrics, |ways, way| {
+    let all = if kind.is_static { suite.ways.of_static() } else { suite.ways.all.clone() };
+    suite.measure_by(&all, subject, metrics, |ways, way| {
         with_server(ways, way, kind, |server| {
             let before = server.processor_time()?;
             let load = load(server.port)?;

@@ -47,8 +47,9 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    pub(crate) fn new(ways: Ways, rounds: usize, only: &str) -> Result<Self> {
+    pub(crate) fn new(mut ways: Ways, rounds: usize, only: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("scone-bench-").tempdir()?;
+        ways.prepare(folder.path())?;
         let report = Report::default();
         Ok(Self { ways, folder, rounds, only: only.to_owned(), report })
     }

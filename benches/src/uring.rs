@@ -39,7 +39,7 @@ const METRICS: &[Metric] = &[
 
 /// All operations at all depths.
 pub(crate) fn all(suite: &mut Suite) -> Result<()> {
-    let program = compile_c(suite, "uring", &[])?;
+    let program = compile_c(suite.folder.path(), "uring", &[])?;
     let folder = suite.folder.path().to_owned();
     for (name, operation) in OPERATIONS {
         for &depth in DEPTHS {

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::ops::compile_c;
 
 /// How system calls leave the enclave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,6 +18,8 @@ pub(crate) enum Mode {
     Async,
     /// As the runtime chooses
     Auto,
+    /// No enclave, but Syscall User Dispatch switched on: what the emulator cannot do without
+    Sud,
 }
 
 /// One way of running.
@@ -25,10 +30,9 @@ pub(crate) enum Way {
     Sync,
     Async,
     Auto,
-    /// Of a call to the host, without an enclave: by the thread itself, which has Syscall User
-    /// Dispatch switched on.
+    /// Without an enclave, with Syscall User Dispatch switched on.
     Sud,
-    /// By io_uring, whose kernel thread polls.
+    /// Of a call to the host, without an enclave: by io_uring, whose kernel thread polls.
     SqPoll,
     /// By a helper thread, which submits all it finds to io_uring.
     Batched,
@@ -40,6 +44,11 @@ pub(crate) enum Way {
 pub(crate) const OF_HOST: &[Way] = &[Way::Native, Way::Sud, Way::SqPoll, Way::Batched, Way::Handed];
 
 impl Way {
+    /// Whether there is no enclave.
+    pub(crate) const fn is_native(self) -> bool {
+        matches!(self, Self::Native | Self::Sud)
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -57,6 +66,8 @@ impl Way {
 /// The ways of one run of benchmarks.
 pub(crate) struct Ways {
     scone: PathBuf,
+    /// What [`Way::Sud`] has programs load first (`c/sud.c`).
+    sud: Option<PathBuf>,
     /// Native first.
     pub(crate) all: Vec<Way>,
     /// The cost model of the emulator.
@@ -69,17 +80,38 @@ impl Ways {
             Mode::Sync => Way::Sync,
             Mode::Async => Way::Async,
             Mode::Auto => Way::Auto,
+            Mode::Sud => Way::Sud,
         };
         let all = std::iter::once(Way::Native).chain(modes.iter().map(of_mode)).collect();
-        Self { scone: scone.to_owned(), all, model: model.to_owned() }
+        Self { scone: scone.to_owned(), sud: None, all, model: model.to_owned() }
+    }
+
+    /// Builds what the ways need in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no compiler.
+    pub(crate) fn prepare(&mut self, folder: &Path) -> Result<()> {
+        if self.all.contains(&Way::Sud) {
+            self.sud = Some(compile_c(folder, "sud", &["-shared", "-fPIC"])?);
+        }
+        Ok(())
+    }
+
+    /// The ways of a program that is linked statically: it loads nothing.
+    pub(crate) fn of_static(&self) -> Vec<Way> {
+        self.all.iter().copied().filter(|&way| way != Way::Sud).collect()
     }
 
     /// `words` as a command; `options` go to `scone run`.
     pub(crate) fn command(&self, way: Way, options: &[String], words: &[String]) -> Command {
         let (program, arguments) = words.split_first().expect("a command has a program");
-        if way == Way::Native {
+        if way.is_native() {
             let mut command = Command::new(program);
             command.args(arguments);
+            if way == Way::Sud {
+                command.env("LD_PRELOAD", self.sud.as_ref().expect("ways are prepared"));
+            }
             return command;
         }
         let mut command = Command::new(&self.scone);
