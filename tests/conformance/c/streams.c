@@ -296,6 +296,98 @@ GROUP(no_call_follows)
     }
 }
 
+static void cork_(int s, int on)
+{
+    if (setsockopt(s, IPPROTO_TCP, TCP_CORK, &on, sizeof on)) _exit(97);
+}
+static int corked_(int s)
+{
+    int on = -1;
+    socklen_t n = sizeof on;
+    return getsockopt(s, IPPROTO_TCP, TCP_CORK, &on, &n) ? -1 : on;
+}
+// Segments with data that were sent: `tcpi_data_segs_out` of `struct tcp_info`.
+static unsigned segments_(int s)
+{
+    unsigned info[64];
+    socklen_t n = sizeof info;
+    return getsockopt(s, IPPROTO_TCP, TCP_INFO, info, &n) ? 0 : info[156 / 4];
+}
+static int comes_(int s, int n, int within)
+{
+    char t[256];
+    struct pollfd p = {.fd = s, .events = POLLIN};
+    while (n > 0 && poll(&p, 1, within) == 1) n -= recv(s, t, n, 0);
+    return n == 0;
+}
+
+// What is sent through a cork waits for more or for its end, and no longer.
+GROUP(corks)
+{
+    int s[2], f = open("body", O_RDWR | O_CREAT | O_TRUNC, 0644), p[2];
+    EQ(write(f, "body", 4), 4);
+    EQ(pipe(p), 0);
+    for (int sender = 0; sender < 2; sender++) {
+        pair_(s, 1);
+        int from = s[sender], to = s[1 - sender];
+        int waits = 0, one = 0, told = 0, more = 0, spliced = 0, nothing = 0;
+        // The kernel waits for 200 ms at most, which a busy machine may take for itself.
+        for (int i = 0; i < 5; i++) {
+            cork_(from, 1);
+            if (write(from, "head", 4) != 4) break;
+            waits += !comes_(to, 4, 20);
+            cork_(from, 0);
+            comes_(to, 4, 10000);
+
+            unsigned before = segments_(from);
+            cork_(from, 1);
+            off_t at = 0;
+            if (write(from, "head", 4) != 4 || sendfile(from, f, &at, 4) != 4) break;
+            cork_(from, 0);
+            if (!comes_(to, 8, 10000)) break;
+            one += segments_(from) - before == 1;
+
+            cork_(from, 1);
+            if (corked_(from) != 1 || send(from, "head", 4, MSG_NOSIGNAL) != 4) break;
+            told += !comes_(to, 4, 20);
+            cork_(from, 0);
+            if (corked_(from) != 0 || !comes_(to, 4, 10000)) break;
+
+            if (send(from, "head", 4, MSG_MORE) != 4) break;
+            cork_(from, 1);
+            cork_(from, 0);
+            more += comes_(to, 4, 100);
+
+            cork_(from, 1);
+            if (write(p[1], "pipe", 4) != 4 || splice(p[0], NULL, from, NULL, 4, 0) != 4) break;
+            spliced += !comes_(to, 4, 20);
+            cork_(from, 0);
+            if (!comes_(to, 4, 10000)) break;
+
+            cork_(from, 1);
+            cork_(from, 0);
+            nothing += write(from, "head", 4) == 4 && comes_(to, 4, 100);
+        }
+        EQ(waits > 0, 1);
+        EQ(one > 0, 1);
+        EQ(told > 0, 1);
+        EQ(more > 0, 1);
+        EQ(spliced > 0, 1);
+        EQ(nothing > 0, 1);
+        close(s[0]);
+        close(s[1]);
+    }
+    // Whoever is accepted has the options of the one that listens.
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof in;
+    int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+    cork_(l, 1);
+    EQ(bind(l, (void *)&in, n) || listen(l, 1) || getsockname(l, (void *)&in, &n), 0);
+    EQ(connect(c, (void *)&in, n), 0);
+    EQ(corked_(accept(l, NULL, NULL)), 1);
+    EQ(corked_(c), 0);
+}
+
 // Closed files are closed for whatever comes next.
 GROUP(closes)
 {

@@ -39,6 +39,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "threads"),
     ("streams", "no_call_follows"),
     ("streams", "closes"),
+    ("streams", "corks"),
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.

@@ -9,11 +9,13 @@
 //! kept and tried again until it is gone; nothing that the program sends goes before it. An error that a
 //! posted call has met is told to the next call that sends or receives.
 
+mod cork;
 mod data;
 mod incoming;
+mod left;
 mod room;
 
-use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
+use alloc::{collections::VecDeque, sync::Arc};
 use core::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -21,13 +23,18 @@ use core::{
 
 use enclave_core::{AppSlice, HostSlice, Mutex};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
-use enclave_threads::{clock, give_processor_away, set_timer, yield_now};
+use enclave_threads::{give_processor_away, yield_now};
 
 pub use self::{
+    cork::Cork,
     data::Data,
     incoming::{Moment, connects},
 };
-use self::{incoming::Incoming, room::Room};
+use self::{
+    incoming::Incoming,
+    left::{Left, Piece},
+    room::Room,
+};
 use crate::HostFd;
 
 mod nr {
@@ -42,8 +49,6 @@ const MSG_MORE: u64 = 0x8000;
 const POLLOUT: u64 = 4;
 /// Longest piece that is posted, in bytes.
 const LONGEST: u64 = 16 << 10;
-/// Nanoseconds after which what is left is tried again.
-const PATIENCE: u64 = 2_000_000;
 
 /// Streams that hold data which the kernel has not taken.
 static HOLDING: AtomicU64 = AtomicU64::new(0);
@@ -52,6 +57,11 @@ static HOLDING: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn data_is_left() -> bool {
     HOLDING.load(Ordering::Relaxed) > 0
+}
+
+/// Whether data may be sent as a piece.
+fn is_plain(data: Data<'_>, flags: u64) -> bool {
+    flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) == 0 && (1..=LONGEST).contains(&data.len())
 }
 
 /// Where a stream goes.
@@ -68,6 +78,7 @@ pub struct Stream {
     fd: Arc<HostFd>,
     transport: Transport,
     state: Mutex<State>,
+    cork: Cork,
     incoming: Arc<Incoming>,
 }
 
@@ -86,29 +97,10 @@ struct State {
     error: Option<Errno>,
 }
 
-/// A piece that the kernel did not take.
-struct Piece {
-    /// Keeps the staging memory, at whose place the rest of the piece is.
-    _call: Call,
-    at: u64,
-    len: u64,
-}
-
-/// What has become of what the kernel did not take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    /// It is sent, or will never be.
-    Nothing,
-    /// The kernel takes no more of it now.
-    Refused,
-    /// Somebody else is sending it.
-    Busy,
-}
-
 impl Stream {
     pub(crate) fn new(fd: Arc<HostFd>, transport: Transport) -> Arc<Self> {
-        let incoming = Incoming::new(Arc::clone(&fd));
-        Arc::new(Self { fd, transport, state: Mutex::default(), incoming })
+        let (cork, incoming) = (Cork::new(Arc::clone(&fd)), Incoming::new(Arc::clone(&fd)));
+        Arc::new(Self { fd, transport, state: Mutex::default(), cork, incoming })
     }
 
     /// Where it goes.
@@ -122,7 +114,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// As [`Self::post`], [`Self::before_sending`] and `send`.
+    /// As [`Self::post`], [`Self::settle`] and `send`.
     pub fn send_by(
         self: &Arc<Self>,
         data: Data<'_>,
@@ -130,25 +122,48 @@ impl Stream {
         wait: bool,
         send: impl FnOnce() -> Result<u64, Errno>,
     ) -> Result<u64, Errno> {
-        if !wait && let Some(posted) = self.post(data, flags) {
-            return posted;
+        if !wait && is_plain(data, flags) {
+            let with_cork = self.cork.begin(flags);
+            let sent = match self.post(data, with_cork) {
+                Some(posted) => posted,
+                None if with_cork != flags => self.send_now(data, with_cork),
+                None => self.send_behind(wait, send),
+            };
+            if with_cork != flags {
+                self.cork.end()?;
+            }
+            return sent;
         }
-        self.before_sending(wait)?;
+        self.cork.tell()?;
+        self.send_behind(wait, send)
+    }
+
+    fn send_behind(
+        self: &Arc<Self>,
+        wait: bool,
+        send: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        self.settle(wait)?;
         send().inspect(|_| self.ask())
     }
 
-    /// Has data sent without waiting, with the next call that leaves. `None` if it is to be sent by a
-    /// call of its own, after [`Self::before_sending`].
+    /// Sends data by a call of its own, without waiting.
+    fn send_now(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Result<u64, Errno> {
+        let call = self.piece(data, data.len(), flags)?;
+        self.send_behind(false, || call.count(Wait::No, data.len()))
+    }
+
+    /// Has plain data sent without waiting, with the next call that leaves. `None` if it is to be sent by a
+    /// call of its own, after [`Self::settle`].
     ///
     /// # Errors
     ///
     /// `EFAULT` if the program cannot read a buffer.
     fn post(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Option<Result<u64, Errno>> {
-        let len = data.len();
-        let plain = flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) == 0;
-        if !plain || len == 0 || len > LONGEST || !can_post() {
+        if !can_post() {
             return None;
         }
+        let len = data.len();
         let call = match self.piece(data, len, flags) {
             Ok(call) => call,
             Err(Errno::ENOMEM) => return None,
@@ -201,12 +216,47 @@ impl Stream {
     }
 
     /// To be called before data is sent by another call, or the stream is shut down: what was posted is
-    /// sent first. With `wait` it takes as long as it takes, until a signal comes.
+    /// sent first, and the kernel knows the options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`], and `ENOMEM`.
+    pub fn before_sending(&self, wait: bool) -> Result<(), Errno> {
+        self.settle(wait)?;
+        self.cork.tell()
+    }
+
+    /// Sends by `send`, behind all that was posted, `count` bytes none of which have to wait for more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`] and `send`.
+    pub fn send_all_by(
+        &self,
+        wait: bool,
+        count: u64,
+        send: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        self.settle(wait)?;
+        let begun = self.cork.begin_all();
+        send().inspect(|&sent| {
+            if sent == count {
+                self.cork.all_sent(begun);
+            }
+        })
+    }
+
+    /// Its cork, if it goes by TCP.
+    pub fn cork(&self) -> Option<&Cork> {
+        (self.transport == Transport::Tcp).then_some(&self.cork)
+    }
+
+    /// Has what was posted sent. With `wait` it takes as long as it takes, until a signal comes.
     ///
     /// # Errors
     ///
     /// `EAGAIN` if the kernel has no room for it, `EINTR`, or what an earlier piece has met.
-    pub fn before_sending(&self, wait: bool) -> Result<(), Errno> {
+    fn settle(&self, wait: bool) -> Result<(), Errno> {
         if !self.state.lock().under_way.is_empty() {
             flush();
         }
@@ -279,57 +329,6 @@ impl Stream {
     /// To be called when somebody else may receive, or what is received may change.
     pub fn look_no_more(&self) {
         self.incoming.look_no_more();
-    }
-
-    /// Sends what is left, without waiting.
-    fn send_what_is_left(&self) -> Left {
-        loop {
-            let mut state = self.state.lock();
-            if state.sending {
-                return Left::Busy;
-            }
-            let Some(mut piece) = state.left.pop_front() else {
-                if core::mem::take(&mut state.holding) {
-                    HOLDING.fetch_sub(1, Ordering::Relaxed);
-                }
-                return Left::Nothing;
-            };
-            state.sending = true;
-            drop(state);
-            let result = self.send(&piece);
-            let mut state = self.state.lock();
-            state.sending = false;
-            match result {
-                Ok(count) if count == piece.len => {}
-                Ok(count) => {
-                    (piece.at, piece.len) = (piece.at + count, piece.len - count);
-                    state.left.push_front(piece);
-                }
-                Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS) => {
-                    state.left.push_front(piece);
-                    return Left::Refused;
-                }
-                Err(errno) => {
-                    state.error = Some(errno);
-                    state.left.clear();
-                }
-            }
-        }
-    }
-
-    fn send(&self, piece: &Piece) -> Result<u64, Errno> {
-        let flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-        let mut call = Call::new(nr::SENDTO, 0)?;
-        call.args([self.fd.number(), piece.at, piece.len, flags]).count(Wait::No, piece.len)
-    }
-
-    fn send_later(self: Arc<Self>) {
-        let again = move || {
-            if self.send_what_is_left() != Left::Nothing {
-                self.send_later();
-            }
-        };
-        set_timer(clock::monotonic().saturating_add(PATIENCE), Box::new(again));
     }
 
     /// A piece was made. Returns whether something holds the stream from here on.

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::to_usize;
-use enclave_files::{HostFd, HostFile, OpenFile, flag, table};
+use enclave_files::{Cork, HostFd, HostFile, OpenFile, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::SOL_SOCKET;
@@ -48,8 +48,11 @@ pub(super) fn outgoing(bytes: &mut [u8]) -> Result<Vec<Arc<OpenFile>>, Errno> {
                 let file = args::file(u32::from_le_bytes(*fd).into())?;
                 // What exists only inside cannot leave.
                 let number = file.host().ok_or(Errno::EINVAL)?.number();
-                // Whoever gets it may receive, too.
-                file.stream().iter().for_each(|stream| stream.look_no_more());
+                // Whoever gets it may send and receive, too.
+                if let Some(stream) = file.stream() {
+                    stream.look_no_more();
+                    stream.cork().map_or(Ok(()), Cork::always_tell)?;
+                }
                 *fd = u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
                 files.push(file);
             }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_files::{HostFd, HostFile, OpenFile, Transport, connects, flag, table};
+use enclave_files::{Cork, HostFd, HostFile, OpenFile, Transport, connects, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::{Socket, address, local};
@@ -158,7 +158,11 @@ pub(crate) fn listen(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return Err(local::refuse(socket, false));
     }
     let socket = Socket::new(file)?;
-    socket.stream().iter().for_each(|stream| stream.look_no_more());
+    if let Some(stream) = socket.stream() {
+        stream.look_no_more();
+        // Those that it accepts take its options over.
+        stream.cork().map_or(Ok(()), Cork::always_tell)?;
+    }
     forward_zero(nr::LISTEN, [Arg::Int(socket.fd), Arg::Int(uint(sys.args[1]))])
 }
 

@@ -104,6 +104,11 @@ impl Socket {
         }
     }
 
+    /// To be called before something is sent with these flags in another way than by [`Self::send`].
+    fn before_sending(&self, flags: u64) -> Result<(), Errno> {
+        self.stream().map_or(Ok(()), |stream| stream.before_sending(!self.never_waits(flags)))
+    }
+
     /// Receives with these flags by `receive`, or into `plain` buffers what was seen already.
     fn receive(
         &self,

@@ -1,7 +1,7 @@
 //! setsockopt(2) and getsockopt(2).
 
 use enclave_core::{AppPtr, AppSlice};
-use enclave_files::Transport;
+use enclave_files::{Cork, Transport};
 use enclave_hostcalls::{Call, Errno, Wait, can_post, misbehaved};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -19,6 +19,7 @@ const SO_ERROR: u64 = 4;
 const LONGEST: u64 = 64 << 10;
 
 const IPPROTO_TCP: u64 = 6;
+const TCP_CORK: u64 = 3;
 
 /// `struct sock_fprog`: a classic BPF program.
 #[derive(FromBytes, IntoBytes, Immutable)]
@@ -85,6 +86,12 @@ pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         Shape::Refused => Err(Errno::ENOPROTOOPT),
         Shape::Filter => set_filter(&socket, name, pointer, len),
         Shape::Data => {
+            if let Some(cork) = cork(&socket, level, name).filter(|_| len >= 4) {
+                let on = AppPtr::<u32>::new(pointer).read()? != 0;
+                if !cork.set(on) {
+                    return Ok(0);
+                }
+            }
             let mut call = Call::new(SETSOCKOPT, len)?;
             let value = match len {
                 0 => 0,
@@ -105,7 +112,12 @@ pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// Whether the kernel takes the option whatever its value: `TCP_NODELAY`, `TCP_CORK` and `TCP_QUICKACK`.
 fn always_succeeds(socket: &Socket, level: u64, name: u64, len: u64) -> bool {
     let tcp = || socket.stream().is_some_and(|stream| stream.transport() == Transport::Tcp);
-    level == IPPROTO_TCP && matches!(name, 1 | 3 | 12) && len >= 4 && tcp()
+    level == IPPROTO_TCP && matches!(name, 1 | TCP_CORK | 12) && len >= 4 && tcp()
+}
+
+/// The cork, if that is the option.
+fn cork(socket: &Socket, level: u64, name: u64) -> Option<&Cork> {
+    socket.stream()?.cork().filter(|_| (level, name) == (IPPROTO_TCP, TCP_CORK))
 }
 
 /// Some options change how much data the kernel takes, or what it gives.
@@ -166,6 +178,9 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let len_pointer = AppPtr::<u32>::new(len_pointer);
     let room = address::length(len_pointer.read()?.into())?.min(LONGEST);
     let target = AppSlice::new(pointer, room)?;
+    if let Some(cork) = cork(&socket, level, name) {
+        cork.tell()?;
+    }
     let mut call = Call::new(GETSOCKOPT, room.next_multiple_of(8) + 8)?;
     let (value, len) = (call.room(room), call.room(8));
     if level != SOL_SOCKET && level != IPPROTO_TCP {

@@ -30,6 +30,7 @@ pub(crate) fn sendmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let socket = Socket::new(file)?;
     let (message, flags) = (Message::read(message)?, uint(flags));
     if message.name[0] != 0 || message.control[0] != 0 {
+        socket.before_sending(flags)?;
         return send(&socket, message, flags);
     }
     let buffers = message.buffers.clone();
@@ -188,9 +189,7 @@ fn send_batch(
     for (index, message) in (0..).zip(&batch) {
         message.stage(&mut call, slot(index))?;
     }
-    if let Some(stream) = socket.stream() {
-        stream.before_sending(!socket.never_waits(flags))?;
-    }
+    socket.before_sending(flags)?;
     let (wait, flags) = socket.wait(flags);
     let args = [socket.fd, slots.address(), wanted, host_flags(flags)];
     let sent = call.args(args).count(wait, wanted)?;

@@ -26,6 +26,7 @@ pub(crate) fn sendto(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if name.is_none() {
         return socket.send(&[data], flags, || send_all(&socket, data, flags, name));
     }
+    socket.before_sending(flags)?;
     send_all(&socket, data, flags, name)
 }
 

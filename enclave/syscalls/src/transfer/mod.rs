@@ -20,16 +20,20 @@ use crate::{
     pipe::End,
 };
 
-/// The host's descriptors of source and target, after shared mappings were written back; `None`
-/// if one exists inside only.
+/// The host's descriptors of source and target, after shared mappings were written back, for data that goes
+/// to the target; `None` if one exists inside only.
 fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errno> {
-    coherence::before_read(from, None)?;
-    coherence::before_write(to, None)?;
     if from.host().is_some()
         && let Some(stream) = to.stream()
     {
         stream.before_sending(!to.nonblocking())?;
     }
+    hosts(from, to)
+}
+
+fn hosts(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errno> {
+    coherence::before_read(from, None)?;
+    coherence::before_write(to, None)?;
     from.stream().iter().for_each(|stream| stream.look_no_more());
     Ok(from.host().zip(to.host()).map(|(from, to)| [Arc::clone(from), Arc::clone(to)]))
 }
@@ -55,12 +59,16 @@ pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         coherence::before_read(&from, None)?;
         return inside::sendfile(&from, &to, offset, count);
     }
-    let Some([source, target]) = both(&from, &to)? else {
+    let Some([source, target]) = hosts(&from, &to)? else {
         return inside::sendfile(&from, &to, offset, count);
     };
     let offset = Maybe(optional(offset, 8)?);
     let args = [Int(target.number()), Int(source.number()), offset, Int(count)];
-    args::at_most(forward(nr::SENDFILE, wait([&from, &to]), args)?, count)
+    let send = || args::at_most(forward(nr::SENDFILE, wait([&from, &to]), args)?, count);
+    match to.stream() {
+        Some(stream) => stream.send_all_by(!to.nonblocking(), count, send),
+        None => send(),
+    }
 }
 
 /// splice(2) or copy_file_range(2) by the host.
