@@ -57,12 +57,19 @@ impl Event {
         Self { events, token: half(first + 1) | half(first + 2) << 32 }
     }
 
-    /// Whether there is something to read, and nobody has hung up.
+    /// Whether there is data to read, and no end, error or urgent data (`EPOLLPRI`, `EPOLLERR`, `EPOLLHUP`,
+    /// `EPOLLRDHUP`).
     #[must_use]
     pub const fn can_be_read(self) -> bool {
+        const OTHERS: u32 = 0x2 | 0x8 | 0x10 | 0x2000;
+        self.is_in() && self.events & OTHERS == 0
+    }
+
+    /// Whether there is something to receive: data or the end (`EPOLLIN`).
+    #[must_use]
+    pub const fn is_in(self) -> bool {
         const IN: u32 = 0x1;
-        const ERR_HUP_RDHUP: u32 = 0x8 | 0x10 | 0x2000;
-        self.events & IN != 0 && self.events & ERR_HUP_RDHUP == 0
+        self.events & IN != 0
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
         for events in [0x1, 0x5, 0x41] {
             assert!(event(events).can_be_read());
         }
-        for events in [0, 0x4, 0x9, 0x11, 0x2001] {
+        for events in [0, 0x3, 0x4, 0x9, 0x11, 0x2001] {
             assert!(!event(events).can_be_read());
         }
     }

@@ -128,6 +128,10 @@ fn ask_host(
     let wait = if timeout == Some(0) { Wait::No } else { Wait::Maybe };
     let result = call.args([array.address(), count, time]).count(wait, count);
     Moment::now();
+    entries
+        .iter()
+        .filter_map(|entry| entry.file.as_ref()?.stream()?.told())
+        .for_each(|told| told.forget());
     if let Some(bell) = bell {
         bell.silence(result.is_ok() && array.word(hosts).read() >> 48 != 0);
     }

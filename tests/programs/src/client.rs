@@ -1,11 +1,12 @@
 //! Small bounded clients for the servers: they count, check what they get, and never wait for ever.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::net::SendFlags;
 
 /// How many requests went through, and how fast.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,39 @@ pub fn get_many(
         Ok(each)
     })?;
     Ok(Load { answered, rate: answered as f64 / started.elapsed().as_secs_f64() })
+}
+
+/// `count` GETs over connections whose other direction is closed right behind the request, and as many pairs of
+/// GETs with urgent data between them; each answer must be `expected`.
+///
+/// # Errors
+/// When an answer differs, does not come, or is not followed by the end of the closed connection.
+pub fn get_with_ends(port: u16, path: &str, expected: &[u8], count: usize) -> Result<usize> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let request = request.as_bytes();
+    let answer = |stream: &mut TcpStream, buffer: &mut Vec<u8>| {
+        let body = read_answer(stream, buffer)?;
+        ensure!(body == expected, "{} bytes, not {}", body.len(), expected.len());
+        Ok(())
+    };
+    for n in 0..count {
+        let (mut stream, mut buffer) = (connect(port)?, Vec::new());
+        stream.write_all(request)?;
+        stream.shutdown(Shutdown::Write)?;
+        answer(&mut stream, &mut buffer).with_context(|| format!("closed request {n}"))?;
+        let more = stream.read(&mut [0]).with_context(|| format!("end of closed request {n}"))?;
+        ensure!(more == 0, "more than the answer of closed request {n}");
+
+        let (mut stream, mut buffer) = (connect(port)?, Vec::new());
+        stream.write_all(request)?;
+        rustix::net::send(&stream, b"!", SendFlags::OOB)?;
+        stream.write_all(request)?;
+        for which in ["before", "behind"] {
+            answer(&mut stream, &mut buffer)
+                .with_context(|| format!("request {n} {which} urgent data"))?;
+        }
+    }
+    Ok(3 * count)
 }
 
 /// `count` set and get operations on a memcached, over `connections` connections.

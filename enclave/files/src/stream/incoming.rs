@@ -54,6 +54,11 @@ pub fn connects() {
     CONNECTS.store(true, Ordering::SeqCst);
 }
 
+/// Whether this process may have both ends of a stream, and so know what is on its way.
+pub(super) fn is_connected() -> bool {
+    CONNECTS.load(Ordering::SeqCst)
+}
+
 /// What has come for one stream.
 pub(super) struct Incoming {
     fd: Arc<HostFd>,
@@ -199,7 +204,7 @@ impl Incoming {
         let mut state = self.when_nobody_gives();
         let empty = state.empty.take();
         let Some(seen) = state.seen.take() else {
-            let known = empty.is_some_and(Moment::is_now) && !CONNECTS.load(Ordering::SeqCst);
+            let known = empty.is_some_and(Moment::is_now) && !is_connected();
             let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
             return (known && asks).then_some(Err(Errno::EAGAIN));
         };

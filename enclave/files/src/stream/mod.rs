@@ -13,7 +13,9 @@ mod cork;
 mod data;
 mod incoming;
 mod left;
+mod receive;
 mod room;
+mod told;
 
 use alloc::{collections::VecDeque, sync::Arc};
 use core::{
@@ -21,7 +23,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use enclave_core::{AppSlice, HostSlice, Mutex};
+use enclave_core::Mutex;
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
 use enclave_threads::{give_processor_away, yield_now};
 
@@ -29,6 +31,7 @@ pub use self::{
     cork::Cork,
     data::Data,
     incoming::{Moment, connects},
+    told::Told,
 };
 use self::{
     incoming::Incoming,
@@ -80,6 +83,7 @@ pub struct Stream {
     state: Mutex<State>,
     cork: Cork,
     incoming: Arc<Incoming>,
+    told: Arc<Told>,
 }
 
 #[derive(Default)]
@@ -100,7 +104,14 @@ struct State {
 impl Stream {
     pub(crate) fn new(fd: Arc<HostFd>, transport: Transport) -> Arc<Self> {
         let (cork, incoming) = (Cork::new(Arc::clone(&fd)), Incoming::new(Arc::clone(&fd)));
-        Arc::new(Self { fd, transport, state: Mutex::default(), cork, incoming })
+        Arc::new(Self {
+            fd,
+            transport,
+            state: Mutex::default(),
+            cork,
+            incoming,
+            told: Arc::default(),
+        })
     }
 
     /// Where it goes.
@@ -289,46 +300,6 @@ impl Stream {
         let mut state = self.state.lock();
         state.never |= state.error.is_some();
         state.error.take().or_else(|| self.incoming.error())
-    }
-
-    /// Receives into `plain` buffers what was seen already ([`Self::saw`]), else by `receive`, which may
-    /// `wait`. An error that a piece or a look has met comes behind all data.
-    ///
-    /// # Errors
-    ///
-    /// As `receive`, or that.
-    pub fn receive_by(
-        &self,
-        plain: Option<&[AppSlice]>,
-        wait: bool,
-        receive: impl FnOnce() -> Result<u64, Errno>,
-    ) -> Result<u64, Errno> {
-        let given = plain.and_then(|buffers| self.incoming.give(buffers, wait));
-        let result = given.unwrap_or_else(|| self.incoming.receive_by(receive));
-        match result {
-            Ok(0) | Err(Errno::EAGAIN) => self.error().map_or(result, Err),
-            Err(errno) if errno != Errno::EINTR => {
-                self.post_no_more();
-                result
-            }
-            _ => result,
-        }
-    }
-
-    /// The host has looked at what has come `between` two moments: it says what `result` is, and has left
-    /// as many bytes in `room`. Returns whether it shall look again.
-    pub fn saw(&self, between: [Moment; 2], room: HostSlice, result: Result<u64, Errno>) -> bool {
-        self.transport == Transport::Tcp && self.incoming.saw(between, room, result)
-    }
-
-    /// To be called when something else may come next than was seen.
-    pub fn forget_seen(&self) {
-        self.incoming.forget();
-    }
-
-    /// To be called when somebody else may receive, or what is received may change.
-    pub fn look_no_more(&self) {
-        self.incoming.look_no_more();
     }
 
     /// A piece was made. Returns whether something holds the stream from here on.

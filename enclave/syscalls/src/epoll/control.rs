@@ -8,6 +8,7 @@ use enclave_files::{HostFd, OpenFile, Watcher, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait};
 
 use super::{
+    event,
     inside::Inside,
     registry::{Entry, Found, Token},
     set::{Change, Set},
@@ -122,7 +123,8 @@ fn add_on_host(
     events: u32,
     token: Token,
 ) -> Result<(), Errno> {
-    set.look_at(file, host.number(), token);
+    set.look_at(file, events, host.number(), token);
+    let events = event::of_host(file, events);
     match set.change(Change::Add, host.number(), events, token) {
         // The file is registered by another number of the program. The host knows it by one number
         // only: give it a second one.
@@ -160,7 +162,8 @@ fn modify(set: &Set, request: &Request) -> Result<(), Errno> {
     // Here first: an event for the new mask must not be dropped.
     let (old, inside) = update(set, token, request.events, request.data)?;
     if let Some(host) = host {
-        let changed = set.change(Change::Modify, host, request.events, token);
+        let events = event::of_host(&request.file, request.events);
+        let changed = set.change(Change::Modify, host, events, token);
         if changed.is_err() {
             update(set, token, old.0, old.1)?;
         }

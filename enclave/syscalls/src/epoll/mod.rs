@@ -22,6 +22,10 @@ use self::set::Set;
 
 /// Bits of `epoll_event.events`.
 mod event {
+    use alloc::sync::Arc;
+
+    use enclave_files::{OpenFile, Told};
+
     pub(super) const ONESHOT: u32 = 1 << 30;
     pub(super) const EDGE: u32 = 1 << 31;
     pub(super) const EXCLUSIVE: u32 = 1 << 28;
@@ -30,6 +34,29 @@ mod event {
     pub(super) const HOW: u32 = ONESHOT | EDGE | EXCLUSIVE | WAKEUP;
     /// Errors and hang-ups: always reported.
     pub(super) const ALWAYS: u32 = 0x8 | 0x10;
+
+    /// Where a file is to know what is reported of it. Of an exclusive registration the host would not report
+    /// that it ends.
+    pub(super) fn told(file: &OpenFile, events: u32) -> Option<&Arc<Told>> {
+        file.stream()?.told().filter(|_| events & EXCLUSIVE == 0)
+    }
+
+    /// What the host is to report of a file so that it is known whether all that has come is data
+    /// ([`looks::Event::can_be_read`](hostcall_abi::looks::Event::can_be_read)). It reports the end of a stream
+    /// together with `EPOLLIN` in any case, urgent data alone: so that only where it says so once, and not
+    /// instead of what is to be reported.
+    pub(super) fn of_host(file: &OpenFile, events: u32) -> u32 {
+        const IN: u32 = 0x1;
+        const PRI: u32 = 0x2;
+        const RDHUP: u32 = 0x2000;
+        if events & IN == 0 || told(file, events).is_none() {
+            events
+        } else if events & (EDGE | ONESHOT) == EDGE {
+            events | RDHUP | PRI
+        } else {
+            events | RDHUP
+        }
+    }
 }
 
 /// `struct epoll_event` in bytes: it is packed.

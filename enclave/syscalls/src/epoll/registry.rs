@@ -7,7 +7,7 @@ use alloc::{
 };
 
 use enclave_core::to_usize;
-use enclave_files::OpenFile;
+use enclave_files::{OpenFile, Told};
 
 use super::{event, inside::Inside};
 
@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) events: u32,
     /// What the program wants to be told.
     pub(super) data: u64,
+    /// There if the stream is to know what is reported of it.
+    pub(super) told: Option<Arc<Told>>,
     /// There if the object can become ready without the host.
     pub(super) inside: Option<Arc<Inside>>,
     /// The host's number for a file that is registered by another number already.
@@ -95,8 +97,9 @@ impl Registry {
     ) -> Token {
         let key = key(fd, file);
         let on_host = file.host().is_some();
+        let told = event::told(file, events).map(Arc::clone);
         let file = Arc::downgrade(file);
-        let entry = Entry { file, on_host, events, data, inside: None, twin: None, key };
+        let entry = Entry { file, on_host, events, data, told, inside: None, twin: None, key };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)

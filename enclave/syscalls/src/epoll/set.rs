@@ -4,7 +4,7 @@ use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::{Mutex, Once};
-use enclave_files::{HostFd, Object, OpenFile, Stat, Transport, WaitQueue, ready};
+use enclave_files::{HostFd, Object, OpenFile, Stat, WaitQueue, ready};
 use enclave_hostcalls::{Call, Errno, Wait, are_posted};
 
 use super::{
@@ -89,16 +89,16 @@ impl Set {
     }
 
     /// Has the host look at what has come for a file, where exits are dear. Called with `changes` locked.
-    pub(super) fn look_at(&self, file: &OpenFile, fd: u64, token: Token) {
-        let tcp = file.stream().is_some_and(|stream| stream.transport() == Transport::Tcp);
-        if tcp
+    pub(super) fn look_at(&self, file: &OpenFile, events: u32, fd: u64, token: Token) {
+        let told = event::told(file, events).is_some();
+        if told
             && are_posted()
             && self.looks.get().is_none()
             && let Ok(looks) = Looks::new()
         {
             self.looks.set(looks);
         }
-        self.looks().iter().for_each(|looks| looks.set(token, tcp.then_some(fd)));
+        self.looks().iter().for_each(|looks| looks.set(token, told.then_some(fd)));
     }
 
     /// Hangs the bell up on the host. Called with `changes` locked, before the first inside object

@@ -190,7 +190,7 @@ fn translate(set: &Set, events: impl Iterator<Item = Event>, bytes: &mut [u8]) -
     let mut kept = 0;
     let mut bell = false;
     let mut registry = set.registry.lock();
-    for Event { events, token } in events {
+    for reported @ Event { events, token } in events {
         if token == BELL {
             bell = true;
             continue;
@@ -201,6 +201,9 @@ fn translate(set: &Set, events: impl Iterator<Item = Event>, bytes: &mut [u8]) -
             Found::Entry(entry) => {
                 if events & event::ALWAYS != 0 {
                     entry.file.upgrade().iter().for_each(|file| socket::has_failed(file));
+                }
+                if let Some(told) = entry.told.as_ref().filter(|_| reported.is_in()) {
+                    told.readable(!reported.can_be_read());
                 }
                 (entry.wanted(events), entry.data)
             }

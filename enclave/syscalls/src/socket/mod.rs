@@ -25,7 +25,7 @@ pub(crate) use transfer::{recvfrom, sendto};
 use alloc::sync::Arc;
 
 use enclave_core::AppSlice;
-use enclave_files::{Data, OpenFile, Stream};
+use enclave_files::{Data, OpenFile, Stream, connects};
 use enclave_hostcalls::{Call, Errno, Wait};
 
 use crate::args;
@@ -40,6 +40,8 @@ mod msg {
     pub(super) const WAITFORONE: u64 = 0x1_0000;
     /// Never set for the host: it would read the staging buffer after the call has returned.
     pub(super) const ZEROCOPY: u64 = 0x400_0000;
+    /// It connects, too.
+    pub(super) const FASTOPEN: u64 = 0x2000_0000;
     pub(super) const CMSG_CLOEXEC: u64 = 0x4000_0000;
     /// Set by the kernel: control data did not fit.
     pub(super) const CTRUNC: u64 = 0x8;
@@ -106,6 +108,9 @@ impl Socket {
 
     /// To be called before something is sent with these flags in another way than by [`Self::send`].
     fn before_sending(&self, flags: u64) -> Result<(), Errno> {
+        if flags & msg::FASTOPEN != 0 {
+            connects();
+        }
         self.stream().map_or(Ok(()), |stream| stream.before_sending(!self.never_waits(flags)))
     }
 

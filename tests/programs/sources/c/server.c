@@ -1,4 +1,5 @@
-// An HTTP server of two threads on edge-triggered epoll; SIGTERM through a signalfd ends it.
+// An HTTP server of two threads, or of one, on edge-triggered epoll: `server PORT THREADS`. SIGTERM through
+// a signalfd ends it.
 #include "hammer.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -42,7 +43,7 @@ static void *serve(void *unused)
             int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
             if (fd < 0) { CHECK(errno == EAGAIN || errno == ECONNABORTED); continue; }
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            e = (struct epoll_event){.events = EPOLLIN | EPOLLET | EPOLLRDHUP, .data.fd = fd};
+            e = (struct epoll_event){.events = EPOLLIN | EPOLLET, .data.fd = fd};
             CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) == 0);
         }
     }
@@ -60,9 +61,10 @@ int main(int argc, char **argv)
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(rounds(argc, argv)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK(bind(listener, (void *)&a, sizeof a) == 0 && listen(listener, 200) == 0);
+    int two = argc > 2 && atoi(argv[2]) == 2;
     pthread_t t;
-    pthread_create(&t, NULL, serve, NULL);
+    if (two) pthread_create(&t, NULL, serve, NULL);
     serve(NULL);
-    pthread_join(t, NULL);
+    if (two) pthread_join(t, NULL);
     return 0;
 }

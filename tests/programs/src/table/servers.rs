@@ -41,8 +41,13 @@ pub(super) fn cases() -> Vec<Case> {
         script("java-http", java)
             .build(Tool::Javac, "java/Server.java", "Server.classes")
             .package("openjdk-17-jre-headless"),
-        script("c-epoll", |b| own(b, "echo-gcc")).build(Tool::Gcc, "c/server.c", "echo-gcc"),
-        script("c-epoll-musl-static", |b| own(b, "echo-musl")).build(
+        script("c-epoll", |b| own(b, "echo-gcc", 2)).build(Tool::Gcc, "c/server.c", "echo-gcc"),
+        dear(script("c-epoll-where-exits-are-dear", |b| own(b, "echo-gcc", 1)).build(
+            Tool::Gcc,
+            "c/server.c",
+            "echo-gcc",
+        )),
+        script("c-epoll-musl-static", |b| own(b, "echo-musl", 2)).build(
             Tool::MuslStatic,
             "c/server.c",
             "echo-musl",
@@ -311,12 +316,15 @@ fn java(bench: &mut Bench) -> Result<String> {
     Ok(format!("{} ended {}", load.answered, server.stop(Signal::TERM)?))
 }
 
-fn own(bench: &mut Bench, program: &str) -> Result<String> {
+fn own(bench: &mut Bench, program: &str, threads: u32) -> Result<String> {
     let port = bench.free_port()?;
-    let mut server = bench.start(&[&format!("{{bin}}/{program}"), &port.to_string()])?;
+    let program = format!("{{bin}}/{program}");
+    let mut server = bench.start(&[&program, &port.to_string(), &threads.to_string()])?;
     server.wait_port(port)?;
     let limit = bench.left().min(Duration::from_secs(60));
     let load = client::get_many(port, "/x", b"path /x\n", 20_000, 40, limit)?;
     bench.note("requests/s", load.rate);
-    Ok(format!("{} ended {}", load.answered, server.stop(Signal::TERM)?))
+    let with_ends = client::get_with_ends(port, "/x", b"path /x\n", 200)?;
+    let answered = load.answered + with_ends;
+    Ok(format!("{answered} ended {}", server.stop(Signal::TERM)?))
 }

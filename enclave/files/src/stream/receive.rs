@@ -1,0 +1,79 @@
+//! Receiving from a stream: from the kernel, or what is known already.
+
+use alloc::sync::Arc;
+
+use enclave_core::{AppSlice, HostSlice};
+use enclave_hostcalls::Errno;
+
+use super::{Data, Moment, Stream, Told, Transport, incoming::is_connected};
+
+impl Stream {
+    /// Receives into `plain` buffers what was seen already ([`Self::saw`]), else by `receive`, which may
+    /// `wait`. An error that a piece or a look has met comes behind all data.
+    ///
+    /// # Errors
+    ///
+    /// As `receive`, or that.
+    pub fn receive_by(
+        &self,
+        plain: Option<&[AppSlice]>,
+        wait: bool,
+        receive: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        let known =
+            |buffers| self.incoming.give(buffers, wait).or_else(|| self.drained(buffers, wait));
+        let result = plain.and_then(known).unwrap_or_else(|| self.receive(plain, receive));
+        match result {
+            Ok(0) | Err(Errno::EAGAIN) => self.error().map_or(result, Err),
+            Err(errno) if errno != Errno::EINTR => {
+                self.post_no_more();
+                result
+            }
+            _ => result,
+        }
+    }
+
+    /// Tells the program once that it has received all.
+    fn drained(&self, buffers: &[AppSlice], wait: bool) -> Option<Result<u64, Errno>> {
+        let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
+        let drained = asks && self.told.is_drained() && !is_connected();
+        drained.then_some(Err(Errno::EAGAIN))
+    }
+
+    fn receive(
+        &self,
+        plain: Option<&[AppSlice]>,
+        receive: impl FnOnce() -> Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        let told = self.told.asks();
+        let result = self.incoming.receive_by(receive);
+        if told {
+            let room = plain.map_or(0, |buffers| Data::App(buffers).len());
+            self.told.received(result.is_ok_and(|count| (1..room).contains(&count)));
+        }
+        result
+    }
+
+    /// What the program is told of it is to be told here, too; `None` if it need not be.
+    pub fn told(&self) -> Option<&Arc<Told>> {
+        (self.transport == Transport::Tcp).then_some(&self.told)
+    }
+
+    /// The host has looked at what has come `between` two moments: it says what `result` is, and has left
+    /// as many bytes in `room`. Returns whether it shall look again.
+    pub fn saw(&self, between: [Moment; 2], room: HostSlice, result: Result<u64, Errno>) -> bool {
+        self.transport == Transport::Tcp && self.incoming.saw(between, room, result)
+    }
+
+    /// To be called when something else may come next than was seen.
+    pub fn forget_seen(&self) {
+        self.told.forget();
+        self.incoming.forget();
+    }
+
+    /// To be called when somebody else may receive, or what is received may change.
+    pub fn look_no_more(&self) {
+        self.told.readable(true);
+        self.incoming.look_no_more();
+    }
+}
