@@ -80,8 +80,11 @@ impl Cork {
 
     /// Data was sent with more flags than were wanted, for there was a cork: if another thread has taken it
     /// out meanwhile, the data is not to wait.
-    pub(super) fn end(&self) -> Result<(), Errno> {
-        if self.state.lock().wanted { Ok(()) } else { self.set_option(0) }
+    pub(super) fn end(&self) {
+        if !self.state.lock().wanted {
+            // Without memory for that, the kernel waits for 200 ms.
+            let _ = self.set_option(0);
+        }
     }
 
     /// To be called before the kernel is asked for the option, or something is sent that cannot say that

@@ -14,9 +14,17 @@ const PATIENCE: u64 = 2_000_000;
 /// A piece that the kernel did not take.
 pub(super) struct Piece {
     /// Keeps the staging memory, at whose place the rest of the piece is.
-    pub(super) _call: Call,
-    pub(super) at: u64,
-    pub(super) len: u64,
+    _call: Call,
+    at: u64,
+    len: u64,
+}
+
+impl Piece {
+    /// The rest of the piece of `len` bytes that `call` was to send, of which `count` were taken.
+    pub(super) fn rest(call: Call, len: u64, count: u64) -> Self {
+        let at = call.first_room() + count;
+        Self { _call: call, at, len: len - count }
+    }
 }
 
 /// What has become of what the kernel did not take.

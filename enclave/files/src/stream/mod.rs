@@ -141,7 +141,7 @@ impl Stream {
                 None => self.send_behind(wait, send),
             };
             if with_cork != flags {
-                self.cork.end()?;
+                self.cork.end();
             }
             return sent;
         }
@@ -321,8 +321,7 @@ impl Stream {
         if count == len {
             return false;
         }
-        let at = call.first_room() + count;
-        state.left.push_back(Piece { _call: call, at, len: len - count });
+        state.left.push_back(Piece::rest(call, len, count));
         let first = !core::mem::replace(&mut state.holding, true);
         drop(state);
         if first {
