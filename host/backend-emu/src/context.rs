@@ -272,8 +272,14 @@ impl Attachment {
                 deferred: AtomicU64::new(0),
                 exception: None,
                 resume_vectors: (base + RESUME_XSAVE) as u64,
-                old_stack: sys::install_stack(base + STACK, SLOT_SIZE - STACK),
+                old_stack: libc::stack_t {
+                    ss_sp: ptr::null_mut(),
+                    ss_flags: libc::SS_DISABLE,
+                    ss_size: 0,
+                },
             });
+            // From here on a signal may come, whose handler looks at the rest.
+            (*context).old_stack = sys::install_stack(base + STACK, SLOT_SIZE - STACK);
             Self(context)
         }
     }
