@@ -48,6 +48,20 @@ pub struct Event {
 }
 
 impl Event {
+    /// Bytes of an event: it is packed.
+    pub const BYTES: u64 = 12;
+
+    /// `EPOLLIN`.
+    pub const IN: u32 = 0x1;
+    /// `EPOLLPRI`.
+    pub const PRI: u32 = 0x2;
+    /// `EPOLLERR`.
+    pub const ERR: u32 = 0x8;
+    /// `EPOLLHUP`.
+    pub const HUP: u32 = 0x10;
+    /// `EPOLLRDHUP`.
+    pub const RDHUP: u32 = 0x2000;
+
     /// Event `index` of an array, whose entries are packed into three halves of words; `word` gives the
     /// words of the array.
     pub fn of(index: u64, word: impl Fn(u64) -> u64) -> Self {
@@ -57,19 +71,17 @@ impl Event {
         Self { events, token: half(first + 1) | half(first + 2) << 32 }
     }
 
-    /// Whether there is data to read, and no end, error or urgent data (`EPOLLPRI`, `EPOLLERR`, `EPOLLHUP`,
-    /// `EPOLLRDHUP`).
+    /// Whether there is data to read, and no end, error or urgent data.
     #[must_use]
     pub const fn can_be_read(self) -> bool {
-        const OTHERS: u32 = 0x2 | 0x8 | 0x10 | 0x2000;
+        const OTHERS: u32 = Event::PRI | Event::ERR | Event::HUP | Event::RDHUP;
         self.is_in() && self.events & OTHERS == 0
     }
 
-    /// Whether there is something to receive: data or the end (`EPOLLIN`).
+    /// Whether there is something to receive: data or the end.
     #[must_use]
     pub const fn is_in(self) -> bool {
-        const IN: u32 = 0x1;
-        self.events & IN != 0
+        self.events & Self::IN != 0
     }
 }
 

@@ -8,8 +8,6 @@ use crate::{NOBODY, Request};
 
 const EPOLL_WAIT: u64 = 232;
 const EPOLL_PWAIT2: u64 = 441;
-/// `struct epoll_event` in bytes: it is packed.
-const EVENT: u64 = 12;
 
 impl Request {
     /// Makes the looks that come with a wait, when it is made.
@@ -25,7 +23,7 @@ impl Request {
         block.word(looks::FILLED).store(0, Ordering::Relaxed);
         // An error is more than there can be.
         let count = Some(self.result()).filter(|&count| count <= self.args()[2])?;
-        let events = self.memory_at(self.args()[1], (count * EVENT).next_multiple_of(8))?;
+        let events = self.memory_at(self.args()[1], (count * Event::BYTES).next_multiple_of(8))?;
         let map_len = block.word(looks::MAP_LEN).load(Ordering::Relaxed);
         let map = block.word(looks::MAP).load(Ordering::Relaxed);
         let map = self.memory_at(map, map_len.checked_mul(8)?)?;

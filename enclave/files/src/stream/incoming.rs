@@ -194,19 +194,18 @@ impl Incoming {
         }
     }
 
-    /// Gives the program what was seen, or tells it once that this was all if it does not `wait`; `None` if
-    /// the kernel is to be asked.
+    /// Gives the program what was seen, or tells it once that this was all if it may be told (`tell`); `None`
+    /// if the kernel is to be asked.
     pub(super) fn give(
         self: &Arc<Self>,
         buffers: &[AppSlice],
-        wait: bool,
+        tell: bool,
     ) -> Option<Result<u64, Errno>> {
         let mut state = self.when_nobody_gives();
         let empty = state.empty.take();
         let Some(seen) = state.seen.take() else {
-            let known = empty.is_some_and(Moment::is_now) && !is_connected();
-            let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
-            return (known && asks).then_some(Err(Errno::EAGAIN));
+            let known = tell && empty.is_some_and(Moment::is_now);
+            return known.then_some(Err(Errno::EAGAIN));
         };
         state.giving = true;
         drop(state);

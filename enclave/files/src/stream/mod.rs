@@ -120,6 +120,11 @@ impl Stream {
         self.transport
     }
 
+    /// Whether it goes by TCP.
+    pub fn is_tcp(&self) -> bool {
+        self.transport == Transport::Tcp
+    }
+
     /// Sends data: with the next call that leaves if it may not wait, else by `send`, behind all that was
     /// posted.
     ///
@@ -259,7 +264,7 @@ impl Stream {
 
     /// Its cork, if it goes by TCP.
     pub fn cork(&self) -> Option<&Cork> {
-        (self.transport == Transport::Tcp).then_some(&self.cork)
+        self.is_tcp().then_some(&self.cork)
     }
 
     /// Has what was posted sent. With `wait` it takes as long as it takes, until a signal comes.

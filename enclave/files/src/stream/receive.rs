@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use enclave_core::{AppSlice, HostSlice};
 use enclave_hostcalls::Errno;
 
-use super::{Data, Moment, Stream, Told, Transport, incoming::is_connected};
+use super::{Data, Moment, Stream, Told, incoming::is_connected};
 
 impl Stream {
     /// Receives into `plain` buffers what was seen already ([`Self::saw`]), else by `receive`, which may
@@ -20,8 +20,12 @@ impl Stream {
         wait: bool,
         receive: impl FnOnce() -> Result<u64, Errno>,
     ) -> Result<u64, Errno> {
-        let known =
-            |buffers| self.incoming.give(buffers, wait).or_else(|| self.drained(buffers, wait));
+        let known = |buffers: &[AppSlice]| {
+            let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
+            let tell = asks && !is_connected();
+            let drained = || (tell && self.told.is_drained()).then_some(Err(Errno::EAGAIN));
+            self.incoming.give(buffers, tell).or_else(drained)
+        };
         let result = plain.and_then(known).unwrap_or_else(|| self.receive(plain, receive));
         match result {
             Ok(0) | Err(Errno::EAGAIN) => self.error().map_or(result, Err),
@@ -31,13 +35,6 @@ impl Stream {
             }
             _ => result,
         }
-    }
-
-    /// Tells the program once that it has received all.
-    fn drained(&self, buffers: &[AppSlice], wait: bool) -> Option<Result<u64, Errno>> {
-        let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
-        let drained = asks && self.told.is_drained() && !is_connected();
-        drained.then_some(Err(Errno::EAGAIN))
     }
 
     fn receive(
@@ -56,13 +53,13 @@ impl Stream {
 
     /// What the program is told of it is to be told here, too; `None` if it need not be.
     pub fn told(&self) -> Option<&Arc<Told>> {
-        (self.transport == Transport::Tcp).then_some(&self.told)
+        self.is_tcp().then_some(&self.told)
     }
 
     /// The host has looked at what has come `between` two moments: it says what `result` is, and has left
     /// as many bytes in `room`. Returns whether it shall look again.
     pub fn saw(&self, between: [Moment; 2], room: HostSlice, result: Result<u64, Errno>) -> bool {
-        self.transport == Transport::Tcp && self.incoming.saw(between, room, result)
+        self.is_tcp() && self.incoming.saw(between, room, result)
     }
 
     /// To be called when something else may come next than was seen.

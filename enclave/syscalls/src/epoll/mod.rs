@@ -25,6 +25,7 @@ mod event {
     use alloc::sync::Arc;
 
     use enclave_files::{OpenFile, Told};
+    use hostcall_abi::looks::Event;
 
     pub(super) const ONESHOT: u32 = 1 << 30;
     pub(super) const EDGE: u32 = 1 << 31;
@@ -33,7 +34,7 @@ mod event {
     /// Bits that say how to report, not what.
     pub(super) const HOW: u32 = ONESHOT | EDGE | EXCLUSIVE | WAKEUP;
     /// Errors and hang-ups: always reported.
-    pub(super) const ALWAYS: u32 = 0x8 | 0x10;
+    pub(super) const ALWAYS: u32 = Event::ERR | Event::HUP;
 
     /// Where a file is to know what is reported of it. Of an exclusive registration the host would not report
     /// that it ends.
@@ -42,25 +43,22 @@ mod event {
     }
 
     /// What the host is to report of a file so that it is known whether all that has come is data
-    /// ([`looks::Event::can_be_read`](hostcall_abi::looks::Event::can_be_read)). It reports the end of a stream
+    /// ([`Event::can_be_read`]). It reports the end of a stream
     /// together with `EPOLLIN` in any case, urgent data alone: so that only where it says so once, and not
     /// instead of what is to be reported.
     pub(super) fn of_host(file: &OpenFile, events: u32) -> u32 {
-        const IN: u32 = 0x1;
-        const PRI: u32 = 0x2;
-        const RDHUP: u32 = 0x2000;
-        if events & IN == 0 || told(file, events).is_none() {
+        if events & Event::IN == 0 || told(file, events).is_none() {
             events
         } else if events & (EDGE | ONESHOT) == EDGE {
-            events | RDHUP | PRI
+            events | Event::RDHUP | Event::PRI
         } else {
-            events | RDHUP
+            events | Event::RDHUP
         }
     }
 }
 
-/// `struct epoll_event` in bytes: it is packed.
-const EVENT: u64 = 12;
+/// `struct epoll_event` in bytes.
+const EVENT: u64 = hostcall_abi::looks::Event::BYTES;
 
 /// The epoll set that a file is.
 fn set(file: &OpenFile) -> Result<&Set, Errno> {

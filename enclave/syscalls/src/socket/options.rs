@@ -1,7 +1,7 @@
 //! setsockopt(2) and getsockopt(2).
 
 use enclave_core::{AppPtr, AppSlice};
-use enclave_files::{Cork, Transport};
+use enclave_files::Cork;
 use enclave_hostcalls::{Call, Errno, Wait, can_post, misbehaved};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -111,7 +111,7 @@ pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 /// Whether the kernel takes the option whatever its value: `TCP_NODELAY`, `TCP_CORK` and `TCP_QUICKACK`.
 fn always_succeeds(socket: &Socket, level: u64, name: u64, len: u64) -> bool {
-    let tcp = || socket.stream().is_some_and(|stream| stream.transport() == Transport::Tcp);
+    let tcp = || socket.stream().is_some_and(|stream| stream.is_tcp());
     level == IPPROTO_TCP && matches!(name, 1 | TCP_CORK | 12) && len >= 4 && tcp()
 }
 
