@@ -1,6 +1,8 @@
 //! What the upper layers give to the core: one table, defined by the image.
 
-use crate::{Exception, HostSlice, UserRegs};
+use alloc::vec::Vec;
+
+use crate::{AppSlice, Exception, HostSlice, UserRegs};
 
 /// The functions of the upper layers that the core calls.
 pub struct Hooks {
@@ -17,6 +19,9 @@ pub struct Hooks {
     /// Makes the page at a program address accessible (for writing if the flag is set); `false`
     /// if the program has no right to it. Called with no lock of the core held.
     pub fault: fn(u64, bool) -> bool,
+    /// What a range of the program's memory shows, if that is known without its pages: of a file that
+    /// is mapped, but whose pages are not there. Called where `fault` is.
+    pub mapped: fn(AppSlice) -> Option<Vec<u8>>,
 }
 
 unsafe extern "Rust" {

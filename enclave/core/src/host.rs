@@ -10,6 +10,7 @@ use crate::{
     AppSlice, Fault,
     copies::{Outcome, scone_copy_words},
     fatal,
+    hooks::hooks,
 };
 
 /// End of the addresses a host process may use.
@@ -176,6 +177,10 @@ impl HostSlice {
     /// [`Fault`] if the program cannot read them.
     pub fn write_app(self, source: AppSlice) -> Result<(), Fault> {
         assert!(source.len().next_multiple_of(8) <= self.len.next_multiple_of(8));
+        if let Some(bytes) = (hooks().mapped)(source) {
+            self.write_bytes(&bytes);
+            return Ok(());
+        }
         let whole = source.len() & !7;
         source
             .copy_with(0, whole, |app, done, count| copy_words(self.address + done, app, count))?;

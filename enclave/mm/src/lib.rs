@@ -44,6 +44,7 @@ mod runtime_areas;
 mod shared;
 mod space;
 mod store;
+mod through;
 mod unmap;
 mod vma;
 

@@ -16,6 +16,8 @@ pub(crate) struct Store<P> {
     pub(crate) committed: PageSet,
     /// Pages of shared files that may differ from the file: the writable ones. Part of `committed`.
     pub(crate) dirty: PageSet,
+    /// Absent pages whose contents were read from the file instead.
+    pub(crate) passed: PageSet,
     /// How many pages may be committed.
     pub(crate) limit: u64,
     pub(crate) peak: u64,
@@ -35,7 +37,14 @@ type Run = (PageRange, Prot);
 
 impl<P> Store<P> {
     pub(crate) const fn new(pages: P) -> Self {
-        Self { pages, committed: PageSet::new(), dirty: PageSet::new(), limit: u64::MAX, peak: 0 }
+        Self {
+            pages,
+            committed: PageSet::new(),
+            dirty: PageSet::new(),
+            passed: PageSet::new(),
+            limit: u64::MAX,
+            peak: 0,
+        }
     }
 
     /// The committed runs of `vma` in `range`, with the protection that they would have if the
@@ -152,6 +161,7 @@ impl<P> Store<P> {
             self.committed.remove(run);
             self.dirty.remove(run);
         }
+        self.passed.remove(range);
         Ok(())
     }
 

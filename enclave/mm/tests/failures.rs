@@ -45,6 +45,10 @@ fn apply(s: &mut Space, op: &Op) -> Result<(), MmError> {
             load(s, addr(at));
             Ok(())
         }
+        Op::ReadThrough { at } => {
+            s.read_through(addr(at), 1);
+            Ok(())
+        }
         Op::Store { at, value } => {
             store(s, addr(at), value);
             Ok(())

@@ -7,7 +7,9 @@ mod common;
 use common::naive::{FILE_PAGES, Kind, Model, PAGES, PRIVATE_FILE, file_value, kind_of};
 use common::ops::{HEAP, Op, addr, bytes, config, op, page, small_space};
 use common::*;
-use enclave_mm::{Backing, MapRequest, MmError, PAGE_SIZE, PageRange, Prot, VmaFlags, VmaKind};
+use enclave_mm::{
+    Backing, FaultOutcome, MapRequest, MmError, PAGE_SIZE, PageRange, Prot, VmaFlags, VmaKind,
+};
 use proptest::prelude::*;
 
 struct Pair {
@@ -84,6 +86,7 @@ impl Pair {
             Op::Load { at } => {
                 assert_eq!(load(&mut self.space, addr(at) + 5), self.model.load(at));
             }
+            Op::ReadThrough { at } => self.read_through(at),
             Op::Store { at, value } => {
                 let result = store(&mut self.space, addr(at) + 5, value);
                 assert_eq!(result, self.model.store(at, value));
@@ -93,6 +96,18 @@ impl Pair {
             Op::MapSpecial { at, len } => self.map_special(at, len),
             Op::UnmapSpecial { at, len } => self.unmap_special(at, len),
         }
+    }
+
+    /// A reader that needs no page finds what the page would show.
+    fn read_through(&mut self, at: usize) {
+        let absent = !self.space.committed().contains(addr(at));
+        let Some(place) = self.space.read_through(addr(at) + 5, 1) else { return };
+        assert!(absent, "page {at} is there, and may have been changed");
+        let offset = usize::try_from(place.offset).unwrap();
+        let byte = self.space.pages().files[&place.file.0].get(offset).copied();
+        let shown = byte.map_or(Touched::Failed(FaultOutcome::Bus), Touched::Value);
+        assert_eq!(shown, self.model.load(at));
+        assert!(self.space.read_through(addr(at), 1).is_none(), "page {at} was passed by twice");
     }
 
     /// One of the shared files.

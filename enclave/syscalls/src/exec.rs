@@ -16,7 +16,7 @@ use crate::{
     ephemeral::Held,
     memory::errno,
     process::{Backing, Source, process},
-    procfs, rewrite,
+    procfs, rewrite, through,
 };
 
 const PROT_READ: u64 = 1;
@@ -233,7 +233,12 @@ pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
     let len = request.len.next_multiple_of(PAGE_SIZE);
     let (Some(file), true, true) = (request.file.clone(), private, request.prot & PROT_EXEC != 0)
     else {
-        return process().space().mmap(request).map_err(errno);
+        let mut space = process().space();
+        let start = space.mmap(request).map_err(errno)?;
+        if !space.committed().contains(start) {
+            through::expect(start, len);
+        }
+        return Ok(start);
     };
     let start = if request.flags & MAP_FIXED != 0 {
         request.hint

@@ -56,6 +56,7 @@ mod system;
 mod table;
 mod task;
 mod thread;
+mod through;
 mod time;
 mod timer;
 mod trace;
@@ -66,6 +67,7 @@ mod xattr;
 pub use boot::start;
 pub use dispatch::{before_return, syscall};
 pub use exception::{exception, fault};
+pub use through::contents;
 
 use enclave_core::UserRegs;
 

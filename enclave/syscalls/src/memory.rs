@@ -10,6 +10,7 @@ use enclave_mm::{Backing as MmBacking, MapRequest, MmError};
 use crate::{
     Sys, args, coherence, ephemeral, exec,
     process::{Backing, process},
+    through,
 };
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -72,6 +73,7 @@ fn backing(file: &OpenFile) -> Result<MmBacking<Backing>, Errno> {
 pub(crate) fn munmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [addr, len, ..] = sys.args;
     process().space().munmap(addr, len).map_err(errno)?;
+    through::forget(addr, len);
     Ok(0)
 }
 

@@ -21,6 +21,7 @@ pub(crate) enum Op {
     Brk { to: usize },
     Sync { at: usize, len: usize, flags: u64 },
     Load { at: usize },
+    ReadThrough { at: usize },
     Store { at: usize, value: u8 },
     FileRead { index: usize, page: usize },
     FileWrite { index: usize, page: usize, value: u8 },
@@ -46,6 +47,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => (at(), len(), prop::sample::select(vec![1_u64, 2, 4, 6]))
             .prop_map(|(at, len, flags)| Op::Sync { at, len, flags }),
         5 => (0..PAGES).prop_map(|at| Op::Load { at }),
+        2 => (0..PAGES).prop_map(|at| Op::ReadThrough { at }),
         8 => (0..PAGES, 1..=u8::MAX).prop_map(|(at, value)| Op::Store { at, value }),
         1 => (0..8_usize, 0..FILE_PAGES).prop_map(|(index, page)| Op::FileRead { index, page }),
         1 => (0..8_usize, 0..FILE_PAGES, 1..=u8::MAX)
