@@ -60,6 +60,20 @@ pub const fn is_error(result: u64) -> bool {
 /// that the kernel uses inside for calls to be made again).
 pub const CALLED_OFF: u64 = 512_u64.wrapping_neg();
 
+/// Whether the host can try a system call that may wait, and be told at once that it has to.
+#[must_use]
+pub const fn can_be_tried(number: u64) -> bool {
+    const READ: u64 = 0;
+    const WRITE: u64 = 1;
+    const POLL: u64 = 7;
+    const SENDTO: u64 = 44;
+    const RECVFROM: u64 = 45;
+    const RECVMSG: u64 = 47;
+    const EPOLL_WAIT: u64 = 232;
+    const EPOLL_PWAIT: u64 = 281;
+    matches!(number, READ | WRITE | POLL | SENDTO | RECVFROM | RECVMSG | EPOLL_WAIT | EPOLL_PWAIT)
+}
+
 /// Values of the state word.
 pub mod state {
     /// Handed to the host, and its thread looks at this word.

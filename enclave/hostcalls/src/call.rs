@@ -269,7 +269,8 @@ impl Call {
         }
         // A signal does not end a call that need not wait: it is made once, by a thread that
         // cannot be called off.
-        let blocking = if interrupted() { None } else { Blocking::here() };
+        let can_try = request::can_be_tried(self.number);
+        let blocking = if interrupted() { None } else { Blocking::here(can_try) };
         if blocking.is_some() {
             exit_call(memory);
             choice.took_waiting(Went::Out);

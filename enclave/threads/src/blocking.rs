@@ -2,6 +2,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use enclave_core::{own_call, tcs_index};
+use hostcall_abi::service;
+
 use crate::{
     current,
     host::control,
@@ -12,6 +15,9 @@ use crate::{
 /// Enclave threads that are outside in a call that may block.
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
 
+/// Those of them, as a set, whose call can be given up and tried once more.
+static CALLABLE: AtomicU64 = AtomicU64::new(0);
+
 /// Permission to block this enclave thread in a call outside.
 #[derive(Debug)]
 pub struct Blocking(());
@@ -20,14 +26,19 @@ impl Blocking {
     /// Grants it if enough enclave threads remain for the other threads of the program: then the
     /// call may be made in place; otherwise it must be handed over. What waits for this enclave
     /// thread is taken over by another one: by one that is woken, or else by one that is busy now.
-    /// (To hand calls over whenever all are busy costs more than it gains: most do not wait.)
+    ///
+    /// A call that the host `can_try` without waiting is handed over in that last case: what waits is
+    /// run here as soon as it is known that the call has to wait. To hand others over costs more than
+    /// it gains, for most do not wait.
     #[must_use]
-    pub fn here() -> Option<Self> {
+    pub fn here(can_try: bool) -> Option<Self> {
         let threads = control().threads;
         let blocked = BLOCKED.fetch_add(1, Ordering::AcqRel) + 1;
         let others = live_threads() <= threads || blocked < threads;
-        if others && timers_are_watched(blocked) {
-            leave_queue_to_others();
+        if others && timers_are_watched(blocked) && (leave_queue_to_others() || !can_try) {
+            if can_try {
+                CALLABLE.fetch_or(1 << tcs_index(), Ordering::SeqCst);
+            }
             current().count_until_now();
             return Some(Self(()));
         }
@@ -39,6 +50,16 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         current().count_from_now();
+        CALLABLE.fetch_and(!(1 << tcs_index()), Ordering::SeqCst);
         BLOCKED.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Calls an enclave thread in that is blocked outside, if there is one: it tries its call again, and
+/// as that has to wait, it runs what waits.
+pub(crate) fn call_one_in() {
+    let callable = CALLABLE.load(Ordering::SeqCst);
+    if callable != 0 {
+        own_call(service::KICK, [callable.trailing_zeros().into()]);
     }
 }

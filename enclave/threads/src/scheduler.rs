@@ -14,7 +14,9 @@ use enclave_runqueue::{Class, Left, Queues, Waker};
 use hostcall_abi::layout::TCS_COUNT;
 
 use crate::{
-    Thread, handover,
+    Thread,
+    blocking::call_one_in,
+    handover,
     host::control,
     idle::{SLEEPERS, idle, may_wake, wake_another},
     thread::NOWHERE,
@@ -88,8 +90,13 @@ pub fn run() -> ! {
         if found {
             SLEEPERS.end_search();
         }
-        if may_wake() && (QUEUES.waiting(own) != 0 || found && QUEUES.may_steal(own, now)) {
-            wake_another();
+        if QUEUES.waiting(own) != 0 || found && QUEUES.may_steal(own, now) {
+            if may_wake() {
+                wake_another();
+            } else if found {
+                // Whoever was blocked outside meanwhile counted on the one that searched.
+                call_one_in();
+            }
         }
         run_thread(own, thread);
     }
@@ -196,12 +203,16 @@ pub(crate) fn others_wait() -> bool {
 }
 
 /// To be called before this enclave thread leaves for a call that may take long: what waits for it
-/// may be taken over by any other, and one that sleeps is woken for it.
-pub(crate) fn leave_queue_to_others() {
+/// may be taken over by any other, and one that sleeps is woken for that. `false` if a thread waits, here
+/// or elsewhere, and all other enclave threads are busy.
+pub(crate) fn leave_queue_to_others() -> bool {
+    let own = own_index();
     if others_wait() {
-        QUEUES.release(own_index());
-        wake_another();
+        QUEUES.release(own);
+    } else if !QUEUES.may_steal(own, timestamp()) {
+        return true;
     }
+    wake_another()
 }
 
 /// Leaves the enclave once, to let whoever else there is on this processor run.
@@ -223,11 +234,18 @@ pub fn preempt() {
     let (own, now) = (own_index(), timestamp());
     timer::set_alarm();
     let over = crate::current().turn.is_over(now);
-    if over && (QUEUES.waiting(own) != 0 || QUEUES.balance(own, now)) {
-        give_way(Class::Expired);
+    let class = if over && (QUEUES.waiting(own) != 0 || QUEUES.balance(own, now)) {
+        Class::Expired
     } else if QUEUES.has_woken(own) {
-        give_way(Class::Preempted);
+        Class::Preempted
+    } else {
+        return;
+    };
+    // What gives way would wait here, while an enclave thread waits outside for something else.
+    if !may_wake() {
+        call_one_in();
     }
+    give_way(class);
 }
 
 fn give_way(class: Class) {

@@ -30,7 +30,7 @@ impl Data<'_> {
                 let mut rest = all.as_mut_slice();
                 for buffer in many {
                     let (part, behind) = rest.split_at_mut(to_usize(buffer.len()));
-                    buffer.read_bytes(part)?;
+                    buffer.read_data(part)?;
                     rest = behind;
                 }
                 Ok(call.bytes(&all))
