@@ -93,6 +93,11 @@ impl Ahead {
         self.is_current().then_some(self.stat)
     }
 
+    /// What fstat(2) said when the file was opened.
+    pub(crate) const fn stat_then(&self) -> &Stat {
+        &self.stat
+    }
+
     /// The first bytes of the file, `len` unless it ends before.
     pub(crate) fn start(&self, len: u64) -> Option<HostSlice> {
         let Read { bytes, .. } = self.read.as_ref().filter(|_| self.is_current())?;

@@ -1,7 +1,7 @@
 //! A file of the host: regular, directory, pipe, terminal, ...
 
 use alloc::{sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_hostcalls::{Call, Direction, Errno, Wait};
@@ -21,12 +21,56 @@ mod nr {
 /// From so many bytes on, data may be moved in chunks.
 const BULK: u64 = 64 << 10;
 
+/// Which file a descriptor is open on: what stays as long as it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Type of the file, see [`kind`].
+    pub kind: u32,
+    /// Device.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl From<&Stat> for Identity {
+    fn from(stat: &Stat) -> Self {
+        Self { kind: stat.kind(), device: stat.dev, inode: stat.ino }
+    }
+}
+
+/// The [`Identity`] of a file, from when it is known on.
+#[derive(Debug, Default)]
+struct Known {
+    /// 0 until somebody needs to know.
+    kind: AtomicU32,
+    device: AtomicU64,
+    inode: AtomicU64,
+    all: AtomicBool,
+}
+
+impl Known {
+    fn note(&self, stat: &Stat) {
+        let Identity { kind, device, inode } = stat.into();
+        self.kind.store(kind, Ordering::Relaxed);
+        self.device.store(device, Ordering::Relaxed);
+        self.inode.store(inode, Ordering::Relaxed);
+        self.all.store(true, Ordering::Release);
+    }
+
+    fn get(&self) -> Option<Identity> {
+        self.all.load(Ordering::Acquire).then(|| Identity {
+            kind: self.kind.load(Ordering::Relaxed),
+            device: self.device.load(Ordering::Relaxed),
+            inode: self.inode.load(Ordering::Relaxed),
+        })
+    }
+}
+
 /// A file of the host.
 #[derive(Debug)]
 pub struct HostFile {
     fd: Arc<HostFd>,
-    /// Type of the file, see [`kind`]; 0 until somebody needs to know.
-    kind: AtomicU32,
+    known: Known,
     /// Path as it was opened, where that matters (`/proc`).
     path: Vec<u8>,
     /// There if it is a socket that is known to be a stream.
@@ -49,7 +93,7 @@ impl HostFile {
     pub fn of_kind(fd: HostFd, kind: u32) -> Self {
         Self {
             fd: Arc::new(fd),
-            kind: AtomicU32::new(kind),
+            known: Known { kind: AtomicU32::new(kind), ..Known::default() },
             path: Vec::new(),
             stream: None,
             opened: None,
@@ -66,10 +110,11 @@ impl HostFile {
     #[must_use]
     pub fn open_and_read(directory: u64, path: &[u8], flags: u64) -> Option<Result<Self, Errno>> {
         let opened = ahead::open(directory, path, flags)?;
-        Some(
-            opened
-                .map(|(fd, ahead)| Self { ahead: Some(ahead), ..Self::of_kind(fd, kind::REGULAR) }),
-        )
+        Some(opened.map(|(fd, ahead)| {
+            let file = Self::of_kind(fd, kind::REGULAR);
+            file.known.note(ahead.stat_then());
+            Self { ahead: Some(ahead), ..file }
+        }))
     }
 
     /// Notes how the file was opened: if it is short and read from its start, it will be opened by
@@ -137,10 +182,19 @@ impl HostFile {
     ///
     /// As fstat(2).
     pub fn kind(&self) -> Result<u32, Errno> {
-        match self.kind.load(Ordering::Relaxed) {
+        match self.known.kind.load(Ordering::Relaxed) {
             0 => Ok(self.stat()?.kind()),
             kind => Ok(kind),
         }
+    }
+
+    /// Which file it is.
+    ///
+    /// # Errors
+    ///
+    /// As fstat(2).
+    pub fn identity(&self) -> Result<Identity, Errno> {
+        self.known.get().map_or_else(|| Ok((&self.stat()?).into()), Ok)
     }
 
     /// Whether calls may wait for longer than a disk takes.
@@ -242,7 +296,7 @@ impl Object for HostFile {
             return Ok(stat);
         }
         let stat = self.fd.stat()?;
-        self.kind.store(stat.kind(), Ordering::Relaxed);
+        self.known.note(&stat);
         Ok(stat)
     }
 

@@ -1,6 +1,6 @@
 //! The ordered set of mappings, with the free ranges between them.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::errors::MmError;
@@ -15,14 +15,15 @@ pub(crate) struct VmaMap<F> {
     by_start: BTreeMap<u64, Vma<F>>,
     gaps: Gaps,
     pages: u64,
-    shared_files: usize,
+    /// Where the shared mappings of files begin.
+    shared_files: BTreeSet<u64>,
     max_count: usize,
 }
 
 impl<F: Clone + PartialEq> VmaMap<F> {
     pub(crate) fn new(area: PageRange, max_count: usize) -> Self {
         let gaps = Gaps::new(area);
-        Self { by_start: BTreeMap::new(), gaps, pages: 0, shared_files: 0, max_count }
+        Self { by_start: BTreeMap::new(), gaps, pages: 0, shared_files: BTreeSet::new(), max_count }
     }
 
     pub(crate) const fn gaps(&self) -> &Gaps {
@@ -38,8 +39,8 @@ impl<F: Clone + PartialEq> VmaMap<F> {
         self.by_start.len()
     }
 
-    pub(crate) const fn has_shared_files(&self) -> bool {
-        self.shared_files != 0
+    pub(crate) fn has_shared_files(&self) -> bool {
+        !self.shared_files.is_empty()
     }
 
     /// Whether one more mapping would be one too many.
@@ -54,6 +55,11 @@ impl<F: Clone + PartialEq> VmaMap<F> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Vma<F>> {
         self.by_start.values()
+    }
+
+    /// The shared mappings of files.
+    pub(crate) fn shared_files(&self) -> impl Iterator<Item = &Vma<F>> {
+        self.shared_files.iter().filter_map(|start| self.by_start.get(start))
     }
 
     /// The mappings that have pages in `range`, in order.
@@ -78,14 +84,16 @@ impl<F: Clone + PartialEq> VmaMap<F> {
 
     fn put(&mut self, vma: Vma<F>) {
         self.pages += vma.range.pages();
-        self.shared_files += usize::from(vma.shared_file().is_some());
+        if vma.shared_file().is_some() {
+            self.shared_files.insert(vma.range.start());
+        }
         self.by_start.insert(vma.range.start(), vma);
     }
 
     fn take(&mut self, start: u64) -> Option<Vma<F>> {
         let vma = self.by_start.remove(&start)?;
         self.pages -= vma.range.pages();
-        self.shared_files -= usize::from(vma.shared_file().is_some());
+        self.shared_files.remove(&start);
         Some(vma)
     }
 

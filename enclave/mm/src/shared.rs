@@ -59,7 +59,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     }
 
     /// Whether there is any shared file mapping; if not, the `*_file` calls have nothing to do.
-    pub const fn has_shared_files(&self) -> bool {
+    pub fn has_shared_files(&self) -> bool {
         self.map.has_shared_files()
     }
 
@@ -83,11 +83,9 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// Writes back all shared file mappings, at exit or before `execve`. All are tried; the first
     /// error is returned.
     pub fn flush_all(&mut self) -> Result<(), MmError> {
-        if !self.has_shared_files() {
-            return Ok(());
-        }
         let mut result = Ok(());
-        for vma in self.map.pieces(self.layout.area) {
+        let shared: Vec<_> = self.map.shared_files().cloned().collect();
+        for vma in shared {
             result = result.and(self.store.write_back(&vma, vma.range, After::Clean));
         }
         result
@@ -95,9 +93,6 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
 
     /// The parts of shared mappings of `file` that hold any of its bytes `offset..offset+len`.
     fn mappings_of(&self, file: &F, offset: u64, len: u64) -> Vec<Vma<F>> {
-        if !self.has_shared_files() {
-            return Vec::new();
-        }
         let first = align_down(offset, PAGE_SIZE);
         let end = page_align(offset.saturating_add(len)).unwrap_or(u64::MAX - (PAGE_SIZE - 1));
         let part = |vma: &Vma<F>| {
@@ -108,6 +103,6 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             let range = PageRange::new(start + from, start + to).filter(|r| !r.is_empty())?;
             Some(vma.cut(range))
         };
-        self.map.iter().filter_map(part).collect()
+        self.map.shared_files().filter_map(part).collect()
     }
 }

@@ -37,7 +37,7 @@ fn mapped(file: &OpenFile) -> Option<Backing> {
     if host.kind().ok()? != kind::REGULAR {
         return None;
     }
-    Some(Backing::new(Arc::clone(host.fd()), &file.stat().ok()?))
+    Some(Backing::new(Arc::clone(host.fd()), host.identity().ok()?))
 }
 
 /// Call before contents of a file are read from the host: `range` is offset and length, `None`

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use enclave_core::{AppSlice, UserRegs, enter_user, fill_random, random_u64};
-use enclave_files::{HostFd, Stat};
+use enclave_files::{HostFd, Identity};
 use enclave_hostcalls::Errno;
 use enclave_loader::{
     AuxInput, ElfError, ElfKind, ElfPlan, Limits, PAGE_SIZE, Segment, StackInput, script, stack,
@@ -123,7 +123,7 @@ fn resolve_scripts(start: &mut Start) -> Result<Arc<HostFd>, ExecError> {
 
 fn load(file: &Arc<HostFd>, program: bool) -> Result<Loaded, Failure> {
     let stat = file.stat().map_err(plain)?;
-    let backing = Backing::new(Arc::clone(file), &stat);
+    let backing = Backing::new(Arc::clone(file), (&stat).into());
     let limits = Limits { low: USER_BASE, high: USER_END, file_len: stat.size };
     let plan = ElfPlan::read(limits, |offset, bytes| file.read_at(offset, bytes))
         .map_err(|error| (elf_errno(&error), elf_detail(&error)))?;
@@ -315,9 +315,9 @@ fn map_vdso() -> Result<u64, Errno> {
 }
 
 impl Backing {
-    /// Takes a file of the host, of which `stat` is said, for mappings.
-    pub(crate) fn new(fd: Arc<HostFd>, stat: &Stat) -> Self {
-        let (device, inode) = (stat.dev, stat.ino);
+    /// Takes a file of the host for mappings.
+    pub(crate) fn new(fd: Arc<HostFd>, identity: Identity) -> Self {
+        let Identity { device, inode, .. } = identity;
         Self::with(Source::Host(fd), device, inode, None)
     }
 

@@ -49,11 +49,11 @@ fn contents(file: &OpenFile) -> Result<Backing, Errno> {
         return Ok(Backing::in_memory(Arc::clone(held), &file.name()));
     }
     let host = file.object().downcast_ref::<HostFile>().ok_or(Errno::ENODEV)?;
-    let stat = file.stat()?;
-    if !matches!(stat.kind(), kind::REGULAR | kind::BLOCK) {
+    let identity = host.identity()?;
+    if !matches!(identity.kind, kind::REGULAR | kind::BLOCK) {
         return Err(Errno::ENODEV);
     }
-    Ok(Backing::new(Arc::clone(host.fd()), &stat))
+    Ok(Backing::new(Arc::clone(host.fd()), identity))
 }
 
 /// An open file as the address space needs it.

@@ -2,6 +2,8 @@
 #include "tap.h"
 #include <setjmp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 enum { P = 4096 };
 static sigjmp_buf back_;
@@ -293,6 +295,92 @@ GROUP(coherence)
     strcpy(b, "visible");
     pread(fd, c, 7, 0);
     TEXT(c, "visible");
+}
+
+// What is written from a mapped file that nobody has touched.
+GROUP(passed_on)
+{
+    enum { N = 5 * P + 100 };
+    static char want[N], got[2 * N];
+    for (int i = 0; i < N; i++) want[i] = (char)(i / 7 + i);
+    int fd = open("passed", O_RDWR | O_CREAT | O_TRUNC, 0600), out = open("out", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    EQ(write(fd, want, N), N);
+    for (int shared = 0; shared < 2; shared++) {
+        int kind = shared ? MAP_SHARED : MAP_PRIVATE;
+        EQ(ftruncate(out, 0), 0);
+        // Of a mapping that is too long to be read at once.
+        char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, kind, fd, 0);
+        OK(p != MAP_FAILED);
+        // All but its head, so that no piece begins where a page does; and the same again.
+        for (int again = 0; again < 3; again++) {
+            EQ(pwrite(out, p + 5, N - 5, 0), N - 5);
+            EQ(pread(out, got, sizeof got, 0), N - 5);
+            OK(memcmp(got, want + 5, N - 5) == 0);
+        }
+        // Behind the end of the file are zeros, up to the end of the page.
+        EQ(ftruncate(out, 0), 0);
+        EQ(munmap(p, 1 << 20), 0);
+        p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, kind, fd, 0);
+        EQ(pwrite(out, p + 5 * P, P, 0), P);
+        EQ(pread(out, got, sizeof got, 0), P);
+        OK(memcmp(got, want + 5 * P, 100) == 0 && got[100] == 0 && got[P - 1] == 0);
+        // Further behind is nothing.
+        FAILS(pwrite(out, p + 6 * P, 1, 0), EFAULT);
+        FAILS(pwrite(out, p + 9 * P, 100, 0), EFAULT);
+        // What is stored is what is written, with what is around it.
+        EQ(munmap(p, 1 << 20), 0);
+        p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, kind, fd, 0);
+        p[2 * P + 50] ^= 1;
+        EQ(pwrite(out, p, N, 0), N);
+        EQ(pread(out, got, sizeof got, 0), N);
+        want[2 * P + 50] ^= 1;
+        OK(memcmp(got, want, N) == 0);
+        if (!shared) want[2 * P + 50] ^= 1;
+        EQ(munmap(p, 1 << 20), 0);
+        // What was written to the file is seen, before and after it was passed on.
+        p = mmap(NULL, 1 << 20, PROT_READ, kind, fd, 0);
+        want[P] ^= 2;
+        EQ(pwrite(fd, &want[P], 1, P), 1);
+        EQ(pwrite(out, p + P, 64, 0), 64);
+        EQ(pread(out, got, 64, 0), 64);
+        OK(memcmp(got, want + P, 64) == 0);
+        want[P] ^= 4;
+        EQ(pwrite(fd, &want[P], 1, P), 1);
+        EQ(pwrite(out, p + P, 64, 0), 64);
+        EQ(pread(out, got, 64, 0), 64);
+        OK(memcmp(got, want + P, 64) == 0);
+        // No right, no data.
+        EQ(mprotect(p, P, PROT_NONE), 0);
+        FAILS(pwrite(out, p, 10, 0), EFAULT);
+        EQ(munmap(p, 1 << 20), 0);
+        FAILS(pwrite(out, p, 10, 0), EFAULT);
+        // In many parts, some of which are in the mapping, to a socket and to a pipe.
+        p = mmap(NULL, N, PROT_READ, kind, fd, 0);
+        struct iovec parts[] = {{want, 3}, {p + 3, 2 * P}, {want + 2 * P + 3, 1}, {p + 2 * P + 4, P}};
+        int ends[2];
+        for (int pipes = 0; pipes < 2; pipes++) {
+            EQ(pipes ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+            EQ(writev(ends[1], parts, 4), 3 * P + 4);
+            int have = 0;
+            while (have < 3 * P + 4) {
+                int r = read(ends[0], got + have, 3 * P + 4 - have);
+                if (r <= 0) break;
+                have += r;
+            }
+            OK(have == 3 * P + 4 && memcmp(got, want, have) == 0);
+            close(ends[0]);
+            close(ends[1]);
+        }
+        EQ(munmap(p, N), 0);
+        // Memory that is no file's, where the mapping was.
+        char *q = mmap(p, N, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        EQ(pwrite(out, q, 50, 0), 50);
+        EQ(pread(out, got, 50, 0), 50);
+        OK(got[0] == 0 && memcmp(got, got + 1, 49) == 0);
+        munmap(q, N);
+    }
+    close(fd);
+    close(out);
 }
 
 GROUP(memfd)

@@ -27,6 +27,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("ahead", "files_that_are_replaced"),
     ("files", "much_at_offsets"),
     ("files", "read_write"),
+    ("mmap", "passed_on"),
     ("streams", "many_ways_tcp"),
     ("streams", "many_ways_unix"),
     ("streams", "until_full_tcp"),
