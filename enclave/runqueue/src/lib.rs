@@ -11,6 +11,8 @@
 //!   [`FRESH`]: the waker is most likely about to wait, and then a switch is all it costs.
 //! * Waking an enclave thread that sleeps outside costs an exit, so one is woken at a time: it
 //!   searches for work, and wakes the next when it has found some and there is more ([`Sleepers`]).
+//! * One that waits outside in a call is called in when there is more than the others run
+//!   ([`Outside`]).
 //!
 //! Times are in ticks of the processor's counter, of which there are 2 to 4 in a nanosecond.
 
@@ -18,6 +20,7 @@
 
 extern crate alloc;
 
+mod outside;
 mod queue;
 mod queues;
 mod run_state;
@@ -25,6 +28,7 @@ mod sleepers;
 mod turn;
 mod waiters;
 
+pub use outside::Outside;
 pub use queue::{Class, FRESH, RunQueue, TURN};
 pub use queues::Queues;
 pub use run_state::{Left, RunState, Word};

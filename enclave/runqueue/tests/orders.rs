@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use enclave_runqueue::{Class, FRESH, Queues, Sleepers};
+use enclave_runqueue::{Class, FRESH, Outside, Queues, Sleepers};
 use parking_lot::RawMutex;
 
 const ENCLAVE_THREADS: usize = 4;
@@ -13,6 +13,7 @@ const NOW: u64 = 2 * FRESH;
 struct World {
     queues: Queues<RawMutex, u32, ENCLAVE_THREADS>,
     sleepers: Sleepers,
+    outside: Outside,
     /// Found work, or will look again.
     awake: [Cell<bool>; ENCLAVE_THREADS],
 }
@@ -59,6 +60,45 @@ fn sleeper(own: usize, searches: bool) -> Vec<Step> {
             if !world.awake[own].get() && world.queues.may_steal(own, NOW) {
                 world.sleepers.wake_up(own);
                 world.awake[own].set(true);
+            }
+        }),
+    ]
+}
+
+/// Queues a thread on `own`, and then waits outside, unless nobody would run that.
+fn one_that_leaves(own: usize) -> Vec<Step> {
+    vec![
+        Box::new(move |world| {
+            world.queues.push(own, Class::Woken, 7, 0);
+        }),
+        Box::new(move |world| world.outside.enter(own)),
+        Box::new(move |world| {
+            let stays =
+                world.queues.may_steal(ENCLAVE_THREADS - 1, NOW) && !world.sleepers.searching();
+            world.awake[own].set(stays || world.awake[own].get());
+        }),
+    ]
+}
+
+/// Searches, and runs the first thread that it finds for ever; calls one in if there is another.
+fn one_that_searches(own: usize) -> Vec<Step> {
+    let found = std::rc::Rc::new(Cell::new(false));
+    let (finds, found_it) = (found.clone(), found.clone());
+    vec![
+        Box::new(move |world| finds.set(world.queues.steal(own, NOW).is_some())),
+        Box::new(move |world| {
+            // One that finds nothing goes on to search.
+            if found_it.get() {
+                world.sleepers.end_search();
+            }
+        }),
+        Box::new(move |world| {
+            if !found.get() {
+                world.awake[own].set(true);
+            } else if world.queues.may_steal(own, NOW)
+                && let Some(called) = world.outside.call_in()
+            {
+                world.awake[called].set(true);
             }
         }),
     ]
@@ -124,6 +164,14 @@ fn two_wakers_and_two_sleepers() {
 fn two_wakers_and_two_sleepers_one_of_which_searches() {
     let actors = || vec![waker(0), waker(0), sleeper(1, true), sleeper(2, false)];
     no_wake_up_is_lost(true, actors, &[1, 2]);
+}
+
+#[test]
+fn nobody_waits_outside_while_one_that_searched_leaves_work_behind() {
+    let actors = || vec![one_that_leaves(0), one_that_searches(1)];
+    no_wake_up_is_lost(true, actors, &[0, 1]);
+    let actors = || vec![one_that_leaves(0), one_that_leaves(2), one_that_searches(1)];
+    no_wake_up_is_lost(true, actors, &[0, 1, 2]);
 }
 
 #[test]

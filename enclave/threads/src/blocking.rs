@@ -2,21 +2,22 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{own_call, tcs_index};
+use enclave_core::own_call;
+use enclave_runqueue::Outside;
 use hostcall_abi::service;
 
 use crate::{
     current,
     host::control,
     idle::timers_are_watched,
-    scheduler::{leave_queue_to_others, live_threads},
+    scheduler::{leave_queue_to_others, live_threads, own_index},
 };
 
 /// Enclave threads that are outside in a call that may block.
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
 
-/// Those of them, as a set, whose call can be given up and tried once more.
-static CALLABLE: AtomicU64 = AtomicU64::new(0);
+/// Those of them whose call can be given up and tried once more.
+static CALLABLE: Outside = Outside::new();
 
 /// Permission to block this enclave thread in a call outside.
 #[derive(Debug)]
@@ -34,15 +35,15 @@ impl Blocking {
     pub fn here(can_try: bool) -> Option<Self> {
         let threads = control().threads;
         let blocked = BLOCKED.fetch_add(1, Ordering::AcqRel) + 1;
+        if can_try {
+            CALLABLE.enter(own_index());
+        }
         let others = live_threads() <= threads || blocked < threads;
         if others && timers_are_watched(blocked) && (leave_queue_to_others() || !can_try) {
-            if can_try {
-                CALLABLE.fetch_or(1 << tcs_index(), Ordering::SeqCst);
-            }
             current().count_until_now();
             return Some(Self(()));
         }
-        BLOCKED.fetch_sub(1, Ordering::AcqRel);
+        is_back();
         None
     }
 }
@@ -50,16 +51,19 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         current().count_from_now();
-        CALLABLE.fetch_and(!(1 << tcs_index()), Ordering::SeqCst);
-        BLOCKED.fetch_sub(1, Ordering::AcqRel);
+        is_back();
     }
+}
+
+fn is_back() {
+    CALLABLE.leave(own_index());
+    BLOCKED.fetch_sub(1, Ordering::AcqRel);
 }
 
 /// Calls an enclave thread in that is blocked outside, if there is one: it tries its call again, and
 /// as that has to wait, it runs what waits.
 pub(crate) fn call_one_in() {
-    let callable = CALLABLE.load(Ordering::SeqCst);
-    if callable != 0 {
-        own_call(service::KICK, [callable.trailing_zeros().into()]);
+    if let Some(index) = CALLABLE.call_in() {
+        own_call(service::KICK, [index as u64]);
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn epoll_ctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     drop(changes);
     if operation == ADD {
         // A thread that waits inside only may now have to ask the host.
-        set.wake();
+        set.wake_inside();
     }
     Ok(0)
 }

@@ -140,6 +140,11 @@ impl Set {
         {
             bell.ring();
         }
+        self.wake_inside();
+    }
+
+    /// Wakes who waits inside only. Who waits outside is told by the host.
+    pub(super) fn wake_inside(&self) {
         self.queue.wake(ready::IN);
     }
 
