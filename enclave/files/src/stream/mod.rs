@@ -101,6 +101,13 @@ struct State {
     error: Option<Errno>,
 }
 
+impl State {
+    /// Whether a piece of `len` bytes may be posted.
+    const fn may_post(&self, len: u64) -> bool {
+        !self.never && !self.holding && self.error.is_none() && self.room.has(len)
+    }
+}
+
 impl Stream {
     pub(crate) fn new(fd: Arc<HostFd>, transport: Transport) -> Arc<Self> {
         let (cork, incoming) = (Cork::new(Arc::clone(&fd)), Incoming::new(Arc::clone(&fd)));
@@ -176,10 +183,11 @@ impl Stream {
     ///
     /// `EFAULT` if the program cannot read a buffer.
     fn post(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Option<Result<u64, Errno>> {
-        if !can_post() {
+        let len = data.len();
+        // Staged only if it will be of use.
+        if !can_post() || !self.state.lock().may_post(len) {
             return None;
         }
-        let len = data.len();
         let call = match self.piece(data, len, flags) {
             Ok(call) => call,
             Err(Errno::ENOMEM) => return None,
@@ -202,11 +210,11 @@ impl Stream {
     /// Takes room for a piece, if there is enough.
     fn reserve(&self, len: u64) -> bool {
         let mut state = self.state.lock();
-        if state.never || state.holding || state.error.is_some() || !state.room.take(len) {
-            return false;
+        let may = state.may_post(len) && state.room.take(len);
+        if may {
+            state.under_way.push_back(len);
         }
-        state.under_way.push_back(len);
-        true
+        may
     }
 
     /// Asks how much room there is, if little is known of it: to be called when data was sent.

@@ -23,15 +23,24 @@ pub(super) struct Room {
     asked: Option<HostSlice>,
 }
 
+/// What a piece of `len` bytes takes, as the kernel counts.
+const fn cost(len: u64) -> u64 {
+    2 * len + OVERHEAD
+}
+
 impl Room {
+    /// Whether there is room for a piece of `len` bytes.
+    pub(super) const fn has(&self, len: u64) -> bool {
+        cost(len) <= self.free
+    }
+
     /// Takes room for a piece of `len` bytes, if there is enough.
-    pub(super) fn take(&mut self, len: u64) -> bool {
-        let cost = 2 * len + OVERHEAD;
-        if self.free < cost {
+    pub(super) const fn take(&mut self, len: u64) -> bool {
+        if !self.has(len) {
             return false;
         }
-        self.free -= cost;
-        self.since += cost;
+        self.free -= cost(len);
+        self.since += cost(len);
         true
     }
 
