@@ -159,20 +159,6 @@ impl AppSlice {
         Ok(())
     }
 
-    /// As [`Self::read_bytes`], of what the program passes on: a mapped file need not be there for that.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::read_bytes`].
-    pub fn read_data(self, bytes: &mut [u8]) -> Result<(), Fault> {
-        let part = self.first(bytes.len() as u64);
-        match (hooks().mapped)(part) {
-            Some(mapped) if mapped.len() == bytes.len() => bytes.copy_from_slice(&mapped),
-            _ => self.read_bytes(bytes)?,
-        }
-        Ok(())
-    }
-
     /// Copies `bytes` to the start of the range.
     ///
     /// # Errors

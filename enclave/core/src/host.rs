@@ -10,7 +10,6 @@ use crate::{
     AppSlice, Fault,
     copies::{Outcome, scone_copy_words},
     fatal,
-    hooks::hooks,
 };
 
 /// End of the addresses a host process may use.
@@ -177,7 +176,7 @@ impl HostSlice {
     /// [`Fault`] if the program cannot read them.
     pub fn write_app(self, source: AppSlice) -> Result<(), Fault> {
         assert!(source.len().next_multiple_of(8) <= self.len.next_multiple_of(8));
-        if let Some(bytes) = (hooks().mapped)(source) {
+        if let Some(bytes) = source.mapped() {
             self.write_bytes(&bytes);
             return Ok(());
         }

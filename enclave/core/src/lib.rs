@@ -32,6 +32,7 @@ mod image;
 mod libc_symbols;
 pub mod pages;
 mod panic;
+mod passed_on;
 mod rand;
 mod regs;
 mod stacks;

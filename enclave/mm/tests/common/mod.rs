@@ -218,6 +218,15 @@ pub(crate) fn load(space: &mut Space, addr: u64) -> Touched {
     }
 }
 
+/// What a reader finds who needs no page, if it is read so: none may be there.
+pub(crate) fn shown_through(space: &mut Space, addr: u64) -> Option<Touched> {
+    let there = space.committed().contains(addr);
+    let place = space.read_through(addr, 1)?;
+    assert!(!there, "the page of {addr:#x} is there, and may have been changed");
+    let byte = space.pages().files[&place.file.0].get(index(place.offset)).copied();
+    Some(byte.map_or(Touched::Failed(FaultOutcome::Bus), Touched::Value))
+}
+
 /// Stores a byte as a program does; the value that was stored, or what happened.
 pub(crate) fn store(space: &mut Space, addr: u64, value: u8) -> Touched {
     if space.pages_mut().store(addr, value).is_none() {
