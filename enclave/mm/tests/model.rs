@@ -67,12 +67,8 @@ impl Pair {
             }
             Op::Advise { at, len, advice } => self.madvise(at, len, advice),
             Op::Lock { at, len, on } => {
-                let (at_addr, len_bytes) = (addr(at), bytes(len));
-                let result = if on {
-                    self.space.mlock(at_addr, len_bytes)
-                } else {
-                    self.space.munlock(at_addr, len_bytes)
-                };
+                let change = if on { Space::mlock } else { Space::munlock };
+                let result = change(&mut self.space, addr(at), bytes(len));
                 let expected = self.model.change(at, len, |page| {
                     page.flags.set(VmaFlags::LOCKED, on);
                     Ok(())
