@@ -17,9 +17,10 @@ impl AppSlice {
     ///
     /// As [`Self::read_bytes`].
     pub fn read_data(self, bytes: &mut [u8]) -> Result<(), Fault> {
-        match self.first(bytes.len() as u64).mapped() {
-            Some(mapped) if mapped.len() == bytes.len() => bytes.copy_from_slice(&mapped),
-            _ => self.read_bytes(bytes)?,
+        let known = self.first(bytes.len() as u64).mapped();
+        match known.filter(|known| known.len() == bytes.len()) {
+            Some(known) => bytes.copy_from_slice(&known),
+            None => self.read_bytes(bytes)?,
         }
         Ok(())
     }

@@ -12,5 +12,5 @@ enclave_core::hooks!(Hooks {
     exception: enclave_syscalls::exception,
     before_return: enclave_syscalls::before_return,
     fault: enclave_syscalls::fault,
-    mapped: enclave_syscalls::contents,
+    mapped: enclave_syscalls::mapped,
 });

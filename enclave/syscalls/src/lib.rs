@@ -67,7 +67,7 @@ mod xattr;
 pub use boot::start;
 pub use dispatch::{before_return, syscall};
 pub use exception::{exception, fault};
-pub use through::contents;
+pub use through::mapped;
 
 use enclave_core::UserRegs;
 

@@ -60,7 +60,7 @@ pub(crate) fn forget(start: u64, len: u64) {
 }
 
 /// What a mapped file shows at `range`, if that can be read from the file; else the pages are needed.
-pub fn contents(range: AppSlice) -> Option<Vec<u8>> {
+pub fn mapped(range: AppSlice) -> Option<Vec<u8>> {
     // Who holds a lock may be writing pages of this very mapping back.
     if !ANY.load(Ordering::Relaxed) || range.is_empty() || locks_held() {
         return None;
@@ -83,5 +83,5 @@ fn read(start: u64, len: u64) -> Option<Vec<u8>> {
     let count = place.file.source.read_at(place.offset, &mut bytes).ok()? as u64;
     // The rest of the file's last page is zero; pages behind it are not there.
     let there = (place.offset + count).next_multiple_of(PAGE_SIZE) - place.offset;
-    (len <= there && (count > 0 || len == 0)).then_some(bytes)
+    (count > 0 && len <= there).then_some(bytes)
 }
