@@ -131,7 +131,7 @@ pub static SYSCALLS: &[Syscall] = &[
     row(94, "lchown", Forwarded, ""),
     row(95, "umask", Forwarded, ""),
     row(96, "gettimeofday", Local, "the host's claim, extended by the time stamp counter"),
-    row(97, "getrlimit", Local, "memory, stack and descriptors inside, the rest at the host"),
+    row(97, "getrlimit", Local, "memory, stack, descriptors and queued signals inside, the rest at the host"),
     row(98, "getrusage", Forwarded, "the host process's"),
     row(99, "sysinfo", Forwarded, "the host's claim"),
     row(100, "times", Forwarded, "the host process's"),

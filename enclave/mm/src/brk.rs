@@ -54,7 +54,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if !fits || self.map.is_full() {
             return Err(MmError::NoMemory);
         }
-        self.check_address_space(range.pages(), 0)?;
+        self.check_limits(true, range.pages(), 0)?;
         let flags = if self.lock_future { VmaFlags::LOCKED } else { VmaFlags::empty() };
         self.insert(Vma { range, prot: Prot::RW, may: Prot::all(), flags, kind: VmaKind::Heap });
         self.populate_eagerly(range);

@@ -64,6 +64,9 @@ pub enum FaultOutcome {
 impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// Handles an access to `addr` that failed.
     pub fn fault(&mut self, addr: u64, access: Access) -> FaultOutcome {
+        if self.map.find(addr).is_none() {
+            self.grow_down(addr);
+        }
         let Some(vma) = self.map.find(addr) else { return FaultOutcome::Segv(SegvCode::MapErr) };
         if !vma.prot.effective().contains(access.needs()) {
             return FaultOutcome::Segv(SegvCode::AccErr);

@@ -31,6 +31,7 @@ mod brk;
 mod errors;
 mod fault;
 mod gaps;
+mod growth;
 mod map;
 mod maps_format;
 mod mmap;

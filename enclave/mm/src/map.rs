@@ -15,6 +15,7 @@ pub(crate) struct VmaMap<F> {
     by_start: BTreeMap<u64, Vma<F>>,
     gaps: Gaps,
     pages: u64,
+    data_pages: u64,
     /// Where the shared mappings of files begin.
     shared_files: BTreeSet<u64>,
     max_count: usize,
@@ -23,7 +24,8 @@ pub(crate) struct VmaMap<F> {
 impl<F: Clone + PartialEq> VmaMap<F> {
     pub(crate) fn new(area: PageRange, max_count: usize) -> Self {
         let gaps = Gaps::new(area);
-        Self { by_start: BTreeMap::new(), gaps, pages: 0, shared_files: BTreeSet::new(), max_count }
+        let (by_start, shared_files) = (BTreeMap::new(), BTreeSet::new());
+        Self { by_start, gaps, pages: 0, data_pages: 0, shared_files, max_count }
     }
 
     pub(crate) const fn gaps(&self) -> &Gaps {
@@ -33,6 +35,11 @@ impl<F: Clone + PartialEq> VmaMap<F> {
     /// Pages mapped, committed or not.
     pub(crate) const fn pages(&self) -> u64 {
         self.pages
+    }
+
+    /// Pages that `RLIMIT_DATA` counts.
+    pub(crate) const fn data_pages(&self) -> u64 {
+        self.data_pages
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -84,6 +91,7 @@ impl<F: Clone + PartialEq> VmaMap<F> {
 
     fn put(&mut self, vma: Vma<F>) {
         self.pages += vma.range.pages();
+        self.data_pages += vma.data_pages();
         if vma.shared_file().is_some() {
             self.shared_files.insert(vma.range.start());
         }
@@ -93,6 +101,7 @@ impl<F: Clone + PartialEq> VmaMap<F> {
     fn take(&mut self, start: u64) -> Option<Vma<F>> {
         let vma = self.by_start.remove(&start)?;
         self.pages -= vma.range.pages();
+        self.data_pages -= vma.data_pages();
         self.shared_files.remove(&start);
         Some(vma)
     }
@@ -171,6 +180,19 @@ impl<F: Clone + PartialEq> VmaMap<F> {
         vma.range = PageRange::of(vma.range.start(), range.end());
         self.put(vma);
         self.merge(range);
+    }
+
+    /// The first mapping that begins behind `addr`.
+    pub(crate) fn next(&self, addr: u64) -> Option<&Vma<F>> {
+        self.by_start.range(addr..).next().map(|(_, vma)| vma)
+    }
+
+    /// Lets the mapping that begins at `range.end()` grow down over the free `range`.
+    pub(crate) fn extend_down(&mut self, range: PageRange) {
+        let Some(mut vma) = self.take(range.end()) else { return };
+        self.gaps.occupy(range);
+        vma.range = PageRange::of(range.start(), vma.range.end());
+        self.put(vma);
     }
 
     /// Merges equal neighbours within and around `range`.

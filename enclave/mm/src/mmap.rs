@@ -188,12 +188,14 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         let range = self.place(hint, &plan)?;
         self.check_commitment(&plan)?;
         let replaced = self.map.overlapping(range).map(|vma| vma.range().intersect(range).pages());
-        self.check_address_space(range.pages(), replaced.sum())?;
+        let replaced = replaced.sum();
+        let Plan { prot, may, vma_flags: flags, .. } = plan;
+        let vma = Vma { range, prot, may, flags, kind: plan.kind };
+        self.check_limits(vma.is_data(), range.pages(), replaced)?;
         if plan.flags.contains(MapFlags::FIXED) {
             self.make_room(range, plan.flags)?;
         }
-        let Plan { prot, may, vma_flags: flags, .. } = plan;
-        self.insert(Vma { range, prot, may, flags, kind: plan.kind });
+        self.insert(vma);
         self.populate_new(range, plan.flags, flags)?;
         Ok(range.start())
     }

@@ -51,6 +51,8 @@ pub struct Policy {
     pub remap_slack: u64,
     /// Nothing of the runtime is put this far behind the heap's end, so that `brk` can grow.
     pub brk_reserve: u64,
+    /// `stack_guard_gap`: what stays free below a mapping that grows down.
+    pub stack_gap: u64,
     /// `vm.max_map_count`.
     pub max_map_count: usize,
 }
@@ -70,6 +72,7 @@ impl Default for Policy {
             huge_page: 2 * MIB,
             remap_slack: 1 << 36,
             brk_reserve: 1 << 30,
+            stack_gap: MIB,
             max_map_count: 65530,
         }
     }
@@ -82,12 +85,14 @@ pub struct Limits {
     pub committed: u64,
     /// `RLIMIT_AS`.
     pub address_space: u64,
-    /// `RLIMIT_DATA`, applied to `brk`.
+    /// `RLIMIT_DATA`: the heap, and all private memory that may be written and is no stack.
     pub data: u64,
+    /// `RLIMIT_STACK`: how large a mapping that grows down may become.
+    pub stack: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { committed: u64::MAX, address_space: u64::MAX, data: u64::MAX }
+        Self { committed: u64::MAX, address_space: u64::MAX, data: u64::MAX, stack: u64::MAX }
     }
 }

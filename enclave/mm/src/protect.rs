@@ -2,9 +2,9 @@
 
 use crate::errors::MmError;
 use crate::pages::{BackingFile, Pages};
-use crate::range::{PageRange, is_page_aligned, page_align};
+use crate::range::{PAGE_SIZE, PageRange, is_page_aligned, page_align};
 use crate::space::AddressSpace;
-use crate::vma::{Prot, Vma, VmaFlags, VmaKind};
+use crate::vma::{Prot, Vma};
 
 /// `PROT_SEM`, accepted and without effect on x86-64.
 const PROT_SEM: u64 = 8;
@@ -34,9 +34,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             return Ok(range);
         }
         let vma = self.map.find(range.start()).ok_or(MmError::NoMemory)?;
-        let is_stack = matches!(vma.kind, VmaKind::Stack);
-        let grows_down = is_stack || vma.flags.contains(VmaFlags::GROWS_DOWN);
-        if grows != PROT_GROWSDOWN || !grows_down {
+        if grows != PROT_GROWSDOWN || !vma.grows_down() {
             return Err(MmError::Invalid);
         }
         Ok(PageRange::of(vma.range.start(), range.end()))
@@ -62,7 +60,10 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if piece.prot == prot {
             return Ok(());
         }
-        if !self.map.can_isolate(piece.range) {
+        let becomes_data = prot.contains(Prot::WRITE) && piece.may_be_data() && !piece.is_data();
+        let data = self.map.data_pages() + piece.range.pages();
+        let too_much = becomes_data && data > self.limits.data / PAGE_SIZE;
+        if too_much || !self.map.can_isolate(piece.range) {
             return Err(MmError::NoMemory);
         }
         self.store.protect(piece, piece.range, prot)?;

@@ -121,7 +121,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if counted && more > self.limits.committed {
             return Err(MmError::NoMemory);
         }
-        self.check_address_space(more / PAGE_SIZE, 0)?;
+        self.check_limits(vma.is_data(), more / PAGE_SIZE, 0)?;
         Ok(vma.cut(range))
     }
 

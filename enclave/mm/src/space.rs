@@ -114,11 +114,23 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         let _ = self.store.fill(vma, wanted);
     }
 
-    /// Whether `range`, of which `replaced` pages are mapped now, may be added.
-    pub(crate) fn check_address_space(&self, pages: u64, replaced: u64) -> Result<(), MmError> {
-        let after = (self.map.pages() - replaced).saturating_add(pages);
-        let allowed = self.limits.address_space / PAGE_SIZE;
-        if after <= allowed { Ok(()) } else { Err(MmError::NoMemory) }
+    /// Whether `pages` more, in the place of `replaced` ones, are within the limits for address space
+    /// and, if they are `data`, for that.
+    pub(crate) fn check_limits(
+        &self,
+        data: bool,
+        pages: u64,
+        replaced: u64,
+    ) -> Result<(), MmError> {
+        let fits = |now: u64, limit: u64| {
+            now.saturating_sub(replaced).saturating_add(pages) <= limit / PAGE_SIZE
+        };
+        let fits_in_data = !data || fits(self.map.data_pages(), self.limits.data);
+        if fits_in_data && fits(self.map.pages(), self.limits.address_space) {
+            Ok(())
+        } else {
+            Err(MmError::NoMemory)
+        }
     }
 
     /// Adds a mapping in a free place.

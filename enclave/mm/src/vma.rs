@@ -19,7 +19,7 @@ bitflags! {
     /// What else is known of a mapping.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct VmaFlags: u16 {
-        /// `MAP_GROWSDOWN`: remembered for `PROT_GROWSDOWN`; it does not grow.
+        /// `MAP_GROWSDOWN`: it grows when what is below is touched.
         const GROWS_DOWN = 1;
         /// `MAP_NORESERVE`
         const NO_RESERVE = 2;
@@ -129,6 +129,27 @@ impl<F> Vma<F> {
     #[must_use]
     pub const fn is_shared(&self) -> bool {
         matches!(self.kind, VmaKind::AnonShared | VmaKind::FileShared(_))
+    }
+
+    /// Whether it grows when what is below it is touched.
+    pub(crate) const fn grows_down(&self) -> bool {
+        matches!(self.kind, VmaKind::Stack) || self.flags.contains(VmaFlags::GROWS_DOWN)
+    }
+
+    /// Whether `RLIMIT_DATA` counts it while it may be written.
+    pub(crate) const fn may_be_data(&self) -> bool {
+        let of_runtime = matches!(self.kind, VmaKind::Vdso | VmaKind::Special(_));
+        !of_runtime && !self.is_shared() && !self.grows_down()
+    }
+
+    /// Whether `RLIMIT_DATA` counts it.
+    pub(crate) const fn is_data(&self) -> bool {
+        self.prot.contains(Prot::WRITE) && self.may_be_data()
+    }
+
+    /// How many of its pages `RLIMIT_DATA` counts.
+    pub(crate) const fn data_pages(&self) -> u64 {
+        if self.is_data() { self.range.pages() } else { 0 }
     }
 
     pub(crate) const fn is_special(&self) -> bool {

@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use enclave_mm::{
-    Access, Backing, FaultOutcome, MapRequest, MmError, PageRange, Prot, SegvCode, VmaKind,
+    Access, Backing, FaultOutcome, Limits, MapRequest, MmError, PageRange, Prot, SegvCode, VmaKind,
 };
 
 const A: u64 = 0x10_0000_0000;
@@ -290,6 +290,33 @@ fn maps_lines_are_those_of_linux() {
     let usage = s.usage();
     assert_eq!((usage.mapped, usage.stack, usage.data, usage.exec), (263, 256, 2, 3));
     assert_eq!((usage.resident, usage.resident_shared), (6, 3));
+}
+
+#[test]
+fn stacks_grow_down_to_their_limit() {
+    let mut s = space();
+    let top = 0x3eff_0000_0000;
+    let range = PageRange::new(top - 4 * K4, top).unwrap();
+    s.map_runtime(range, Prot::RW, VmaKind::Stack).unwrap();
+    s.set_limits(Limits { stack: 8 << 20, ..Limits::default() });
+    for at in (top - (8 << 20)..top).rev().step_by(4096) {
+        assert_eq!(store(&mut s, at, 1), Touched::Value(1), "{at:#x}");
+    }
+    assert!(s.pages().commits.len() <= 16, "{:?}", s.pages().commits);
+    let below = top - (8 << 20) - 1;
+    let nothing = FaultOutcome::Segv(SegvCode::MapErr);
+    assert_eq!(s.fault(below, Access::Write), nothing, "RLIMIT_STACK");
+    s.set_limits(Limits { stack: 1 << 20, ..Limits::default() });
+    assert_eq!(store(&mut s, below + 1, 2), Touched::Value(2), "what is there stays");
+    s.set_limits(Limits { stack: 64 << 20, address_space: 9 << 20, ..Limits::default() });
+    assert_eq!(s.fault(top - (10 << 20), Access::Read), nothing, "RLIMIT_AS");
+    s.set_limits(Limits::default());
+    s.mmap(anon(top - (16 << 20), K4, RW, FIXED)).unwrap();
+    assert_eq!(s.fault(top - (15 << 20), Access::Read), nothing, "a gap stays free");
+    let room = top - (15 << 20) + K4;
+    assert_eq!(s.fault(room, Access::Read), FaultOutcome::Resolved);
+    assert_eq!(s.find(top - 1).map(|vma| vma.range().start()), Some(room));
+    assert_eq!(s.vmas().count(), 2);
 }
 
 #[test]

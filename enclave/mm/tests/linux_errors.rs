@@ -204,6 +204,23 @@ fn brk_moves_and_refuses() {
 }
 
 #[test]
+fn data_is_private_memory_that_may_be_written() {
+    let mut s = space();
+    s.set_limits(Limits { data: 4 * K4, ..Limits::default() });
+    assert_eq!(s.mmap(anon(A, 5 * K4, RW, 0)), Err(MmError::NoMemory));
+    s.mmap(anon(A, 5 * K4, R, FIXED)).unwrap();
+    s.mmap(MapRequest { flags: ANON | SHARED | FIXED, ..anon(A + 8 * K4, 5 * K4, RW, 0) }).unwrap();
+    assert_eq!(s.mprotect(A, 5 * K4, RW), Err(MmError::NoMemory));
+    s.mprotect(A, 3 * K4, RW).unwrap();
+    s.mprotect(A, 2 * K4, RW | 4).unwrap();
+    assert_eq!(s.mmap(anon(0, 2 * K4, RW, 0)), Err(MmError::NoMemory));
+    s.mmap(anon(A + K4, 3 * K4, RW, FIXED)).unwrap();
+    assert_eq!(s.mremap(A + K4, 3 * K4, 4 * K4, 1, 0), Err(MmError::NoMemory));
+    s.mprotect(A, K4, R).unwrap();
+    s.mmap(anon(0, K4, RW, 0)).unwrap();
+}
+
+#[test]
 fn limits_hold() {
     let mut s = space();
     s.set_limits(Limits { committed: 1 << 20, address_space: 4 << 20, ..Limits::default() });

@@ -1,5 +1,7 @@
 //! The signals of a process and its threads.
 
+mod queues;
+
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::{
@@ -7,7 +9,7 @@ use crate::{
     number::{MAX, SIGCONT, SIGKILL, SIGRTMIN, STOPPING, UNBLOCKABLE, is_valid},
 };
 
-/// Signals a process can have in its queues (RLIMIT_SIGPENDING).
+/// Signals a process can have in its queues, unless it is told otherwise (RLIMIT_SIGPENDING).
 const QUEUE_LIMIT: usize = 7_810;
 
 /// Whom a signal is for.
@@ -88,6 +90,8 @@ pub struct Signals {
     shared: Pending,
     threads: BTreeMap<u32, ThreadSignals>,
     leader: u32,
+    /// Signals that the queues may hold together.
+    limit: usize,
 }
 
 fn index(signal: u32) -> usize {
@@ -106,7 +110,13 @@ impl Signals {
         }
         let first =
             ThreadSignals { blocked: blocked.without(UNBLOCKABLE), ..ThreadSignals::default() };
-        Self { actions, shared: Pending::default(), threads: [(leader, first)].into(), leader }
+        Self {
+            actions,
+            shared: Pending::default(),
+            threads: [(leader, first)].into(),
+            leader,
+            limit: QUEUE_LIMIT,
+        }
     }
 
     /// Adds a thread that `parent` has made: it inherits the mask.
@@ -242,13 +252,6 @@ impl Signals {
         self.threads.get_mut(&tid).map(|thread| &mut thread.altstack)
     }
 
-    /// All signals that wait for a thread, blocked or not.
-    #[must_use]
-    pub fn pending(&self, tid: u32) -> SigSet {
-        let own = self.threads.get(&tid).map_or(SigSet::EMPTY, |thread| thread.pending.set());
-        own | self.shared.set()
-    }
-
     /// Whether a thread has to ask [`Self::next`].
     #[must_use]
     pub fn is_wanted(&self, tid: u32) -> bool {
@@ -303,6 +306,7 @@ impl Signals {
         if self.is_ignored(target, signal) {
             return Ok(Sent::Ignored);
         }
+        let full = signal >= SIGRTMIN && self.queued() >= self.limit;
         let queue = match target {
             Target::Process => &mut self.shared,
             Target::Thread(tid) => match self.threads.get_mut(&tid) {
@@ -310,7 +314,7 @@ impl Signals {
                 None => return Ok(Sent::Ignored),
             },
         };
-        if signal >= SIGRTMIN && queue.len() >= QUEUE_LIMIT {
+        if full {
             return Err(QueueFull);
         }
         if !queue.add(info) {
@@ -343,12 +347,6 @@ impl Signals {
         self.force(tid, SigInfo::kernel(SIGSEGV));
     }
 
-    /// Takes a signal of `set`, whether it is blocked or not.
-    pub fn take(&mut self, tid: u32, set: SigSet) -> Option<SigInfo> {
-        let own = self.threads.get_mut(&tid)?.pending.take(set);
-        own.or_else(|| self.shared.take(set))
-    }
-
     /// What a thread has to do next.
     pub fn next(&mut self, tid: u32) -> Option<Next> {
         loop {
@@ -379,19 +377,5 @@ impl Signals {
         let own = if action.has(flags::NODEFER) { SigSet::EMPTY } else { SigSet::one(signal) };
         let others = self.set_blocked(tid, old | action.mask() | own);
         Delivery { info, action, mask: saved.unwrap_or(old), others }
-    }
-
-    /// Whether the last signal of a timer has not been taken yet.
-    #[must_use]
-    pub fn has_timer(&self, id: u32) -> bool {
-        self.shared.has_timer(id) || self.threads.values().any(|t| t.pending.has_timer(id))
-    }
-
-    /// Drops the signals of a timer that was deleted.
-    pub fn flush_timer(&mut self, id: u32) {
-        self.shared.flush_timer(id);
-        for thread in self.threads.values_mut() {
-            thread.pending.flush_timer(id);
-        }
     }
 }

@@ -163,6 +163,12 @@ fn real_time_signals_are_refused_when_the_queue_is_full() {
     signals.set_blocked(LEADER, !SigSet::EMPTY);
     let sent = (0..).find(|_| signals.send(Target::Thread(LEADER), info).is_err());
     assert!(sent.is_some_and(|sent| (1000..100_000).contains(&sent)));
+    signals.take(LEADER, !SigSet::EMPTY);
+    signals.limit_queues(2);
+    assert!(
+        signals.send(Target::Process, info).is_err(),
+        "all queues count, and what is there stays"
+    );
     assert_eq!(kill(&mut signals, SIGUSR1), Sent::Wakes(OTHER));
 }
 

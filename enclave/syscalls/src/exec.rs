@@ -14,6 +14,7 @@ use hostcall_abi::layout::{USER_BASE, USER_END};
 
 use crate::{
     ephemeral::Held,
+    limits,
     memory::errno,
     process::{Backing, Source, process},
     procfs, rewrite, through,
@@ -32,8 +33,8 @@ const PIE_BASE: u64 = 0x1555_5000_0000;
 const PIE_RANDOM_PAGES: u64 = 1 << 16;
 const STACK_TOP: u64 = USER_END - 0x1000_0000;
 const STACK_RANDOM_PAGES: u64 = 1 << 12;
-/// RLIMIT_STACK.
-const STACK_SIZE: u64 = 8 << 20;
+/// Room on the stack, below what the program finds there, that is mapped from the start.
+const STACK_ROOM: u64 = 128 << 10;
 /// What a signal frame with AVX-512 state needs, as Linux says in AT_MINSIGSTKSZ.
 pub(crate) const MIN_SIGNAL_STACK: u64 = 3632;
 
@@ -285,11 +286,11 @@ fn enter(
     let top = STACK_TOP - random_pages(STACK_RANDOM_PAGES);
     let mut random = [0; 16];
     fill_random(&mut random);
-    let input =
-        StackInput { top, limit: STACK_SIZE, execfn, argv: &argv, envp: &envp, random, aux };
+    let limit = limits::init().map_err(plain)?;
+    let input = StackInput { top, limit, execfn, argv: &argv, envp: &envp, random, aux };
     let image = stack::build(&input)
         .map_err(|_| (Errno::E2BIG, "its arguments and environment do not fit on the stack"))?;
-    map_stack(top, program.plan.stack_exec).map_err(plain)?;
+    map_stack(image.sp, top, program.plan.stack_exec).map_err(plain)?;
     AppSlice::new(image.sp, image.bytes.len() as u64)
         .and_then(|slice| slice.write_bytes(&image.bytes))
         .map_err(|fault| plain(fault.into()))?;
@@ -299,8 +300,9 @@ fn enter(
     Ok(())
 }
 
-fn map_stack(top: u64, executable: bool) -> Result<(), Errno> {
-    let range = PageRange::new(top - STACK_SIZE, top).ok_or(Errno::ENOMEM)?;
+fn map_stack(sp: u64, top: u64, executable: bool) -> Result<(), Errno> {
+    let bottom = (sp - STACK_ROOM) / PAGE_SIZE * PAGE_SIZE;
+    let range = PageRange::new(bottom, top).ok_or(Errno::ENOMEM)?;
     let prot = if executable { Prot::RW | Prot::EXEC } else { Prot::RW };
     process().space().map_runtime(range, prot, VmaKind::Stack).map_err(errno)
 }

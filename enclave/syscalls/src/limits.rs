@@ -1,7 +1,10 @@
-//! Limits of resources. Those that concern memory, stacks and descriptors are kept inside; the
-//! rest is the host's to keep, as it holds what they limit.
+//! Limits of resources. Those that concern memory, stacks, descriptors and queues of signals are kept
+//! inside; the rest is the host's to keep, as it holds what they limit. Of processor time it is asked for
+//! more by what was used before the program began.
 
-use enclave_core::{AppPtr, Mutex};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use enclave_core::{AppPtr, Mutex, to_usize};
 use enclave_files::table;
 use enclave_hostcalls::{Call, Errno, Wait};
 use enclave_mm::Limits;
@@ -14,23 +17,45 @@ use crate::{
     },
     ids,
     process::process,
+    signal,
+    time::{self, SECOND},
 };
 
 const PRLIMIT64: u64 = 302;
 const INFINITY: u64 = u64::MAX;
 
+const CPU: usize = 0;
 const DATA: usize = 2;
+const STACK: usize = 3;
 const NOFILE: usize = 7;
 const AS: usize = 9;
+const SIGPENDING: usize = 11;
 const COUNT: usize = 16;
-/// DATA, STACK, RSS, NOFILE, MEMLOCK, AS.
-const INSIDE: [usize; 6] = [DATA, 3, 5, NOFILE, 8, AS];
+/// DATA, STACK, RSS, NOFILE, MEMLOCK, AS, SIGPENDING.
+const INSIDE: [usize; 7] = [DATA, STACK, 5, NOFILE, 8, AS, SIGPENDING];
 
 /// `struct rlimit`: soft and hard limit.
 type Limit = [u64; 2];
 
 /// Limits that are kept inside and were set there.
 static SET: Mutex<[Option<Limit>; COUNT]> = Mutex::new([None; COUNT]);
+
+/// Seconds of processor time that the host's process had used, rounded up, when the program began.
+static BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// Limit of processor time that the program set, and what the host was told in its place.
+static CPU_SET: Mutex<Option<[Limit; 2]>> = Mutex::new(None);
+
+/// The program is about to begin. Returns how large its first stack may become.
+pub(crate) fn init() -> Result<u64, Errno> {
+    let used = time::host_clock(time::id::PROCESS_CPU)?;
+    BEFORE.store(used.div_ceil(SECOND), Ordering::Relaxed);
+    let [stack, _] = of_host(STACK, None)?;
+    let mut space = process().space();
+    let limits = Limits { stack, ..space.limits() };
+    space.set_limits(limits);
+    Ok(stack)
+}
 
 fn resource(arg: u64) -> Result<usize, Errno> {
     usize::try_from(int(arg)).ok().filter(|&resource| resource < COUNT).ok_or(Errno::EINVAL)
@@ -53,8 +78,10 @@ fn of_host(resource: usize, new: Option<Limit>) -> Result<Limit, Errno> {
 }
 
 fn get(resource: usize) -> Result<Limit, Errno> {
-    match SET.lock()[resource] {
+    let set = SET.lock()[resource];
+    match set {
         Some(limit) => Ok(limit),
+        None if resource == CPU => processor_time(),
         // What limits the host's process is not what limits the program's memory.
         None if resource == AS || resource == DATA => Ok([INFINITY; 2]),
         None => of_host(resource, None),
@@ -66,15 +93,18 @@ fn set(resource: usize, new: Limit) -> Result<(), Errno> {
     if soft > hard {
         return Err(Errno::EINVAL);
     }
-    if !INSIDE.contains(&resource) {
+    if resource != CPU && !INSIDE.contains(&resource) {
         return of_host(resource, Some(new)).map(|_| ());
     }
     let [_, old_hard] = get(resource)?;
     if hard > old_hard && !ids::is_privileged() {
         return Err(Errno::EPERM);
     }
-    if resource == NOFILE {
-        set_descriptors(soft)?;
+    match resource {
+        CPU => return set_processor_time(new),
+        NOFILE => set_descriptors(soft)?,
+        SIGPENDING => signal::limit_queues(to_usize(soft)),
+        _ => {}
     }
     SET.lock()[resource] = Some(new);
     apply_memory();
@@ -91,11 +121,40 @@ fn set_descriptors(soft: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// What the program set, and how far the host has moved it on: at each second beyond the soft limit,
+/// SIGXCPU is sent and the limit is one more.
+fn processor_time() -> Result<Limit, Errno> {
+    let set = *CPU_SET.lock();
+    let there = of_host(CPU, None)?;
+    let Some([[soft, hard], [told, _]]) = set else { return Ok(there) };
+    let moved = if soft == INFINITY { 0 } else { there[0].saturating_sub(told) };
+    Ok([soft.saturating_add(moved), hard])
+}
+
+fn set_processor_time(new: Limit) -> Result<(), Errno> {
+    let before = BEFORE.load(Ordering::Relaxed);
+    let [_, most] = of_host(CPU, None)?;
+    let told = new.map(|seconds| seconds.saturating_add(before));
+    let within = told.map(|seconds| seconds.min(most));
+    // The host need not allow more than it did.
+    let told = match of_host(CPU, Some(told)) {
+        Ok(_) => told,
+        Err(_) => of_host(CPU, Some(within)).map(|_| within)?,
+    };
+    *CPU_SET.lock() = Some([new, told]);
+    Ok(())
+}
+
 fn apply_memory() {
     let set = *SET.lock();
-    let soft = |resource: usize| set[resource].map_or(INFINITY, |[soft, _]| soft);
+    let soft = |resource: usize, unset: u64| set[resource].map_or(unset, |[soft, _]| soft);
     let mut space = process().space();
-    let limits = Limits { address_space: soft(AS), data: soft(DATA), ..space.limits() };
+    let limits = Limits {
+        address_space: soft(AS, INFINITY),
+        data: soft(DATA, INFINITY),
+        stack: soft(STACK, space.limits().stack),
+        ..space.limits()
+    };
     space.set_limits(limits);
 }
 

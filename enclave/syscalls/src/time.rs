@@ -85,7 +85,7 @@ pub(crate) fn cpu_time() -> u64 {
 }
 
 /// Asks the host for a clock of its own.
-fn host_clock(clock: u64) -> Result<u64, Errno> {
+pub(crate) fn host_clock(clock: u64) -> Result<u64, Errno> {
     const CLOCK_GETTIME: u64 = 228;
     let mut call = Call::new(CLOCK_GETTIME, 16)?;
     let time = call.room(16);

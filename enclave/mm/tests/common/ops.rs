@@ -85,6 +85,7 @@ pub(crate) fn small_space() -> Space {
         zero_limit: k(3),
         huge_page: k(16),
         remap_slack: k(8),
+        stack_gap: 1 << 20,
         brk_reserve: k(4),
         max_map_count: 1000,
     };

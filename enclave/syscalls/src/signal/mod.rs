@@ -166,6 +166,11 @@ pub(crate) fn take(set: SigSet) -> Option<SigInfo> {
     info.map(crate::timer::taken)
 }
 
+/// Sets how many signals the queues may hold together.
+pub(crate) fn limit_queues(limit: usize) {
+    look(|state| state.signals.limit_queues(limit));
+}
+
 /// The signals that wait for the current thread, blocked or not.
 pub(crate) fn pending() -> SigSet {
     let tid = current().tid();
