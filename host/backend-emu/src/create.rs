@@ -189,6 +189,7 @@ fn add(
     if range.is_empty() {
         return Ok(());
     }
+    inner.mapping.fill().keep(range.start);
     let entry = Entry::from_flags(secinfo.flags).unwrap_or(Entry::NONE);
     let contents = |page: u64| match source {
         Source::Bytes(bytes) => &bytes[(page - range.start) as usize..][..PAGE_SIZE],
@@ -294,7 +295,7 @@ pub(crate) fn init(inner: &Inner, sigstruct: &Sigstruct) -> Result<(), Refused> 
         isv_ext_prod_id: sigstruct.isv_ext_prod_id,
     };
     inner.identity.set(identity).expect("the first EINIT that succeeds");
-    drop(inner.mapping.lock());
+    inner.mapping.lock().join();
     let stubs = Stubs::patch(&inner.mapping, &inner.epcm, &std::mem::take(&mut build.code));
     inner.stubs.set(stubs).unwrap_or_else(|_| unreachable!("the first EINIT that succeeds"));
     inner.initialised.store(true, Ordering::Release);

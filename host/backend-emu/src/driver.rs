@@ -91,7 +91,7 @@ fn change(
     changed: impl Fn(u64, Entry) -> Result<Entry, Refused>,
 ) -> Result<(), Refused> {
     let range = check_range(inner, operation, range)?;
-    let locked = inner.mapping.lock();
+    let mut locked = inner.mapping.lock();
     let mut result = Ok(());
     let mut end = range.start;
     for page in range.clone().step_by(PAGE_SIZE) {

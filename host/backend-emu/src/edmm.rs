@@ -81,13 +81,15 @@ fn extend_run(inner: &Inner, context: &mut Context, page: u64) {
 /// The page becomes a TCS if its contents are those of one.
 fn accept_tcs(inner: &Inner, page: u64) -> Result<(), Fault> {
     let contents: Box<Tcs> = {
-        let locked = inner.mapping.lock();
-        crate::sys::protect(page, PAGE, libc::PROT_READ);
+        let mut locked = inner.mapping.lock();
+        locked.keep(page);
+        locked.protect(page, PAGE, libc::PROT_READ);
         let contents = ssa::get(inner, page).map(Box::new);
         locked.show(&inner.epcm, page..page + PAGE);
         contents?
     };
     let state = TcsState::new(page, &contents, &inner.secs).map_err(|_| Fault::GP)?;
+    inner.mapping.fill().keep(state.frame(0));
     let mut all = inner.tcs.write().unwrap_or_else(PoisonError::into_inner);
     all.insert(page, std::sync::Arc::new(state));
     Ok(())

@@ -4,6 +4,7 @@
 //! pages at a time, before anything else is done to the mapping. So nobody ever sees a part of them,
 //! and that memory comes in huge pages, which the kernel hands out at a fraction of the cost.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -23,6 +24,10 @@ const BLOCK: u64 = 64 << 20;
 /// where it was.
 const FEW: u64 = 4 * PAGE;
 
+/// Stretches of moved memory that may be in ELRANGE: each takes a mapping of its own for as long as it is
+/// there.
+const MOST_MOVED: usize = 8192;
+
 /// Filled pages that are still on their way.
 #[derive(Default)]
 pub(crate) struct Filled {
@@ -34,9 +39,76 @@ pub(crate) struct Filled {
     hole: Option<u64>,
     /// How the mapping will show them.
     protection: i32,
+    /// ELRANGE up to the enclave's first own page: what may be hidden at any time.
+    program: Range<u64>,
+    /// Stretches of ELRANGE whose memory was moved there, by start: their end, and how far it was moved.
+    moved: BTreeMap<u64, (u64, u64)>,
 }
 
 impl Filled {
+    /// For filling pages of `range`.
+    pub(crate) fn new(range: Range<u64>) -> Self {
+        let mut filled = Self::default();
+        filled.program = range;
+        filled
+    }
+
+    /// Notes where a page of the enclave's own is: it and all above it are never hidden.
+    pub(crate) fn keep(&mut self, page: u64) {
+        self.program.end = self.program.end.min(page);
+    }
+
+    /// What may be hidden at any time.
+    pub(crate) fn program(&self) -> &Range<u64> {
+        &self.program
+    }
+
+    /// Changes how pages are shown. If there would be too many mappings, all of the program's are hidden
+    /// before.
+    pub(crate) fn protect(&self, start: u64, len: u64, protection: i32) {
+        if sys::try_protect(start, len, protection) {
+            return;
+        }
+        let all = self.program.end - self.program.start;
+        sys::try_protect(self.program.start, all, libc::PROT_NONE);
+        // Parts that differ in this way are not joined.
+        sys::advise(self.program.start, all, libc::MADV_NOHUGEPAGE);
+        sys::protect(start, len, protection);
+    }
+
+    /// Pages go away: memory that was moved to them is not kept apart any more.
+    pub(crate) fn forget(&mut self, range: &Range<u64>) {
+        let before = self.moved.range(..range.start).next_back().map(|(&start, _)| start);
+        let first = before.unwrap_or(range.start);
+        let touched: Vec<_> =
+            self.moved.range(first..range.end).map(|(&at, &to)| (at, to)).collect();
+        for (at, (end, by)) in touched {
+            let part = at.max(range.start)..end.min(range.end);
+            if part.is_empty() || !sys::reserve_again(part.start, part.end - part.start) {
+                continue;
+            }
+            sys::advise(part.start, part.end - part.start, libc::MADV_DONTDUMP);
+            self.moved.remove(&at);
+            if at < part.start {
+                self.moved.insert(at, (part.start, by));
+            }
+            if part.end < end {
+                self.moved.insert(part.end, (end, by));
+            }
+        }
+    }
+
+    /// Memory came from `from` to `to`.
+    fn note_moved(&mut self, from: u64, to: &Range<u64>) {
+        let by = to.start.wrapping_sub(from);
+        match self.moved.range_mut(..=to.start).next_back() {
+            Some((_, (end, same))) if *end >= to.start && *same == by => *end = to.end.max(*end),
+            _ => {
+                self.moved.insert(to.start, (to.end, by));
+            }
+        }
+    }
+
     /// Fills `page`, to be shown with `protection`, with the contents of the one at `source`; returns how
     /// many bytes could not be read, in which case nothing was done. A thread waits for the page
     /// `awaited`, which may be filled after its neighbours.
@@ -108,7 +180,8 @@ impl Filled {
             None => [all.clone(), 0..0],
             Some(hole) => [all.start..hole, hole + PAGE..all.end],
         };
-        if len <= FEW && self.copy_in(from, &all, &parts) {
+        let copies = len <= FEW || self.moved.len() >= MOST_MOVED;
+        if copies && self.copy_in(from, &all, &parts) {
             // The memory that they were gathered in is fresh again.
             self.fresh.start = from;
         } else {
@@ -125,25 +198,27 @@ impl Filled {
             if copy_hidden(from + (part.start - all.start), part.start, len).is_err() {
                 return false;
             }
-            sys::protect(part.start, len, self.protection);
+            self.protect(part.start, len, self.protection);
         }
         true
     }
 
     /// Moves the memory of pages, from `from`, to where they shall be seen.
-    fn move_in(&self, from: u64, all: &Range<u64>, parts: &[Range<u64>; 2]) {
+    fn move_in(&mut self, from: u64, all: &Range<u64>, parts: &[Range<u64>; 2]) {
         let mut left = from;
         for part in parts.iter().filter(|part| !part.is_empty()) {
             let (at, len) = (from + (part.start - all.start), part.end - part.start);
             if left < at {
                 sys::unmap(left, at - left);
             }
-            sys::protect(at, len, self.protection);
-            if !sys::move_pages(at, part.start, len) {
+            self.protect(at, len, self.protection);
+            if sys::move_pages(at, part.start, len) {
+                self.note_moved(at, part);
+            } else {
                 // The process has as many mappings as the kernel allows.
                 let copied = copy_hidden(at, part.start, len);
                 assert!(copied.is_ok(), "{len:#x} bytes for {:#x}: {copied:?}", part.start);
-                sys::protect(part.start, len, self.protection);
+                self.protect(part.start, len, self.protection);
                 sys::unmap(at, len);
             }
             left = at + len;
@@ -235,6 +310,27 @@ mod tests {
         assert_eq!(words(page(7), 2), [107, 108]);
         filled.arrive();
         assert_eq!(words(to, 1), [100], "nothing is left to arrive");
+    }
+
+    #[test]
+    fn moved_memory_is_forgotten_with_its_pages() {
+        let to = hidden();
+        let page = |number: u64| to + number * PAGE;
+        let source = vec![7u64; 512];
+        let mut filled = Filled::default();
+        for number in 0..8 {
+            let from = source.as_ptr() as u64;
+            assert_eq!(filled.add(page(number), from, libc::PROT_READ, 0), 0);
+        }
+        filled.arrive();
+        assert_eq!(filled.moved.len(), 1);
+        filled.forget(&(page(2)..page(4)));
+        assert_eq!(filled.moved.len(), 2, "both sides are still there");
+        assert_eq!((words(to, 2), words(page(4), 4)), (vec![7; 2], vec![7; 4]));
+        filled.forget(&(page(0)..page(16)));
+        assert!(filled.moved.is_empty());
+        sys::protect(to, 8 * PAGE, libc::PROT_READ);
+        assert_eq!(words(to, 8), [0; 8]);
     }
 
     #[test]

@@ -6,12 +6,16 @@
 //! the page for which it last faulted, which the enclave does last. Pages that EACCEPTCOPY fills lag
 //! behind in the same way, and are in their place for whoever changes the mapping. Pages of zeroes
 //! that EADD adds are shown when they are touched.
+//!
+//! The kernel limits how many mappings a process has, and takes neighbours for two if they differ in
+//! protection. So there may be fewer than the enclave's pages need: then all of the program's pages are
+//! hidden, which makes them one mapping again, and those that are in use are shown as they are touched.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::epcm::Epcm;
-use crate::filled::Filled;
+use crate::filled::{self, Filled};
 use crate::sys;
 
 /// Lowest address that the emulator maps: the usual `vm.mmap_min_addr`.
@@ -35,7 +39,7 @@ impl Mapping {
         let range = start..base + size;
         sys::reserve(start, range.end - start)?;
         sys::advise(start, range.end - start, libc::MADV_DONTDUMP);
-        Ok(Self { range, filled: Mutex::default() })
+        Ok(Self { filled: Mutex::new(Filled::new(range.clone())), range })
     }
 
     /// Addresses that may have pages.
@@ -47,7 +51,7 @@ impl Mapping {
     pub(crate) fn lock(&self) -> Locked<'_> {
         let mut filled = self.fill();
         let arrived = filled.arrive();
-        Locked { _filled: filled, arrived }
+        Locked { filled, arrived }
     }
 
     /// The same for filling pages that the mapping does not show.
@@ -64,7 +68,7 @@ impl Drop for Mapping {
 
 /// The right to change the mapping.
 pub(crate) struct Locked<'a> {
-    _filled: MutexGuard<'a, Filled>,
+    filled: MutexGuard<'a, Filled>,
     /// Pages that were filled, and came into place as they shall be seen.
     arrived: Range<u64>,
 }
@@ -73,6 +77,30 @@ impl Locked<'_> {
     /// Whether all of `range`, which is not empty, has just come into place.
     pub(crate) fn has_brought(&self, range: &Range<u64>) -> bool {
         self.arrived.start <= range.start && range.end <= self.arrived.end
+    }
+
+    /// Lets all parts of the program's mapping become one again once they look alike. The kernel joins only
+    /// what has the same owner of pages (`anon_vma`), and gives a mapping one when its first page comes;
+    /// parts of it keep that. To be called while there are no parts.
+    pub(crate) fn join(&self) {
+        let first = self.filled.program().start;
+        if self.filled.program().is_empty() {
+            return;
+        }
+        self.protect(first, PAGE, libc::PROT_READ | libc::PROT_WRITE);
+        filled::copy(first, [0_u8; PAGE as usize].as_ptr() as u64);
+        self.protect(first, PAGE, libc::PROT_NONE);
+        sys::advise(first, PAGE, libc::MADV_DONTNEED);
+    }
+
+    /// Keeps a page of the enclave's own, and all above it, from being hidden.
+    pub(crate) fn keep(&mut self, page: u64) {
+        self.filled.keep(page);
+    }
+
+    /// Changes how pages are shown.
+    pub(crate) fn protect(&self, start: u64, len: u64, protection: i32) {
+        self.filled.protect(start, len, protection);
     }
 
     /// Makes the mapping show what the EPCM says.
@@ -84,7 +112,7 @@ impl Locked<'_> {
             while end < range.end && epcm.get(end).protection() == protection {
                 end += PAGE;
             }
-            sys::protect(start, end - start, protection);
+            self.protect(start, end - start, protection);
             start = end;
         }
     }
@@ -100,7 +128,8 @@ impl Locked<'_> {
 
     /// Frees the memory of pages that are no more, and were hidden when they were trimmed. It reads as
     /// zeros if added again.
-    pub(crate) fn discard(&self, range: Range<u64>) {
+    pub(crate) fn discard(&mut self, range: Range<u64>) {
+        self.filled.forget(&range);
         sys::advise(range.start, range.end - range.start, libc::MADV_DONTNEED);
     }
 }

@@ -123,10 +123,7 @@ pub(crate) fn reserve(address: u64, len: u64) -> io::Result<u64> {
 /// Maps zeroed memory that costs nothing until it is touched.
 pub(crate) fn map(address: u64, len: u64, protection: i32) -> io::Result<u64> {
     let fixed = if address == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
-    // SAFETY: nothing that is mapped already is replaced.
-    let got =
-        unsafe { libc::mmap(address as *mut _, len as usize, protection, flags, -1, 0) } as u64;
+    let got = map_anonymous(address, len, protection, fixed);
     if got == u64::MAX {
         return Err(io::Error::last_os_error());
     }
@@ -153,15 +150,31 @@ pub(crate) fn move_pages(from: u64, to: u64, len: u64) -> bool {
     got == target
 }
 
-/// Changes the protection of memory that this crate mapped. Ends the process when the kernel refuses,
-/// which it does only when it runs out of mappings or memory: the enclave cannot go on as it should.
-pub(crate) fn protect(address: u64, len: u64, protection: i32) {
+/// Puts new memory without access in place of memory that this crate mapped; whether that could be.
+pub(crate) fn reserve_again(address: u64, len: u64) -> bool {
+    map_anonymous(address, len, libc::PROT_NONE, libc::MAP_FIXED) == address
+}
+
+/// mmap of memory; `u64::MAX` when it fails.
+fn map_anonymous(address: u64, len: u64, protection: i32, fixed: i32) -> u64 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
+    // SAFETY: nothing is replaced but, with MAP_FIXED, memory that this crate mapped, of which the owner
+    // gave up the contents.
+    unsafe { libc::mmap(address as *mut _, len as usize, protection, flags, -1, 0) as u64 }
+}
+
+/// Changes the protection of memory that this crate mapped; whether it could be. The kernel refuses
+/// when it runs out of mappings or memory.
+pub(crate) fn try_protect(address: u64, len: u64, protection: i32) -> bool {
     // SAFETY: only memory that this crate mapped is changed.
-    let refused = unsafe { libc::mprotect(address as *mut _, len as usize, protection) } != 0;
-    if refused {
+    unsafe { libc::mprotect(address as *mut _, len as usize, protection) == 0 }
+}
+
+/// The same; ends the process when the kernel refuses: the enclave cannot go on as it should.
+pub(crate) fn protect(address: u64, len: u64, protection: i32) {
+    if !try_protect(address, len, protection) {
         eprintln!(
-            "scone: mprotect({address:#x}, {len:#x}): {}; a program with very many small mappings needs a \
-             larger vm.max_map_count (see sysctl)",
+            "scone: mprotect({address:#x}, {len:#x}): {}; is vm.max_map_count (see sysctl) very small?",
             io::Error::last_os_error()
         );
         std::process::abort();

@@ -505,3 +505,61 @@ GROUP(system_calls_on_bad_memory)
     FAILS(read(fd, (void *)0xffff800000000000, 10), EFAULT);
     FAILS(write(out, (void *)0x8000000000000000, 10), EFAULT);
 }
+
+// More stretches of pages than a process usually has mappings (vm.max_map_count is 65530).
+enum { MANY = 70000 };
+
+GROUP(many_islands)
+{
+    const size_t apart = 128 << 10;
+    char *p = mmap(NULL, MANY * apart, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    OK(p != MAP_FAILED);
+    EQ(madvise(p, MANY * apart, MADV_NOHUGEPAGE), 0);
+    for (long i = 0; i < MANY; i++) *(long *)(p + i * apart) = i;
+    long wrong = 0;
+    for (long i = 0; i < MANY; i++) wrong += *(long *)(p + i * apart) != i;
+    EQ(wrong, 0);
+    EQ(munmap(p, MANY * apart), 0);
+}
+
+GROUP(many_stripes)
+{
+    const long stripes = 60000;
+    char *p = map_(stripes * P);
+    EQ(madvise(p, stripes * P, MADV_NOHUGEPAGE), 0);
+    for (long i = 0; i < stripes; i++) *(long *)(p + i * P) = i;
+    long failed = 0, wrong = 0;
+    for (long i = 0; i < stripes; i += 2) failed += mprotect(p + i * P, P, PROT_READ) != 0;
+    EQ(failed, 0);
+    for (long i = 0; i < stripes; i++) wrong += *(long *)(p + i * P) != i;
+    for (long i = 1; i < stripes; i += 2) *(long *)(p + i * P) = -i;
+    for (long i = 1; i < stripes; i += 2) wrong += *(long *)(p + i * P) != -i;
+    EQ(wrong, 0);
+    EQ(WRITES(p), SIGSEGV);
+    EQ(WRITES(p + (stripes - 2) * P), SIGSEGV);
+    EQ(WRITES(p + P), 0);
+    EQ(munmap(p, stripes * P), 0);
+}
+
+GROUP(many_files)
+{
+    const int maps = 10000, len = 5 * P;
+    static char *at[10000];
+    int fd = open("many", O_RDWR | O_CREAT, 0600), wrong = 0;
+    for (int i = 0; i < 5; i++) EQ(pwrite(fd, &(char){'a' + i}, 1, i * P), 1);
+    EQ(ftruncate(fd, len), 0);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < maps; i++) {
+            at[i] = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+            if (at[i] == MAP_FAILED) return (void)OK(0);
+            *(int *)(at[i] + 8) = i;
+            mprotect(at[i] + 2 * P, P, PROT_NONE);
+        }
+        for (int i = 0; i < maps; i++)
+            wrong += at[i][0] != 'a' || at[i][4 * P] != 'e' || *(int *)(at[i] + 8) != i;
+        EQ(wrong, 0);
+        EQ(READS(at[maps - 1] + 2 * P), SIGSEGV);
+        for (int i = 0; i < maps; i++) munmap(at[i], len);
+    }
+    unlink("many");
+}

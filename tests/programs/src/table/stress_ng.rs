@@ -177,7 +177,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("aiol", "io_setup is not offered"),
     ("io-uring", "io_uring is not offered"),
     ("memfd", "two shared mappings of one memfd do not see each other at once"),
-    ("mmaphuge", "so many mappings of pages that the kernel's limit ends the emulator"),
     ("remap", "remap_file_pages is not offered"),
     ("secretmem", "memfd_secret is not offered"),
     ("sem-sysv", "System V semaphores are not offered"),
