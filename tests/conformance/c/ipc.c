@@ -180,6 +180,48 @@ static void on_message(int signal, siginfo_t *info, void *context)
     told = signal == SIGUSR1 && info->si_code == SI_MESGQ && info->si_value.sival_int == 77;
 }
 
+// What ipcs(1) asks.
+GROUP(information)
+{
+    int set = semget(IPC_PRIVATE, 7, 0600), box = msgget(IPC_PRIVATE, 0600), part = shmget(IPC_PRIVATE, 5000, 0600);
+    OK(set >= 0 && box >= 0 && part >= 0);
+    struct seminfo si, su;
+    struct semid_ds sd;
+    int last = semctl(0, 0, IPC_INFO, &si), found = 0;
+    OK(last >= 0 && si.semvmx == 32767 && si.semmsl >= 7 && si.semmni > 0 && si.semopm > 0);
+    OK(semctl(0, 0, SEM_INFO, &su) >= 0);
+    OK(su.semusz >= 1 && su.semaem >= 7 && su.semmsl == si.semmsl);
+    for (int i = 0; i <= last; i++) found += semctl(i, 0, SEM_STAT, &sd) == set && sd.sem_nsems == 7;
+    EQ(found, 1);
+    FAILS(semctl(-1, 0, IPC_INFO, &si), EINVAL);
+    FAILS(semctl(-1, 0, SEM_STAT, &sd), EINVAL);
+    FAILS(semctl(0, 0, SEM_INFO, BAD), EFAULT);
+    struct msginfo mi;
+    struct msqid_ds md;
+    struct message m = {7, "some"};
+    EQ(msgsnd(box, &m, 5, 0), 0);
+    last = msgctl(0, IPC_INFO, (void *)&mi), found = 0;
+    OK(last >= 0 && mi.msgmax >= 64 && mi.msgmnb >= 64 && mi.msgmni > 0);
+    OK(msgctl(0, MSG_INFO, (void *)&mi) >= 0);
+    OK(mi.msgpool >= 1 && mi.msgmap >= 1 && mi.msgtql >= 5);
+    for (int i = 0; i <= last; i++) found += msgctl(i, MSG_STAT, &md) == box && md.msg_qnum == 1;
+    EQ(found, 1);
+    FAILS(msgctl(-1, MSG_STAT, &md), EINVAL);
+    struct shminfo hi;
+    struct shm_info hu;
+    struct shmid_ds hd;
+    last = shmctl(0, IPC_INFO, (void *)&hi), found = 0;
+    OK(last >= 0 && hi.shmmin == 1 && hi.shmmax >= 5000 && hi.shmmni > 0);
+    OK(shmctl(0, SHM_INFO, (void *)&hu) >= 0);
+    OK(hu.used_ids >= 1 && hu.shm_tot >= 2);
+    for (int i = 0; i <= last; i++) found += shmctl(i, SHM_STAT, &hd) == part && hd.shm_segsz == 5000;
+    EQ(found, 1);
+    FAILS(shmctl(-1, SHM_STAT, &hd), EINVAL);
+    EQ(semctl(set, 0, IPC_RMID), 0);
+    EQ(msgctl(box, IPC_RMID, NULL), 0);
+    EQ(shmctl(part, IPC_RMID, NULL), 0);
+}
+
 GROUP(posix_queues)
 {
     char name[40], text[64] = "";

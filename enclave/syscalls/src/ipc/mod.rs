@@ -32,6 +32,8 @@ mod command {
     pub(super) const SET: u64 = 1;
     /// `IPC_STAT`
     pub(super) const STAT: u64 = 2;
+    /// `IPC_INFO`
+    pub(super) const INFO: u64 = 3;
 }
 
 /// Seconds since 1970.

@@ -11,7 +11,12 @@ use super::{
     registry::{Entry, Permissions, Registry, read_permissions},
     wait,
 };
-use crate::{Sys, args::uint, process::process, wait::Deadline};
+use crate::{
+    Sys,
+    args::{int, uint},
+    process::process,
+    wait::Deadline,
+};
 
 /// Longest message (`MSGMAX`), and bytes of a queue (`MSGMNB`).
 const LONGEST: u64 = 8192;
@@ -42,7 +47,10 @@ struct State {
 
 type Queue = Mutex<State>;
 
-static QUEUES: Registry<Queue> = Registry::new();
+/// Most queues (`MSGMNI`).
+const MOST_QUEUES: u32 = 32000;
+
+static QUEUES: Registry<Queue> = Registry::new(MOST_QUEUES);
 
 /// `struct msqid64_ds`.
 #[derive(FromBytes, IntoBytes, Immutable)]
@@ -156,7 +164,20 @@ pub(crate) fn msgrcv(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn msgctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    /// `MSG_STAT`, `MSG_INFO` and `MSG_STAT_ANY`.
+    const STAT_AT: u64 = 11;
+    const INFO: u64 = 12;
+    const STAT_AT_ANY: u64 = 13;
     let [id, which, address, ..] = sys.args;
+    match uint(which) {
+        which @ (command::INFO | INFO) if int(id) >= 0 => return info(address, which == INFO),
+        STAT_AT | STAT_AT_ANY => {
+            let queue = QUEUES.at(id)?;
+            AppPtr::new(address).write(&status(&queue))?;
+            return Ok(queue.id);
+        }
+        _ => {}
+    }
     let queue = QUEUES.get(id)?;
     match uint(which) {
         command::REMOVE => QUEUES.remove(&queue)?,
@@ -174,6 +195,28 @@ pub(crate) fn msgctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
+}
+
+/// Writes `struct msginfo`: the limits, and what there is in place of some of them. Returns the highest
+/// place of a queue.
+fn info(address: u64, used: bool) -> Result<u64, Errno> {
+    let low = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let (queues, last) = QUEUES.all();
+    let [mut count, mut bytes] = [0, 0];
+    for queue in &queues {
+        let state = queue.body.lock();
+        count += state.messages.len() as u64;
+        bytes += state.bytes;
+    }
+    let most = low(QUEUE_BYTES);
+    let [pool, map, headers] = if used {
+        [low(queues.len() as u64), low(count), low(bytes)]
+    } else {
+        [MOST_QUEUES / 1024 * most, most, most]
+    };
+    let words = [pool, map, low(LONGEST), most, MOST_QUEUES, 16, headers, 0xffff];
+    AppPtr::new(address).write(&words)?;
+    Ok(last)
 }
 
 fn status(queue: &Entry<Queue>) -> Status {

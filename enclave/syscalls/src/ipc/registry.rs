@@ -21,7 +21,7 @@ const CREATE: u64 = 0o1000;
 const EXCLUSIVE: u64 = 0o2000;
 /// Permission bits.
 const MODE: u64 = 0o777;
-/// Most objects of a kind (`IPCMNI`), and the distance of ids that one place has in turn.
+/// The distance of ids that one place has in turn (`IPCMNI`).
 const MOST: u32 = 32768;
 
 /// `struct ipc64_perm`.
@@ -95,12 +95,12 @@ struct Slot<T> {
     entry: Option<Arc<Entry<T>>>,
 }
 
-/// All objects of a kind.
-pub(super) struct Registry<T>(Mutex<Vec<Slot<T>>>);
+/// All objects of a kind, and how many there may be.
+pub(super) struct Registry<T>(Mutex<Vec<Slot<T>>>, u32);
 
 impl<T> Registry<T> {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+    pub(super) const fn new(most: u32) -> Self {
+        Self(Mutex::new(Vec::new()), most)
     }
 
     /// The object with this id.
@@ -146,7 +146,7 @@ impl<T> Registry<T> {
             }
         }
         let index = slots.iter().position(|slot| slot.entry.is_none()).unwrap_or(slots.len());
-        if index as u64 >= u64::from(MOST) {
+        if index as u64 >= u64::from(self.1) {
             return Err(Errno::ENOSPC);
         }
         let body = make()?;
@@ -185,6 +185,26 @@ impl<T> Registry<T> {
         entry.queue.wake(u32::MAX);
         drop(removed);
         Ok(())
+    }
+
+    /// The object in the place `index`, whatever its id.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is none.
+    pub(super) fn at(&self, index: u64) -> Result<Arc<Entry<T>>, Errno> {
+        let index = u64::try_from(int(index)).map_err(|_| Errno::EINVAL)? % u64::from(MOST);
+        let slots = self.0.lock();
+        let slot = slots.get(to_usize(index)).ok_or(Errno::EINVAL)?;
+        slot.entry.clone().ok_or(Errno::EINVAL)
+    }
+
+    /// All objects, and the highest place that one of them has.
+    pub(super) fn all(&self) -> (Vec<Arc<Entry<T>>>, u64) {
+        let slots = self.0.lock();
+        let all: Vec<_> = slots.iter().filter_map(|slot| slot.entry.clone()).collect();
+        let last = all.last().map_or(0, |entry| entry.id % u64::from(MOST));
+        (all, last)
     }
 
     /// The first object of which `is_wanted` says so.

@@ -18,7 +18,9 @@ use crate::{
     wait::Deadline,
 };
 
-/// Most semaphores of a set (`SEMMSL`), operations of a call (`SEMOPM`), and the largest value.
+/// Most sets (`SEMMNI`), semaphores of a set (`SEMMSL`), operations of a call (`SEMOPM`), and the largest
+/// value.
+const MOST_SETS: u32 = 32000;
 const MOST: u64 = 32000;
 const MOST_OPERATIONS: u64 = 500;
 const LARGEST: i32 = 32767;
@@ -41,7 +43,7 @@ struct Values {
 
 type Set = Mutex<Values>;
 
-static SETS: Registry<Set> = Registry::new();
+static SETS: Registry<Set> = Registry::new(MOST_SETS);
 
 /// `struct sembuf`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
@@ -178,10 +180,26 @@ mod special {
     pub(super) const GET_ZERO_COUNT: u64 = 15;
     pub(super) const SET_VALUE: u64 = 16;
     pub(super) const SET_ALL: u64 = 17;
+    /// `SEM_STAT`, `SEM_STAT_ANY`: of the set in a place, and its id.
+    pub(super) const STAT_AT: u64 = 18;
+    pub(super) const STAT_AT_ANY: u64 = 20;
+    /// `SEM_INFO`: what there is.
+    pub(super) const INFO: u64 = 19;
 }
 
 pub(crate) fn semctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [id, number, which, argument, ..] = sys.args;
+    match uint(which) {
+        which @ (command::INFO | special::INFO) if int(id) >= 0 => {
+            return info(argument, which == special::INFO);
+        }
+        special::STAT_AT | special::STAT_AT_ANY => {
+            let set = SETS.at(id)?;
+            AppPtr::new(argument).write(&status(&set))?;
+            return Ok(set.id);
+        }
+        _ => {}
+    }
     let set = SETS.get(id)?;
     match uint(which) {
         command::REMOVE => SETS.remove(&set)?,
@@ -208,6 +226,23 @@ pub(crate) fn semctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         which => return get(&set, index(&set, number)?, which),
     }
     Ok(0)
+}
+
+/// Writes `struct seminfo`: the limits, and what there is in place of two of them. Returns the highest
+/// place of a set.
+fn info(address: u64, used: bool) -> Result<u64, Errno> {
+    let low = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let (sets, last) = SETS.all();
+    let semaphores: u64 = sets.iter().map(|set| set.body.lock().all.len() as u64).sum();
+    let all = MOST_SETS * low(MOST);
+    let largest = LARGEST.unsigned_abs();
+    let [undo_size, undo_value] =
+        if used { [low(sets.len() as u64), low(semaphores)] } else { [20, largest] };
+    let [most, operations] = [low(MOST), low(MOST_OPERATIONS)];
+    let words =
+        [all, MOST_SETS, all, all, most, operations, operations, undo_size, largest, undo_value];
+    AppPtr::new(address).write(&words)?;
+    Ok(last)
 }
 
 fn index(set: &Entry<Set>, number: u64) -> Result<usize, Errno> {

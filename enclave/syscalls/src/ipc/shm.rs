@@ -12,7 +12,12 @@ use super::{
     command, now,
     registry::{Entry, Permissions, Registry, read_permissions},
 };
-use crate::{Sys, args::uint, memory::errno, process::process};
+use crate::{
+    Sys,
+    args::{int, uint},
+    memory::errno,
+    process::process,
+};
 
 /// Flags of shmat(2).
 const READ_ONLY: u64 = 0o10000;
@@ -46,7 +51,11 @@ struct Segment {
     state: Mutex<State>,
 }
 
-static SEGMENTS: Registry<Segment> = Registry::new();
+/// Most segments (`SHMMNI`), and the most bytes and pages (`SHMMAX`, `SHMALL`).
+const MOST_SEGMENTS: u32 = 4096;
+const MOST: u64 = u64::MAX - (1 << 24);
+
+static SEGMENTS: Registry<Segment> = Registry::new(MOST_SEGMENTS);
 
 /// `struct shmid64_ds`.
 #[derive(FromBytes, IntoBytes, Immutable)]
@@ -147,7 +156,25 @@ fn remove(entry: &Entry<Segment>) -> Result<u64, Errno> {
 pub(crate) fn shmctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const LOCK: u64 = 11;
     const UNLOCK: u64 = 12;
+    /// `SHM_STAT`, `SHM_INFO` and `SHM_STAT_ANY`.
+    const STAT_AT: u64 = 13;
+    const INFO: u64 = 14;
+    const STAT_AT_ANY: u64 = 15;
     let [id, which, address, ..] = sys.args;
+    match uint(which) {
+        command::INFO if int(id) >= 0 => {
+            let most = u64::from(MOST_SEGMENTS);
+            AppPtr::new(address).write(&[MOST, 1, most, most, MOST, 0, 0, 0, 0])?;
+            return Ok(SEGMENTS.all().1);
+        }
+        INFO if int(id) >= 0 => return info(address),
+        STAT_AT | STAT_AT_ANY => {
+            let segment = SEGMENTS.at(id)?;
+            AppPtr::new(address).write(&status(&segment))?;
+            return Ok(segment.id);
+        }
+        _ => {}
+    }
     let entry = SEGMENTS.get(id)?;
     match uint(which) {
         command::REMOVE => {
@@ -167,6 +194,14 @@ pub(crate) fn shmctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
+}
+
+/// Writes `struct shm_info`: what there is. Returns the highest place of a segment.
+fn info(address: u64) -> Result<u64, Errno> {
+    let (segments, last) = SEGMENTS.all();
+    let pages: u64 = segments.iter().map(|segment| segment.body.size.div_ceil(PAGE)).sum();
+    AppPtr::new(address).write(&[segments.len() as u64, pages, pages, 0, 0, 0])?;
+    Ok(last)
 }
 
 fn status(entry: &Entry<Segment>) -> Status {

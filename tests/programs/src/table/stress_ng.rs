@@ -179,7 +179,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("memfd", "two shared mappings of one memfd do not see each other at once"),
     ("remap", "remap_file_pages is not offered"),
     ("secretmem", "memfd_secret is not offered"),
-    ("sem-sysv", "System V semaphores are not offered"),
     ("vm-rw", "clone without CLONE_THREAD needs children (PROCESSES)"),
 ];
 
