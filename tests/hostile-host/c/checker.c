@@ -136,6 +136,15 @@ static void files(void) {
     }
 }
 
+// A socket to accept from, which waits a second at most: the host may say that somebody has connected
+// when nobody has.
+static int listening(int family, int type) {
+    int listener = fresh(socket(family, type, 0));
+    struct timeval second = {.tv_sec = 1};
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+    return listener;
+}
+
 // Two connected sockets. Unlike those of socketpair(2), they are the host's.
 static int connected(int family, int type, int pair[2]) {
     struct sockaddr_storage address = {.ss_family = family};
@@ -146,7 +155,7 @@ static int connected(int family, int type, int pair[2]) {
     } else {
         ((struct sockaddr_in *)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     }
-    int listener = fresh(socket(family, type, 0));
+    int listener = listening(family, type);
     pair[0] = fresh(socket(family, type, 0));
     pair[1] = -1;
     if (bind(listener, (void *)&address, len) == 0 && listen(listener, 1) == 0) {
@@ -222,7 +231,7 @@ static void network(void) {
         uint64_t after;
     } own = {{.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, CANARY}, other = own;
     socklen_t len = sizeof own.address, other_len = sizeof other.address;
-    int listener = fresh(socket(AF_INET, SOCK_STREAM, 0));
+    int listener = listening(AF_INET, SOCK_STREAM);
     int client = fresh(socket(AF_INET, SOCK_STREAM, 0));
     int one = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
