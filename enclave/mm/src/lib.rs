@@ -14,7 +14,8 @@
 //! # Shared file mappings
 //!
 //! Enclave pages cannot alias each other or the host's page cache. A `MAP_SHARED` mapping is
-//! therefore a cached copy: read on fault, written back by `msync`, `munmap`, `mremap` and
+//! therefore a cached copy: read on fault (or, by who needs no page,
+//! [through the file](AddressSpace::read_through)), written back by `msync`, `munmap`, `mremap` and
 //! [`AddressSpace::flush_all`]. Pages become dirty by a write fault, one small block at a time; clean
 //! ones are never written back. Two mappings of the same part of a file, here or in another
 //! process, see each other's changes only after such a write-back and only in pages that they read

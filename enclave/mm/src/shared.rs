@@ -63,6 +63,11 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         self.map.has_shared_files()
     }
 
+    /// The files behind shared mappings, once for each mapping.
+    pub fn shared_files(&self) -> impl Iterator<Item = &F> {
+        self.map.shared_files().filter_map(Vma::shared_file).map(|place| &place.file)
+    }
+
     /// Writes back what the program has changed through mappings of `file` within `len` bytes from
     /// `offset`. To be called before anybody reads the file.
     pub fn flush_file(&mut self, file: &F, offset: u64, len: u64) -> Result<(), MmError> {

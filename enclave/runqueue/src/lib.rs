@@ -24,6 +24,7 @@ mod outside;
 mod queue;
 mod queues;
 mod run_state;
+mod set;
 mod sleepers;
 mod turn;
 mod waiters;

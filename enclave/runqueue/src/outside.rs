@@ -1,6 +1,6 @@
 //! Which enclave threads wait outside, and may be called in.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::set::Set;
 
 /// The set of enclave threads that wait outside in a call that can be made again: they are called in for
 /// work that nobody else will do soon.
@@ -10,29 +10,27 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// search. Of two that do so at once, one sees the other, as all of these accesses are sequentially
 /// consistent.
 #[derive(Debug, Default)]
-pub struct Outside(AtomicU64);
+pub struct Outside(Set);
 
 impl Outside {
     /// Nobody waits outside.
     #[must_use]
     pub const fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Set::new())
     }
 
     /// Says that `index` is about to wait outside.
     pub fn enter(&self, index: usize) {
-        self.0.fetch_or(1 << index, Ordering::SeqCst);
+        self.0.insert(index);
     }
 
     /// Says that `index` is back, or did not go.
     pub fn leave(&self, index: usize) {
-        self.0.fetch_and(!(1 << index), Ordering::SeqCst);
+        self.0.remove(index);
     }
 
     /// Takes one of them, to call it in.
     pub fn call_in(&self) -> Option<usize> {
-        let lowest = |set: u64| (set != 0).then(|| set & (set - 1));
-        let set = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lowest).ok()?;
-        usize::try_from(set.trailing_zeros()).ok()
+        self.0.take_lowest()
     }
 }

@@ -1,6 +1,8 @@
 //! Which enclave threads sleep, and which one searches for work.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::set::Set;
 
 /// The set of enclave threads that sleep outside, and whether one of them is on its way back.
 ///
@@ -9,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// of these accesses are sequentially consistent.
 #[derive(Debug, Default)]
 pub struct Sleepers {
-    asleep: AtomicU64,
+    asleep: Set,
     searching: AtomicBool,
 }
 
@@ -17,19 +19,19 @@ impl Sleepers {
     /// Nobody sleeps.
     #[must_use]
     pub const fn new() -> Self {
-        Self { asleep: AtomicU64::new(0), searching: AtomicBool::new(false) }
+        Self { asleep: Set::new(), searching: AtomicBool::new(false) }
     }
 
     /// Whether anybody sleeps.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.asleep.load(Ordering::SeqCst) != 0
+        !self.asleep.is_empty()
     }
 
     /// Whether `index` sleeps.
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
-        self.asleep.load(Ordering::SeqCst) >> index & 1 != 0
+        self.asleep.contains(index)
     }
 
     /// Becomes the one that searches; `false` if there is one.
@@ -51,7 +53,7 @@ impl Sleepers {
     /// Says that `index` is about to sleep, and ends its search if it was `searching`. It must look
     /// at the queues once more afterwards.
     pub fn fall_asleep(&self, index: usize, searching: bool) {
-        self.asleep.fetch_or(1 << index, Ordering::SeqCst);
+        self.asleep.insert(index);
         if searching {
             self.end_search();
         }
@@ -59,7 +61,7 @@ impl Sleepers {
 
     /// Says that `index` is awake. If it was claimed ([`Self::claim`]) it is searching now: `true`.
     pub fn wake_up(&self, index: usize) -> bool {
-        self.asleep.fetch_and(!(1 << index), Ordering::SeqCst) >> index & 1 == 0
+        !self.asleep.remove(index)
     }
 
     /// Takes one that sleeps, to wake it: it will search. `None` if nobody sleeps, or one searches
@@ -68,16 +70,10 @@ impl Sleepers {
         if !self.any() || !self.begin_search() {
             return None;
         }
-        let claimed = self.take_lowest();
+        let claimed = self.asleep.take_lowest();
         if claimed.is_none() {
             self.end_search();
         }
         claimed
-    }
-
-    fn take_lowest(&self) -> Option<usize> {
-        let lowest = |set: u64| (set != 0).then(|| set & (set - 1));
-        let set = self.asleep.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lowest).ok()?;
-        usize::try_from(set.trailing_zeros()).ok()
     }
 }

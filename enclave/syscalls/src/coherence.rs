@@ -6,7 +6,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_files::{HostFile, OpenFile, kind};
 use enclave_hostcalls::Errno;
-use enclave_mm::{Vma, VmaKind};
 
 use crate::{
     ephemeral,
@@ -57,17 +56,7 @@ pub(crate) fn before_write(file: &OpenFile, range: Option<(u64, u64)>) -> Result
 
 /// Call before a file that is known by its path only is changed.
 pub(crate) fn drop_everything() -> Result<(), Errno> {
-    if !process().space().has_shared_files() {
-        return Ok(());
-    }
-    let files: Vec<_> = {
-        let space = process().space();
-        let shared = |vma: &Vma<Backing>| match vma.kind() {
-            VmaKind::FileShared(place) => Some(place.file.clone()),
-            _ => None,
-        };
-        space.vmas().filter_map(shared).collect()
-    };
+    let files: Vec<_> = process().space().shared_files().cloned().collect();
     for file in files {
         process().space().drop_file(&file, 0, WHOLE).map_err(errno)?;
     }

@@ -95,12 +95,16 @@ struct Slot<T> {
     entry: Option<Arc<Entry<T>>>,
 }
 
-/// All objects of a kind, and how many there may be.
-pub(super) struct Registry<T>(Mutex<Vec<Slot<T>>>, u32);
+/// All objects of a kind.
+pub(super) struct Registry<T> {
+    slots: Mutex<Vec<Slot<T>>>,
+    /// How many there may be.
+    most: u32,
+}
 
 impl<T> Registry<T> {
     pub(super) const fn new(most: u32) -> Self {
-        Self(Mutex::new(Vec::new()), most)
+        Self { slots: Mutex::new(Vec::new()), most }
     }
 
     /// The object with this id.
@@ -110,7 +114,7 @@ impl<T> Registry<T> {
     /// `EINVAL` if there is none.
     pub(super) fn get(&self, id: u64) -> Result<Arc<Entry<T>>, Errno> {
         let id = u64::try_from(int(id)).map_err(|_| Errno::EINVAL)?;
-        let slots = self.0.lock();
+        let slots = self.slots.lock();
         let slot = slots.get(to_usize(id % u64::from(MOST))).ok_or(Errno::EINVAL)?;
         slot.entry.clone().filter(|entry| entry.id == id).ok_or(Errno::EINVAL)
     }
@@ -129,7 +133,7 @@ impl<T> Registry<T> {
         make: impl FnOnce() -> Result<T, Errno>,
     ) -> Result<u64, Errno> {
         let key = uint(key);
-        let mut slots = self.0.lock();
+        let mut slots = self.slots.lock();
         if key != PRIVATE {
             let mut entries = slots.iter().filter_map(|slot| slot.entry.as_ref());
             if let Some(found) =
@@ -146,7 +150,7 @@ impl<T> Registry<T> {
             }
         }
         let index = slots.iter().position(|slot| slot.entry.is_none()).unwrap_or(slots.len());
-        if index as u64 >= u64::from(self.1) {
+        if index as u64 >= u64::from(self.most) {
             return Err(Errno::ENOSPC);
         }
         let body = make()?;
@@ -172,7 +176,7 @@ impl<T> Registry<T> {
     /// `EPERM` if it is somebody else's.
     pub(super) fn remove(&self, entry: &Entry<T>) -> Result<(), Errno> {
         may_change(&entry.permissions.lock())?;
-        let mut slots = self.0.lock();
+        let mut slots = self.slots.lock();
         let slot = slots.get_mut(to_usize(entry.id % u64::from(MOST))).ok_or(Errno::EINVAL)?;
         if slot.entry.as_ref().is_none_or(|other| other.id != entry.id) {
             return Err(Errno::EIDRM);
@@ -194,14 +198,14 @@ impl<T> Registry<T> {
     /// `EINVAL` if there is none.
     pub(super) fn at(&self, index: u64) -> Result<Arc<Entry<T>>, Errno> {
         let index = u64::try_from(int(index)).map_err(|_| Errno::EINVAL)? % u64::from(MOST);
-        let slots = self.0.lock();
+        let slots = self.slots.lock();
         let slot = slots.get(to_usize(index)).ok_or(Errno::EINVAL)?;
         slot.entry.clone().ok_or(Errno::EINVAL)
     }
 
     /// All objects, and the highest place that one of them has.
     pub(super) fn all(&self) -> (Vec<Arc<Entry<T>>>, u64) {
-        let slots = self.0.lock();
+        let slots = self.slots.lock();
         let all: Vec<_> = slots.iter().filter_map(|slot| slot.entry.clone()).collect();
         let last = all.last().map_or(0, |entry| entry.id % u64::from(MOST));
         (all, last)
@@ -209,7 +213,7 @@ impl<T> Registry<T> {
 
     /// The first object of which `is_wanted` says so.
     pub(super) fn find(&self, is_wanted: impl Fn(&T) -> bool) -> Option<Arc<Entry<T>>> {
-        let slots = self.0.lock();
+        let slots = self.slots.lock();
         let mut entries = slots.iter().filter_map(|slot| slot.entry.as_ref());
         entries.find(|entry| is_wanted(&entry.body)).cloned()
     }
