@@ -4,14 +4,12 @@ use core::marker::PhantomData;
 
 use alloc::vec::Vec;
 
-use hostcall_abi::layout::{USER_BASE, USER_END};
+use hostcall_abi::layout::{PAGE, USER_BASE, USER_END};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    copies::{
-        Outcome, scone_cas_u32, scone_copy_bytes, scone_load_u32, scone_store_u32, scone_zero_bytes,
-    },
-    hooks::hooks,
+    copies::{scone_cas_u32, scone_copy_bytes, scone_load_u32, scone_store_u32, scone_zero_bytes},
+    missing::{Missing, settle, with_pages},
 };
 
 /// The program has no right to an address it passed (EFAULT).
@@ -27,7 +25,7 @@ pub enum CStrError {
     TooLong,
 }
 
-/// Largest piece copied in one go: a fault repeats at most this much.
+/// Largest piece copied in one go, as long as nothing faults.
 const PIECE: u64 = 64 * 1024;
 
 /// A 64-bit number as the index type of this 64-bit machine.
@@ -38,54 +36,7 @@ pub const fn to_usize(value: u64) -> usize {
     value as usize
 }
 
-/// A page of the program that is not there, or not for this access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing {
-    address: u64,
-    write: bool,
-}
-
-impl Missing {
-    /// Stands for a range that cannot be copied, whatever pages there are.
-    const NEVER: Self = Self { address: 0, write: false };
-}
-
-/// Runs `attempt` until it succeeds or the program has no right to the page that it lacks. What
-/// fails may hold a lock while it copies (`read_present`, `write_present`), and has let go of it
-/// when it returns: pages are brought in between the attempts.
-///
-/// # Errors
-///
-/// [`Fault`] if the program has no right to a page.
-pub fn with_pages<T>(mut attempt: impl FnMut() -> Result<T, Missing>) -> Result<T, Fault> {
-    let mut last = None;
-    loop {
-        let missing = match attempt() {
-            Ok(value) => return Ok(value),
-            Err(missing) => missing,
-        };
-        // The same fault over and over would be a defect of the page bookkeeping; let the program
-        // see EFAULT rather than hang.
-        let again = last.filter(|&(before, _)| before == missing).map_or(0, |(_, times)| times + 1);
-        let Missing { address, write } = missing;
-        if again > 16 || !in_program(address) || !(hooks().fault)(address, write) {
-            return Err(Fault);
-        }
-        last = Some((missing, again));
-    }
-}
-
-/// What a routine did.
-fn outcome(Outcome { status, value }: Outcome) -> Result<u64, Missing> {
-    if status == 0 { Ok(value) } else { Err(Missing { address: value, write: status & 2 != 0 }) }
-}
-
-/// Runs a routine until it succeeds or the program has no right to the address that faulted.
-fn settle(mut run: impl FnMut() -> Outcome) -> Result<u64, Fault> {
-    with_pages(|| outcome(run()))
-}
-
-const fn in_program(address: u64) -> bool {
+pub(crate) const fn in_program(address: u64) -> bool {
     address >= USER_BASE && address < USER_END
 }
 
@@ -153,10 +104,9 @@ impl AppSlice {
     ///
     /// [`Fault`] if it is not readable or shorter than `bytes`.
     pub fn read_bytes(self, bytes: &mut [u8]) -> Result<(), Fault> {
-        for (done, piece) in (0..).step_by(to_usize(PIECE)).zip(bytes.chunks_mut(to_usize(PIECE))) {
-            with_pages(|| self.read_present(done, piece))?;
-        }
-        Ok(())
+        self.copy_with(0, bytes.len() as u64, |_, done, count| {
+            self.read_present(done, &mut bytes[to_usize(done)..to_usize(done + count)])
+        })
     }
 
     /// Copies `bytes` to the start of the range.
@@ -165,10 +115,9 @@ impl AppSlice {
     ///
     /// [`Fault`] if it is not writable or shorter than `bytes`.
     pub fn write_bytes(self, bytes: &[u8]) -> Result<(), Fault> {
-        for (done, piece) in (0..).step_by(to_usize(PIECE)).zip(bytes.chunks(to_usize(PIECE))) {
-            with_pages(|| self.write_present(done, piece))?;
-        }
-        Ok(())
+        self.copy_with(0, bytes.len() as u64, |_, done, count| {
+            self.write_present(done, &bytes[to_usize(done)..to_usize(done + count)])
+        })
     }
 
     /// Copies from `offset` of the range into `bytes`, but brings no page in: for use in
@@ -185,7 +134,7 @@ impl AppSlice {
         let target = bytes.as_mut_ptr() as u64;
         // SAFETY: the target is the caller's exclusive slice; the source is in the program's area
         // (never a Rust object), and a fault makes the routine return.
-        outcome(unsafe { scone_copy_bytes(target, self.address + offset, len) }).map(|_| ())
+        unsafe { scone_copy_bytes(target, self.address + offset, len) }.done()
     }
 
     /// Copies `bytes` to `offset` of the range, but brings no page in: as [`Self::read_present`].
@@ -200,7 +149,7 @@ impl AppSlice {
         }
         let source = bytes.as_ptr() as u64;
         // SAFETY: as for `read_present`, the other way round.
-        outcome(unsafe { scone_copy_bytes(self.address + offset, source, len) }).map(|_| ())
+        unsafe { scone_copy_bytes(self.address + offset, source, len) }.done()
     }
 
     /// Fills the range with zeros.
@@ -209,8 +158,10 @@ impl AppSlice {
     ///
     /// [`Fault`] if it is not writable.
     pub fn zero(self) -> Result<(), Fault> {
-        // SAFETY: the program's area holds no Rust object; a fault makes the routine return.
-        self.copy_with(0, self.len, |app, _, count| unsafe { scone_zero_bytes(app, 0, count) })
+        self.copy_with(0, self.len, |app, _, count| {
+            // SAFETY: the program's area holds no Rust object; a fault makes the routine return.
+            unsafe { scone_zero_bytes(app, 0, count) }.done()
+        })
     }
 
     /// Copies from one place of the program to another, as memmove if they do not overlap.
@@ -222,9 +173,9 @@ impl AppSlice {
         if source.len > self.len {
             return Err(Fault);
         }
-        // SAFETY: both are in the program's area; a fault makes the routine return.
-        self.copy_with(0, source.len, |app, done, count| unsafe {
-            scone_copy_bytes(app, source.address + done, count)
+        self.copy_with(0, source.len, |app, done, count| {
+            // SAFETY: both are in the program's area; a fault makes the routine return.
+            unsafe { scone_copy_bytes(app, source.address + done, count) }.done()
         })
     }
 
@@ -239,18 +190,26 @@ impl AppSlice {
         Ok(bytes)
     }
 
-    /// Calls `copy(address in the program, bytes done, bytes to do)` for pieces of the range.
+    /// Calls `copy(address in the program, bytes done, bytes to do)` for pieces of the range: of a piece
+    /// that lacks a page, for each page alone. Pieces but for the last are multiples of 8 bytes.
     pub(crate) fn copy_with(
         self,
         from: u64,
         to: u64,
-        mut copy: impl FnMut(u64, u64, u64) -> Outcome,
+        mut copy: impl FnMut(u64, u64, u64) -> Result<(), Missing>,
     ) -> Result<(), Fault> {
         let mut done = from;
         while done < to {
-            let count = (to - done).min(PIECE);
-            settle(|| copy(self.address + done, done, count))?;
-            done += count;
+            let end = to.min(done + PIECE);
+            if copy(self.address + done, done, end - done).is_ok() {
+                done = end;
+            }
+            while done < end {
+                let address = self.address + done;
+                let count = (PAGE - address % PAGE).next_multiple_of(8).min(end - done);
+                with_pages(|| copy(address, done, count))?;
+                done += count;
+            }
         }
         Ok(())
     }

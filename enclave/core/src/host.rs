@@ -181,8 +181,9 @@ impl HostSlice {
             return Ok(());
         }
         let whole = source.len() & !7;
-        source
-            .copy_with(0, whole, |app, done, count| copy_words(self.address + done, app, count))?;
+        source.copy_with(0, whole, |app, done, count| {
+            copy_words(self.address + done, app, count).done()
+        })?;
         let rest = source.len() - whole;
         if rest > 0 {
             let mut last = [0; 8];
@@ -200,8 +201,9 @@ impl HostSlice {
     pub fn read_app(self, target: AppSlice) -> Result<(), Fault> {
         assert!(target.len().next_multiple_of(8) <= self.len.next_multiple_of(8));
         let whole = target.len() & !7;
-        target
-            .copy_with(0, whole, |app, done, count| copy_words(app, self.address + done, count))?;
+        target.copy_with(0, whole, |app, done, count| {
+            copy_words(app, self.address + done, count).done()
+        })?;
         let rest = target.len() - whole;
         if rest > 0 {
             let last = HostPtr(self.address + whole).read().to_le_bytes();

@@ -30,6 +30,7 @@ mod hooks;
 mod host;
 mod image;
 mod libc_symbols;
+mod missing;
 pub mod pages;
 mod panic;
 mod passed_on;
@@ -43,7 +44,7 @@ mod tsc;
 mod wide;
 pub mod xstate;
 
-pub use app::{AppPtr, AppSlice, CStrError, Fault, Missing, to_usize, with_pages};
+pub use app::{AppPtr, AppSlice, CStrError, Fault, to_usize};
 pub use asm::syscall_entry_address;
 pub use call::{exit_call, exit_forever, own_call};
 pub use current::{current, current_number, has_current, set_current};
@@ -53,6 +54,7 @@ pub use data::{
 pub use exception::Exception;
 pub use hooks::Hooks;
 pub use host::{HostError, HostPtr, HostSlice};
+pub use missing::{Missing, with_pages, with_pages_for};
 pub use panic::fatal;
 pub use rand::{fill_random, random_u64};
 pub use regs::UserRegs;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::errors::MmError;
 use crate::pages::{BackingFile, Pages};
 use crate::range::{PAGE_SIZE, PageRange, is_page_aligned, page_align};
+use crate::shared;
 use crate::space::AddressSpace;
 use crate::store::After;
 use crate::vma::{Prot, Vma, VmaFlags, VmaKind};
@@ -90,7 +91,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             Advice::Free => Err(MmError::Invalid),
             Advice::Remove => self.remove(piece),
             Advice::Populate { access } if piece.prot.effective().contains(access) => {
-                self.store.fill(piece, piece.range)
+                shared::fill(&self.map, &mut self.store, piece, piece.range, None)
             }
             Advice::Populate { .. } => Err(MmError::Fault),
             Advice::Flag { set, clear } => {

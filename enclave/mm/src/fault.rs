@@ -4,6 +4,7 @@ use crate::errors::MmError;
 use crate::pages::{BackingFile, Pages};
 use crate::range::{PAGE_SIZE, PageRange, align_down};
 use crate::runs::PageSet;
+use crate::shared;
 use crate::space::AddressSpace;
 use crate::vma::{Prot, Vma, VmaFlags};
 
@@ -77,9 +78,8 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             let block = block_around(&store.committed, vma.range, addr, min, max);
             // Rather less than nothing: the page alone may still be had.
             let page = PageRange::page_of(addr);
-            let awaited = Some(page.start());
-            let filled =
-                store.fill_for(vma, block, awaited).or_else(|_| store.fill_for(vma, page, awaited));
+            let mut fill = |range| shared::fill(&self.map, store, vma, range, Some(page.start()));
+            let filled = fill(block).or_else(|_| fill(page));
             match filled {
                 _ if store.committed.contains(addr) => {}
                 Ok(()) => return FaultOutcome::Bus,
@@ -89,7 +89,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if access == Access::Write && vma.shared_file().is_some() && !store.dirty.contains(addr) {
             let max = self.policy.dirty_block_max;
             let block = block_around(&store.dirty, vma.range, addr, PAGE_SIZE, max);
-            if let Err(error) = store.make_dirty(vma, block) {
+            if let Err(error) = shared::make_dirty(&self.map, store, vma, block) {
                 return outcome_of(error);
             }
         }

@@ -17,11 +17,12 @@
 //! therefore a cached copy: read on fault (or, by who needs no page,
 //! [through the file](AddressSpace::read_through)), written back by `msync`, `munmap`, `mremap` and
 //! [`AddressSpace::flush_all`]. Pages become dirty by a write fault, one small block at a time; clean
-//! ones are never written back. Two mappings of the same part of a file, here or in another
-//! process, see each other's changes only after such a write-back and only in pages that they read
-//! from then on (`msync(MS_INVALIDATE)` makes them read again). For `read(2)` and `write(2)` the
-//! runtime keeps coherence by calling [`AddressSpace::flush_file`] and
-//! [`AddressSpace::drop_file`], cheap when [`AddressSpace::has_shared_files`] is false.
+//! ones are never written back. Of the same part of a file, a dirty page is the only page among all
+//! mappings, which faults see to: so these show each other's changes. A private mapping shows them in
+//! pages that it reads from then on, another process after a write-back. For `read(2)` and `write(2)`
+//! the runtime keeps coherence by calling [`AddressSpace::flush_file`] and
+//! [`AddressSpace::drop_file`], cheap when [`AddressSpace::has_shared_files`] is false. An instruction
+//! that needs two pages of one part at once ([`AddressSpace::are_twins`]) is its caller's to execute.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -64,7 +64,12 @@ impl<F: Clone + PartialEq> VmaMap<F> {
         self.by_start.values()
     }
 
-    /// The shared mappings of files.
+    /// How many shared mappings of files there are.
+    pub(crate) fn shared_count(&self) -> usize {
+        self.shared_files.len()
+    }
+
+    /// The shared mappings of files, in order.
     pub(crate) fn shared_files(&self) -> impl Iterator<Item = &Vma<F>> {
         self.shared_files.iter().filter_map(|start| self.by_start.get(start))
     }

@@ -26,6 +26,16 @@ impl PageSet {
         self.pages
     }
 
+    /// How many runs they form.
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// All runs, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = PageRange> + '_ {
+        self.runs.iter().map(|(&start, &end)| PageRange::of(start, end))
+    }
+
     /// Whether the page of `addr` is in the set.
     #[must_use]
     pub fn contains(&self, addr: u64) -> bool {

@@ -1,4 +1,9 @@
-//! Shared file mappings: `msync(2)` and coherence with `read(2)` and `write(2)`.
+//! Shared file mappings: `msync(2)`, and coherence with `read(2)` and `write(2)` and with each other.
+//!
+//! An enclave page has one address, so mappings of one part of a file have pages of their own. A page that
+//! one of them may write (a dirty one) is the only one of its part; of others, each mapping may have a copy.
+//! Faults keep it so: what another mapping has changed is written to the file before a page is read from
+//! there, and the copies of others go before a page may be written.
 
 use alloc::vec::Vec;
 
@@ -6,10 +11,12 @@ use bitflags::bitflags;
 
 use crate::advise::checked_range;
 use crate::errors::MmError;
+use crate::map::VmaMap;
 use crate::pages::{BackingFile, Pages};
 use crate::range::{PAGE_SIZE, PageRange, align_down, is_page_aligned, page_align};
+use crate::runs::PageSet;
 use crate::space::AddressSpace;
-use crate::store::After;
+use crate::store::{After, Store};
 use crate::vma::{Vma, VmaFlags};
 
 bitflags! {
@@ -51,7 +58,8 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             return Err(MmError::Busy);
         }
         let Some(place) = piece.shared_file() else { return Ok(()) };
-        self.store.write_back(piece, piece.range, After::Clean)?;
+        let extent = Extent::new(&place.file, place.offset, piece.range.len());
+        flush(&mut self.store, &showing(&self.map, extent))?;
         if flags.contains(SyncFlags::SYNC) {
             self.store.pages.sync_backing(&place.file)?;
         }
@@ -63,6 +71,28 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         self.map.has_shared_files()
     }
 
+    /// Whether shared mappings show one page of a file at both addresses, which are of different pages.
+    pub fn are_twins(&self, a: u64, b: u64) -> bool {
+        let (a, b) = (PageRange::page_of(a), PageRange::page_of(b));
+        let shared =
+            |page: PageRange| self.map.find(page.start()).filter(|v| v.shared_file().is_some());
+        let (Some(first), Some(second)) = (shared(a), shared(b)) else { return false };
+        a != b
+            && Extent::of(first, a)
+                .and_then(|extent| shown(second, extent))
+                .is_some_and(|part| part.overlaps(b))
+    }
+
+    /// The lowest address at which the program can read what a shared mapping shows at `addr`.
+    pub fn first_twin(&self, addr: u64) -> u64 {
+        let page = PageRange::page_of(addr);
+        let shared = self.map.find(addr).filter(|vma| vma.shared_file().is_some());
+        let Some(extent) = shared.and_then(|vma| Extent::of(vma, page)) else { return addr };
+        let readable = self.map.shared_files().filter(|vma| !vma.prot.is_empty());
+        let twin = readable.filter_map(|vma| shown(vma, extent)).next();
+        twin.map_or(addr, |part| addr.min(part.start() + addr % PAGE_SIZE))
+    }
+
     /// The files behind shared mappings, once for each mapping.
     pub fn shared_files(&self) -> impl Iterator<Item = &F> {
         self.map.shared_files().filter_map(Vma::shared_file).map(|place| &place.file)
@@ -71,18 +101,13 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// Writes back what the program has changed through mappings of `file` within `len` bytes from
     /// `offset`. To be called before anybody reads the file.
     pub fn flush_file(&mut self, file: &F, offset: u64, len: u64) -> Result<(), MmError> {
-        let pieces = self.mappings_of(file, offset, len);
-        pieces.iter().try_for_each(|vma| self.store.write_back(vma, vma.range, After::Clean))
+        flush(&mut self.store, &showing(&self.map, Extent::new(file, offset, len)))
     }
 
     /// As [`AddressSpace::flush_file`], and the pages are read again on the next touch. To be called
     /// before the file is written or its size changes.
     pub fn drop_file(&mut self, file: &F, offset: u64, len: u64) -> Result<(), MmError> {
-        for vma in self.mappings_of(file, offset, len) {
-            self.store.write_back(&vma, vma.range, After::Clean)?;
-            self.store.discard(vma.range)?;
-        }
-        Ok(())
+        give_up(&mut self.store, &showing(&self.map, Extent::new(file, offset, len)))
     }
 
     /// Writes back all shared file mappings, at exit or before `execve`. All are tried; the first
@@ -95,19 +120,110 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         }
         result
     }
+}
 
-    /// The parts of shared mappings of `file` that hold any of its bytes `offset..offset+len`.
-    fn mappings_of(&self, file: &F, offset: u64, len: u64) -> Vec<Vma<F>> {
-        let first = align_down(offset, PAGE_SIZE);
-        let end = page_align(offset.saturating_add(len)).unwrap_or(u64::MAX - (PAGE_SIZE - 1));
-        let part = |vma: &Vma<F>| {
-            let place = vma.shared_file().filter(|place| place.file == *file)?;
-            let from = first.saturating_sub(place.offset).min(vma.range.len());
-            let to = end.saturating_sub(place.offset).min(vma.range.len());
-            let start = vma.range.start();
-            let range = PageRange::new(start + from, start + to).filter(|r| !r.is_empty())?;
-            Some(vma.cut(range))
-        };
-        self.map.shared_files().filter_map(part).collect()
+/// Commits what is absent of `range`, a part of `vma`, as [`Store::fill_for`] does; of a file, with what
+/// was last written through any mapping.
+pub(crate) fn fill<P: Pages<F>, F: BackingFile>(
+    map: &VmaMap<F>,
+    store: &mut Store<P>,
+    vma: &Vma<F>,
+    range: PageRange,
+    awaited: Option<u64>,
+) -> Result<(), MmError> {
+    if store.dirty.pages() != 0 {
+        flush(store, &others(map, &store.dirty, vma, range))?;
     }
+    store.fill_for(vma, range, awaited)
+}
+
+/// Lets the pages of `range` in the shared file mapping `vma` be written, so that no other mapping shows
+/// what was there before.
+pub(crate) fn make_dirty<P: Pages<F>, F: BackingFile>(
+    map: &VmaMap<F>,
+    store: &mut Store<P>,
+    vma: &Vma<F>,
+    range: PageRange,
+) -> Result<(), MmError> {
+    give_up(store, &others(map, &store.committed, vma, range))?;
+    store.make_dirty(vma, range)
+}
+
+/// Writes what was changed through mappings to their files.
+fn flush<P: Pages<F>, F>(store: &mut Store<P>, mappings: &[Vma<F>]) -> Result<(), MmError> {
+    mappings.iter().try_for_each(|vma| store.write_back(vma, vma.range, After::Clean))
+}
+
+/// The same, and drops their pages.
+fn give_up<P: Pages<F>, F>(store: &mut Store<P>, mappings: &[Vma<F>]) -> Result<(), MmError> {
+    for vma in mappings {
+        store.write_back(vma, vma.range, After::Clean)?;
+        store.discard(vma.range)?;
+    }
+    Ok(())
+}
+
+/// A part of a file: what it is known by, and where it begins and ends in whole pages.
+struct Extent<'a, F> {
+    file: &'a F,
+    start: u64,
+    end: u64,
+}
+
+impl<F> Clone for Extent<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Extent<'_, F> {}
+
+impl<'a, F> Extent<'a, F> {
+    /// What holds the bytes `offset..offset+len`.
+    fn new(file: &'a F, offset: u64, len: u64) -> Self {
+        let end = page_align(offset.saturating_add(len)).unwrap_or(u64::MAX - (PAGE_SIZE - 1));
+        Self { file, start: align_down(offset, PAGE_SIZE), end }
+    }
+
+    /// What `vma` shows in `range`, if it is a file's.
+    fn of(vma: &'a Vma<F>, range: PageRange) -> Option<Self> {
+        Some(Self::new(&vma.file()?.file, vma.offset_at(range.start()), range.len()))
+    }
+}
+
+/// Where the shared mapping `vma` shows a part of `extent`.
+fn shown<F: BackingFile>(vma: &Vma<F>, extent: Extent<'_, F>) -> Option<PageRange> {
+    let identity = |file: &F| (file.inode(), file.device());
+    let place = vma.shared_file()?;
+    let from = extent.start.saturating_sub(place.offset).min(vma.range.len());
+    let to = extent.end.saturating_sub(place.offset).min(vma.range.len());
+    let start = vma.range.start();
+    let range = PageRange::new(start + from, start + to).filter(|range| !range.is_empty())?;
+    (identity(&place.file) == identity(extent.file)).then_some(range)
+}
+
+/// The parts of shared mappings that show any of `extent`.
+fn showing<F: BackingFile>(map: &VmaMap<F>, extent: Extent<'_, F>) -> Vec<Vma<F>> {
+    map.shared_files().filter_map(|vma| Some(vma.cut(shown(vma, extent)?))).collect()
+}
+
+/// The parts of other mappings that show what `vma` shows in `range`, as far as they have pages of `set`;
+/// all are shared.
+fn others<F: BackingFile>(
+    map: &VmaMap<F>,
+    set: &PageSet,
+    vma: &Vma<F>,
+    range: PageRange,
+) -> Vec<Vma<F>> {
+    let Some(extent) = Extent::of(vma, range) else { return Vec::new() };
+    let part = |vma: &Vma<F>| {
+        let part = shown(vma, extent).filter(|part| !part.overlaps(range))?;
+        set.runs_in(part).next().map(|_| vma.cut(part))
+    };
+    // Whichever are fewer: a page may be mapped very often, or very many be dirty.
+    if set.runs() < map.shared_count() {
+        let holders = set.all().flat_map(|run| map.overlapping(run));
+        return holders.filter_map(part).collect();
+    }
+    map.shared_files().filter_map(part).collect()
 }

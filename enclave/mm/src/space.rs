@@ -7,6 +7,7 @@ use crate::pages::{BackingFile, Pages};
 use crate::policy::{Layout, Limits, Policy};
 use crate::range::{PAGE_SIZE, PageRange};
 use crate::runs::PageSet;
+use crate::shared;
 use crate::store::Store;
 use crate::vma::{Vma, VmaFlags, VmaKind};
 
@@ -85,7 +86,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             }
             at = part.end();
             if !vma.prot().is_empty() {
-                self.store.fill(vma, part)?;
+                shared::fill(&self.map, &mut self.store, vma, part, None)?;
             }
         }
         if at == range.end() { Ok(()) } else { Err(MmError::NoMemory) }
@@ -111,7 +112,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             _ => PageRange::of(part.end(), part.end()),
         };
         // Best effort by design.
-        let _ = self.store.fill(vma, wanted);
+        let _ = shared::fill(&self.map, &mut self.store, vma, wanted, None);
     }
 
     /// Whether `pages` more, in the place of `replaced` ones, are within the limits for address space

@@ -172,6 +172,32 @@ fn read_and_write_calls_are_coherent_with_mappings() {
 }
 
 #[test]
+fn mappings_of_one_part_of_a_file_have_one_page_that_may_be_written() {
+    let mut s = with_file(1, 8 * 4096);
+    let a = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();
+    let b = s.mremap(a + K4, 0, 2 * K4, 1, 0).unwrap();
+    let c = s.mmap(file(1, K4, RW, SHARED)).unwrap();
+    assert!(s.are_twins(a + K4 + 5, b + 9) && s.are_twins(b, a + K4));
+    assert!(!s.are_twins(a, b) && !s.are_twins(a, a) && s.are_twins(a, c));
+    assert_eq!([b + 4, a + K4 + 4].map(|at| s.first_twin(at)), [b.min(a + K4) + 4; 2]);
+    assert_eq!(s.first_twin(a + 3 * K4), a + 3 * K4);
+    // Copies for those that read.
+    assert_eq!(load(&mut s, a + K4), load(&mut s, b));
+    assert!(s.committed().contains(a + K4) && s.committed().contains(b));
+    store(&mut s, b, 50);
+    assert!(!s.committed().contains(a + K4), "a copy of what was there before");
+    assert_eq!(s.pages().files[&1][4096], 2, "nobody has asked for it");
+    assert_eq!(load(&mut s, a + K4), Touched::Value(50));
+    assert_eq!(s.pages().files[&1][4096], 50);
+    assert!(s.committed().contains(b), "it may be read still");
+    store(&mut s, a + K4, 51);
+    assert_eq!(load(&mut s, b), Touched::Value(51));
+    // Nothing can be read there.
+    s.mprotect(b.min(a + K4), K4, 0).unwrap();
+    assert_eq!(s.first_twin(b.max(a + K4)), b.max(a + K4));
+}
+
+#[test]
 fn a_failed_write_back_is_told_and_tried_again() {
     let mut s = with_file(1, 4 * 4096);
     let at = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();

@@ -42,6 +42,39 @@ impl Instruction {
     }
 }
 
+/// MOVS with its prefixes: copies from RSI to RDI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StringMove {
+    /// Bytes of an element.
+    pub width: u64,
+    /// Whether it copies RCX elements instead of one.
+    pub repeated: bool,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+impl StringMove {
+    /// The instruction that starts with these bytes, if it is one, of the usual address size and
+    /// segments.
+    #[must_use]
+    pub fn decode(code: [u8; 15]) -> Option<Self> {
+        let opcode =
+            code.iter().position(|byte| !matches!(byte, 0x66 | 0xf2 | 0xf3 | 0x40..=0x4f))?;
+        let (prefixes, rest) = code.split_at(opcode);
+        // REX counts right before the opcode only, and before the other prefix.
+        let wide = prefixes.last().is_some_and(|byte| matches!(byte, 0x48..=0x4f));
+        let width = match rest.first()? {
+            0xa4 => 1,
+            0xa5 if wide => 8,
+            0xa5 if prefixes.contains(&0x66) => 2,
+            0xa5 => 4,
+            _ => return None,
+        };
+        let repeated = prefixes.iter().any(|byte| matches!(byte, 0xf2 | 0xf3));
+        Some(Self { width, repeated, len: opcode as u64 + 1 })
+    }
+}
+
 /// What floating-point registers say about an exception.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FloatingPoint {

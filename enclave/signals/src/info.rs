@@ -36,6 +36,8 @@ pub mod code {
     pub const BUS_ADRALN: i32 = 1;
     /// Nothing behind the address (SIGBUS).
     pub const BUS_ADRERR: i32 = 2;
+    /// The memory itself has failed (SIGBUS).
+    pub const BUS_OBJERR: i32 = 3;
     /// Breakpoint (SIGTRAP).
     pub const TRAP_BRKPT: i32 = 1;
     /// Single step or hardware breakpoint (SIGTRAP).

@@ -4,7 +4,7 @@ use std::arch::x86_64::__cpuid_count;
 
 use enclave_signals::{
     code,
-    exception::{FloatingPoint, Instruction, checked_cpuid, signal},
+    exception::{FloatingPoint, Instruction, StringMove, checked_cpuid, signal},
     number::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP},
 };
 
@@ -22,6 +22,32 @@ fn only_four_instructions_are_emulated() {
     assert_eq!(found.len(), 7 * 3 + 1);
     assert_eq!((count(Instruction::Syscall), count(Instruction::Rdtscp)), (7, 1));
     assert_eq!(Instruction::Cpuid.len() + Instruction::Rdtscp.len(), 5);
+}
+
+#[test]
+fn string_moves_are_told_by_their_prefixes() {
+    let decode = |code: &[u8]| {
+        let mut bytes = [0x90; 15];
+        bytes[..code.len()].copy_from_slice(code);
+        let found = StringMove::decode(bytes);
+        found.map(|StringMove { width, repeated, len }| (width, repeated, len))
+    };
+    assert_eq!(decode(&[0xa4]), Some((1, false, 1)));
+    assert_eq!(decode(&[0xf3, 0xa4]), Some((1, true, 2)));
+    assert_eq!(decode(&[0xf2, 0xa5]), Some((4, true, 2)));
+    assert_eq!(decode(&[0x66, 0xf3, 0xa5]), Some((2, true, 3)));
+    assert_eq!(decode(&[0xf3, 0x48, 0xa5]), Some((8, true, 3)));
+    assert_eq!(decode(&[0x66, 0x4f, 0xa5]), Some((8, false, 3)));
+    assert_eq!(
+        decode(&[0x48, 0xf3, 0xa5]),
+        Some((4, true, 3)),
+        "REX before another prefix is none"
+    );
+    assert_eq!(decode(&[0x41, 0xa5]), Some((4, false, 2)));
+    // Other addresses, other segments, other instructions, and nothing but prefixes.
+    for code in [&[0x67, 0xa4][..], &[0x64, 0xa4], &[0xf3, 0xaa], &[0x48, 0x89], &[0xf3; 15]] {
+        assert_eq!(decode(code), None, "{code:x?}");
+    }
 }
 
 #[test]

@@ -24,9 +24,14 @@ pub(crate) fn expect() {
     SHARED.store(true, Ordering::Relaxed);
 }
 
+/// Whether there may be one.
+pub(crate) fn is_expected() -> bool {
+    SHARED.load(Ordering::Relaxed)
+}
+
 /// The file for look-ups, if there are any mappings that it may have to agree with.
 fn mapped(file: &OpenFile) -> Option<Backing> {
-    if !SHARED.load(Ordering::Relaxed) || !process().space().has_shared_files() {
+    if !is_expected() || !process().space().has_shared_files() {
         return None;
     }
     if let Some(held) = ephemeral::of(file) {

@@ -11,7 +11,12 @@ use enclave_signals::{
 };
 use sgx_types::Vector;
 
-use crate::{cpuid, dispatch, process::process, signal, stats};
+use crate::{
+    cpuid, dispatch,
+    process::process,
+    signal, stats,
+    twins::{self, Twins},
+};
 
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
@@ -23,16 +28,21 @@ const SHOWN: u64 = 0x1f;
 pub fn exception(regs: &mut UserRegs, exception: Exception) {
     match exception {
         Exception::Kick => dispatch::tick(),
-        Exception::PageFault { address, code } => page_fault(address, code),
+        Exception::PageFault { address, code } => page_fault(regs, address, code),
         Exception::Other(Vector::InvalidOpcode) => invalid_opcode(regs),
         Exception::Other(vector) => other(regs, vector),
     }
 }
 
-fn page_fault(address: u64, code: u64) {
-    let access = if code & FETCH != 0 {
+fn page_fault(regs: &mut UserRegs, address: u64, error: u64) {
+    match twins::before_fault(regs, address) {
+        Twins::Apart => {}
+        Twins::Copied => return,
+        Twins::Needed => return raise(SIGBUS, code::BUS_OBJERR, address, error),
+    }
+    let access = if error & FETCH != 0 {
         Access::Exec
-    } else if code & WRITE != 0 {
+    } else if error & WRITE != 0 {
         Access::Write
     } else {
         Access::Read
@@ -44,8 +54,12 @@ fn page_fault(address: u64, code: u64) {
         FaultOutcome::Segv(SegvCode::AccErr) => (SIGSEGV, code::SEGV_ACCERR),
         FaultOutcome::Bus | FaultOutcome::OutOfMemory => (SIGBUS, code::BUS_ADRERR),
     };
+    raise(signal, what, address, error);
+}
+
+fn raise(signal: u32, what: i32, address: u64, error: u64) {
     let info = SigInfo::fault(signal, what, address);
-    signal::fault(info, Vector::PageFault as u64, code & SHOWN | USER, address);
+    signal::fault(info, Vector::PageFault as u64, error & SHOWN | USER, address);
 }
 
 /// Makes a page accessible for the runtime's own copies.
@@ -55,7 +69,7 @@ pub fn fault(address: u64, write: bool) -> bool {
 }
 
 /// Reads up to `N` bytes of code; what cannot be read is zero.
-fn code_at<const N: usize>(rip: u64) -> [u8; N] {
+pub(crate) fn code_at<const N: usize>(rip: u64) -> [u8; N] {
     let mut code = [0; N];
     for (index, byte) in code.chunks_mut(1).enumerate() {
         let read = AppSlice::new(rip.wrapping_add(index as u64), 1)

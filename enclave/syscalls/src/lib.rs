@@ -61,6 +61,7 @@ mod time;
 mod timer;
 mod trace;
 mod transfer;
+mod twins;
 mod wait;
 mod xattr;
 

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_threads::Thread;
 
-use crate::signal::TaskSignals;
+use crate::{signal::TaskSignals, twins::LastFault};
 
 /// State of a thread of the program.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Task {
     pub(crate) robust: [AtomicU64; 2],
     /// What it keeps for its signals.
     pub(crate) signals: TaskSignals,
+    /// Where it has faulted last.
+    pub(crate) twins: LastFault,
 }
 
 /// The task of a thread.

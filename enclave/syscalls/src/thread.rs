@@ -12,7 +12,7 @@ use hostcall_abi::{layout::USER_END, service};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
-    Sys,
+    Sys, coherence,
     process::{process, settle},
     signal, task,
     task::Task,
@@ -247,6 +247,12 @@ pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
+    // What is mapped twice has two addresses, of which either will do.
+    let named = |address| {
+        let shared = operation & PRIVATE == 0 && coherence::is_expected();
+        if shared { process().space().first_twin(address) } else { address }
+    };
+    let (address, address2) = (named(address), named(address2));
     let result = match operation & !(CLOCK_REALTIME | PRIVATE) & 0xffff_ffff {
         0 => wait(address, value, u32::MAX, deadline(fourth, false, realtime)?),
         9 if value3 == 0 => return Err(Errno::EINVAL),

@@ -13,7 +13,7 @@ use programs::{Case, Tool, case};
 const LINKS: [(&str, Tool); 2] = [("glibc", Tool::Gcc), ("musl-static", Tool::MuslStatic)];
 
 /// Files whose groups are run once more in a file system in memory, and where that is.
-const IN_MEMORY: &[&str] = &["files", "dirs", "stat"];
+const IN_MEMORY: &[&str] = &["files", "dirs", "stat", "twins"];
 const FOLDER: &str = "/dev/shm/tap";
 
 /// Groups that are run once more with all calls by rings.
@@ -41,6 +41,8 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "no_call_follows"),
     ("streams", "closes"),
     ("streams", "corks"),
+    ("twins", "ring"),
+    ("twins", "threads"),
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.
@@ -52,8 +54,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("files-in-memory::locks", "in memory there are no record locks of open files (F_OFD_SETLK)"),
     ("stat-in-memory::kinds", "in memory there are no named pipes"),
     ("misc::no_children", "execve is not there yet (PROCESSES)"),
-    ("mmap::coherence", "two shared mappings of a file cannot show the same enclave pages"),
-    ("mmap::memfd", "two shared mappings of a file cannot show the same enclave pages"),
 ];
 
 fn sources() -> PathBuf {

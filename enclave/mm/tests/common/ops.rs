@@ -34,7 +34,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     let len = || 0..24_usize;
     let prot = || prop_oneof![Just(0_u64), Just(1), Just(2), Just(3), Just(3), Just(3), Just(5)];
     prop_oneof![
-        4 => (at(), len(), prot(), 0..5_u8, 0..FILE_PAGES, 0..5_u8)
+        4 => (at(), len(), prot(), 0..6_u8, 0..FILE_PAGES, 0..5_u8)
             .prop_map(|(at, len, prot, what, offset, mode)| Op::Map { at, len, prot, what, offset, mode }),
         2 => (at(), len()).prop_map(|(at, len)| Op::Unmap { at, len }),
         3 => (at(), len(), prot()).prop_map(|(at, len, prot)| Op::Protect { at, len, prot }),

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{Missing, to_usize, with_pages};
+use enclave_core::{Missing, to_usize, with_pages, with_pages_for};
 use enclave_ephemeral::{Attributes, BLOCK, FileSystem, Kind};
 use enclave_files::{DirEntry, Io, Object, OpenFile, Stat, flag, kind};
 use enclave_hostcalls::Errno;
@@ -176,7 +176,8 @@ impl Object for MemoryFile {
     fn read(&self, _: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         check(io)?;
         let count = Self::all(to_usize(io.len()), io.at, |done, len, at| {
-            with_pages(|| self.read_piece(len, at, |from, part| io.scatter(done + from, part)))?
+            let drain = |from: usize, part: &[u8]| io.scatter(done + from, part);
+            with_pages_for(len, |len| self.read_piece(len, at, drain))?
         })?;
         if count == 0 {
             // A directory says so even if nothing is asked for.
@@ -190,7 +191,7 @@ impl Object for MemoryFile {
         let append = self.appends(file, io.flags);
         let count = Self::all(to_usize(io.len()), io.at, |done, len, at| {
             let fill = |from: usize, part: &mut [u8]| io.gather(done + from, part);
-            with_pages(|| self.write_piece(len, at, append, fill))?
+            with_pages_for(len, |len| self.write_piece(len, at, append, fill))?
         })?;
         Ok(count as u64)
     }

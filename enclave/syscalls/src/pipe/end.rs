@@ -3,7 +3,7 @@
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{AppPtr, Missing, Mutex, to_usize, with_pages};
+use enclave_core::{AppPtr, Missing, Mutex, to_usize, with_pages_for};
 use enclave_descriptors::{PIPE_BUF, PipeBuffer};
 use enclave_files::{Io, Object, OpenFile, Stat, WaitQueue, flag, kind, ready};
 use enclave_hostcalls::Errno;
@@ -130,7 +130,7 @@ impl End {
         len: usize,
         mut drain: impl FnMut(usize, &[u8]) -> Result<(), Missing>,
     ) -> Result<usize, Errno> {
-        match with_pages(|| self.take(len, &mut drain))? {
+        match with_pages_for(len, |len| self.take(len, &mut drain))? {
             Err(Errno::EAGAIN) if wait => {
                 self.wait_to_read();
                 Err(Errno::EINTR)
@@ -162,7 +162,8 @@ impl End {
         let mut done = 0;
         while done < len {
             let rest = len - done;
-            let piece = with_pages(|| self.add(rest, packet, |at, part| fill(done + at, part)))?;
+            let mut part = |at: usize, part: &mut [u8]| fill(done + at, part);
+            let piece = with_pages_for(rest, |rest| self.add(rest, packet, &mut part))?;
             match piece {
                 Ok(count) => done += count,
                 Err(Errno::EAGAIN) if !file.nonblocking() => {
