@@ -110,6 +110,15 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         give_up(&mut self.store, &showing(&self.map, Extent::new(file, offset, len)))
     }
 
+    /// `file` has `size` bytes now: of private mappings, the pages behind its end go, as those of shared
+    /// ones have before ([`AddressSpace::drop_file`]).
+    pub fn cut_file(&mut self, file: &F, size: u64) -> Result<(), MmError> {
+        let end = page_align(size).unwrap_or(u64::MAX);
+        let behind = Extent { file, start: end, end: u64::MAX };
+        let parts = self.map.iter().filter_map(|vma| shown(vma, behind));
+        parts.collect::<Vec<_>>().into_iter().try_for_each(|part| self.store.discard(part))
+    }
+
     /// Writes back all shared file mappings, at exit or before `execve`. All are tried; the first
     /// error is returned.
     pub fn flush_all(&mut self) -> Result<(), MmError> {
@@ -191,10 +200,10 @@ impl<'a, F> Extent<'a, F> {
     }
 }
 
-/// Where the shared mapping `vma` shows a part of `extent`.
+/// Where the mapping `vma` shows a part of `extent`.
 fn shown<F: BackingFile>(vma: &Vma<F>, extent: Extent<'_, F>) -> Option<PageRange> {
     let identity = |file: &F| (file.inode(), file.device());
-    let place = vma.shared_file()?;
+    let place = vma.file()?;
     let from = extent.start.saturating_sub(place.offset).min(vma.range.len());
     let to = extent.end.saturating_sub(place.offset).min(vma.range.len());
     let start = vma.range.start();
@@ -217,6 +226,7 @@ fn others<F: BackingFile>(
 ) -> Vec<Vma<F>> {
     let Some(extent) = Extent::of(vma, range) else { return Vec::new() };
     let part = |vma: &Vma<F>| {
+        vma.shared_file()?;
         let part = shown(vma, extent).filter(|part| !part.overlaps(range))?;
         set.runs_in(part).next().map(|_| vma.cut(part))
     };

@@ -196,11 +196,14 @@ pub(crate) fn ftruncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
             return Err(Errno::EINVAL);
         }
         coherence::before_write(&file, None)?;
-        return ephemeral::truncate(&spot, sys.args[1], false);
+        ephemeral::truncate(&spot, sys.args[1], false)?;
+    } else {
+        let host = file.host().ok_or(Errno::EINVAL)?;
+        coherence::before_write(&file, None)?;
+        forward_zero(nr::FTRUNCATE, [Int(host.number()), Int(sys.args[1])])?;
     }
-    let host = file.host().ok_or(Errno::EINVAL)?;
-    coherence::before_write(&file, None)?;
-    forward_zero(nr::FTRUNCATE, [Int(host.number()), Int(sys.args[1])])
+    coherence::after_resize(&file, sys.args[1])?;
+    Ok(0)
 }
 
 pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {

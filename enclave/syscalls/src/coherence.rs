@@ -1,5 +1,5 @@
-//! Mappings of files that are shared and writable: what a program wrote to one must be seen by
-//! read(2), and what it writes by write(2) must be seen through the mapping.
+//! Mappings of files: what a program wrote to a shared one must be seen by read(2), and what it writes by
+//! write(2) must be seen through the mapping; none shows what is behind the end of its file.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -31,9 +31,11 @@ pub(crate) fn is_expected() -> bool {
 
 /// The file for look-ups, if there are any mappings that it may have to agree with.
 fn mapped(file: &OpenFile) -> Option<Backing> {
-    if !is_expected() || !process().space().has_shared_files() {
-        return None;
-    }
+    if is_expected() && process().space().has_shared_files() { backing(file) } else { None }
+}
+
+/// The file for look-ups, if it is one that can be mapped.
+fn backing(file: &OpenFile) -> Option<Backing> {
     if let Some(held) = ephemeral::of(file) {
         return Some(Backing::in_memory(Arc::clone(held), b""));
     }
@@ -57,6 +59,12 @@ pub(crate) fn before_write(file: &OpenFile, range: Option<(u64, u64)>) -> Result
     let Some(backing) = mapped(file) else { return Ok(()) };
     let (offset, len) = range.unwrap_or((0, WHOLE));
     process().space().drop_file(&backing, offset, len).map_err(errno)
+}
+
+/// Call after a file was given a size.
+pub(crate) fn after_resize(file: &OpenFile, size: u64) -> Result<(), Errno> {
+    let Some(backing) = backing(file) else { return Ok(()) };
+    process().space().cut_file(&backing, size).map_err(errno)
 }
 
 /// Call before a file that is known by its path only is changed.

@@ -176,7 +176,6 @@ const STRESSORS: &[(&str, &[&str])] = &[
 const KNOWN: &[(&str, &str)] = &[
     ("aiol", "io_setup is not offered"),
     ("io-uring", "io_uring is not offered"),
-    ("memfd", "a private mapping keeps the pages it has written when its file is cut"),
     ("remap", "remap_file_pages is not offered"),
     ("secretmem", "memfd_secret is not offered"),
     ("vm-rw", "clone without CLONE_THREAD needs children (PROCESSES)"),
