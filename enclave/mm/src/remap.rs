@@ -53,8 +53,8 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// `mremap(2)`. Returns the address.
     ///
     /// Committed pages are copied and then given back, in steps. An `old_len` of 0, a second mapping of
-    /// the same pages, works for shared file mappings; shared anonymous memory gives EINVAL, there and with `MREMAP_DONTUNMAP`, since pages
-    /// cannot be aliased.
+    /// the same pages, works for shared file mappings; shared anonymous memory gives EINVAL, there and
+    /// with `MREMAP_DONTUNMAP`, since pages cannot be aliased.
     pub fn mremap(
         &mut self,
         old: u64,
