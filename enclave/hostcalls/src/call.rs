@@ -11,7 +11,7 @@ use hostcall_abi::request;
 
 use crate::{
     Errno, Staging, misbehaved,
-    posted::{Carried, take_all, take_along},
+    posted::{Carried, end_senders, take_all, take_along},
     way::{Choice, Went, came_back},
 };
 
@@ -260,6 +260,7 @@ impl Call {
 
     fn leave_waiting(&self) {
         let memory = self.staging.memory();
+        end_senders();
         let _posted = take_along(memory);
         let choice = Choice::waiting(self.number, memory);
         if choice.way == Way::Ring

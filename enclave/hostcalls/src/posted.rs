@@ -9,19 +9,24 @@
 //!   and what threads do to one stream as well.
 //! * **Threads seldom wait for each other**: what a thread posted that runs elsewhere is left to it, but
 //!   for what the kernel must have lost before anybody looks again ([`Kind::Taking`]).
+//! * **Nothing posted waits for a call that waits**: what is posted when a sender ends, as the close of a
+//!   stream, is made before ([`end_senders`]).
 //! * **Nothing posted is left behind**: an enclave thread that goes to sleep, a tick, and the end of the
 //!   process make all that is in the list ([`flush`]).
 //! * **A posted call never waits**, and what it has come to is told to its [`Sender`], who makes good
 //!   what the program was told already.
 
+mod entry;
+
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
-use enclave_threads::{Thread, current, give_processor_away, want_tick};
+use enclave_threads::{current, give_processor_away, want_tick};
 use hostcall_abi::request::{self, flag, state};
 
 use crate::{Call, Errno};
+use entry::{Entry, Of, Poster, same};
 
 /// Most calls in the list.
 const MOST: u64 = 256;
@@ -48,57 +53,6 @@ pub enum Kind {
     Question,
     /// It takes from the kernel what the program has got already: no call of any thread overtakes it.
     Taking,
-}
-
-struct Of {
-    sender: Arc<dyn Sender>,
-    kind: Kind,
-}
-
-impl Of {
-    fn has_sender_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.sender, &other.sender)
-    }
-}
-
-/// Who posted a call; nobody, on a scheduler's stack.
-type Poster = Option<Arc<Thread>>;
-
-fn same(one: &Poster, other: &Poster) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-struct Entry {
-    call: Call,
-    of: Option<Of>,
-    /// Entries are counted for ever.
-    number: u64,
-    by: Poster,
-    /// The piece before, which may be done.
-    after: Option<u64>,
-    /// Who takes it along, 0 for nobody yet.
-    carrier: u64,
-    /// Whether it was made, as its carrier has seen.
-    done: bool,
-}
-
-impl Entry {
-    fn has_sender_of(&self, other: &Self) -> bool {
-        matches!((&self.of, &other.of), (Some(of), Some(other)) if of.has_sender_of(other))
-    }
-
-    fn is(&self, kind: Kind) -> bool {
-        self.of.as_ref().is_some_and(|of| of.kind == kind)
-    }
-
-    fn is_done(&self) -> bool {
-        let made = || self.call.memory().word(request::STATE).read() == state::DONE;
-        self.done || self.carrier != 0 && made()
-    }
 }
 
 /// In the order in which they were posted.
@@ -145,12 +99,16 @@ pub fn posted() -> u64 {
 pub fn flush() {
     /// A call that changes nothing, to take others along.
     const GETPPID: u64 = 110;
-    if COUNT.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    drop(wait_while(|list| list.under_way().next().is_some()));
-    if let Ok(call) = Call::new(GETPPID, 0) {
-        call.run_with_all();
+    /// What ends with the senders of calls is posted when these were made. Others may post on and on.
+    const ROUNDS: usize = 4;
+    for _ in 0..ROUNDS {
+        if COUNT.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        drop(wait_while(|list| list.under_way().next().is_some()));
+        if let Ok(call) = Call::new(GETPPID, 0) {
+            call.run_with_all();
+        }
     }
 }
 
@@ -231,6 +189,16 @@ fn poster() -> Poster {
     has_current().then(current)
 }
 
+/// Call before one that may wait takes calls along. A sender whom nobody but the list has any more ends when
+/// its last call was made, and what ends with it is posted then, as the close of a stream that was sent to:
+/// that must not come after the wait.
+#[inline(always)]
+pub(crate) fn end_senders() {
+    if COUNT.load(Ordering::Relaxed) != 0 && LIST.lock().has_ending_sender() {
+        flush();
+    }
+}
+
 /// Has the staged call in `carrier` take along what was posted by its thread, and by those that wait.
 #[inline(always)]
 pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
@@ -288,6 +256,14 @@ impl List {
     /// What was taken along, and is not done.
     fn under_way(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.carrier != 0 && !entry.is_done())
+    }
+
+    /// Whether there is a sender that only calls in the list keep.
+    fn has_ending_sender(&self) -> bool {
+        self.entries.iter().any(|entry| {
+            let calls = self.entries.iter().filter(|other| other.has_sender_of(entry)).count();
+            entry.of.as_ref().is_some_and(|of| Arc::strong_count(&of.sender) <= calls)
+        })
     }
 
     /// Takes out what is done. Each sender is told in order.

@@ -418,3 +418,49 @@ GROUP(closes)
     close(s[1]);
     close(e);
 }
+
+enum { VISITS = 50 };
+
+// Answers, closes, and at once waits for the next; leaves when the last was answered.
+static void *host_(void *listener)
+{
+    int l = *(int *)listener;
+    for (int i = 0; i < VISITS; i++) {
+        char t[16];
+        int s = accept(l, NULL, NULL), n = 0;
+        for (int r = 1; r > 0 && (n == 0 || t[n - 1] != '.'); n += r) r = recv(s, t + n, sizeof t - n, 0);
+        send(s, t, n, MSG_NOSIGNAL);
+        close(s);
+    }
+    close(l);
+    return NULL;
+}
+
+// A visitor is told the end, although whoever told it waits for something else, or is gone.
+GROUP(ends_before_waits)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof in;
+    int l = socket(AF_INET, SOCK_STREAM, 0), wrong = 0;
+    EQ(bind(l, (void *)&in, size), 0);
+    EQ(listen(l, 10), 0);
+    EQ(getsockname(l, (void *)&in, &size), 0);
+    pthread_t t;
+    pthread_create(&t, NULL, host_, &l);
+    for (int i = 0; i < VISITS && !wrong; i++) {
+        struct timeval patience = {5, 0};
+        char told[16];
+        int s = socket(AF_INET, SOCK_STREAM, 0), n = 0;
+        setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        wrong += connect(s, (void *)&in, size) != 0;
+        for (int k = 0; k < 3; k++) wrong += send(s, &"ab."[k], 1, 0) != 1;
+        for (int r = 1; r > 0; n += r) {
+            r = recv(s, told + n, sizeof told - n, 0);
+            if (r < 0) wrong++, r = 0;
+        }
+        wrong += n != 3 || memcmp(told, "ab.", 3) != 0;
+        close(s);
+    }
+    EQ(wrong, 0);
+    if (!wrong) pthread_join(t, NULL);
+}

@@ -34,6 +34,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "until_full_small"),
     ("streams", "until_full_unix"),
     ("streams", "ends"),
+    ("streams", "ends_before_waits"),
     ("streams", "peer_is_gone"),
     ("streams", "options"),
     ("streams", "files"),
