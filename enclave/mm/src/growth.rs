@@ -3,6 +3,7 @@
 use crate::pages::{BackingFile, Pages};
 use crate::range::{PageRange, align_down};
 use crate::space::AddressSpace;
+use crate::vma::Vma;
 
 impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// Lets the mapping above `addr` grow over it, if it does so and may. It grows as fast as pages are
@@ -24,12 +25,16 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     }
 
     fn may_grow_down(&self, old: PageRange, more: PageRange) -> bool {
-        let area = self.layout.area;
-        let with_gap =
-            PageRange::of(more.start().saturating_sub(self.policy.stack_gap), more.end());
+        // What nobody can access is a guard itself, and what grows down gives way.
+        let needs_gap = |vma: &Vma<F>| !vma.prot().is_empty() && !vma.grows_down();
+        let gap = match self.map.previous(more.start()) {
+            Some(below) if needs_gap(below) => more.start().saturating_sub(below.range.end()),
+            _ => u64::MAX,
+        };
         old.end() - more.start() <= self.limits.stack
-            && area.covers(more)
-            && self.map.gaps().is_free(with_gap.intersect(area))
+            && self.layout.area.covers(more)
+            && self.map.gaps().is_free(more)
+            && gap >= self.policy.stack_gap
             && self.check_limits(false, more.pages(), 0).is_ok()
     }
 }

@@ -192,6 +192,11 @@ impl<F: Clone + PartialEq> VmaMap<F> {
         self.by_start.range(addr..).next().map(|(_, vma)| vma)
     }
 
+    /// The last mapping that begins before `addr`.
+    pub(crate) fn previous(&self, addr: u64) -> Option<&Vma<F>> {
+        self.by_start.range(..addr).next_back().map(|(_, vma)| vma)
+    }
+
     /// Lets the mapping that begins at `range.end()` grow down over the free `range`.
     pub(crate) fn extend_down(&mut self, range: PageRange) {
         let Some(mut vma) = self.take(range.end()) else { return };

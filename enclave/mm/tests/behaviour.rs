@@ -367,6 +367,11 @@ fn stacks_grow_down_to_their_limit() {
     assert_eq!(s.fault(room, Access::Read), FaultOutcome::Resolved);
     assert_eq!(s.find(top - 1).map(|vma| vma.range().start()), Some(room));
     assert_eq!(s.vmas().count(), 2);
+    s.mprotect(top - (16 << 20), K4, 0).unwrap();
+    let last = top - (16 << 20) + K4;
+    assert_eq!(s.fault(last, Access::Write), FaultOutcome::Resolved, "up to a guard");
+    let guarded = FaultOutcome::Segv(SegvCode::AccErr);
+    assert_eq!(s.fault(last - 1, Access::Write), guarded, "not over it");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum Class {
     Woken,
     /// It gave way to a woken one before its turn was over.
     Preempted,
-    /// It lets another thread run once.
+    /// It lets others run: those that have yielded before it, and one of those that compute.
     Yielded,
     /// It had its turn.
     Expired,
@@ -28,15 +28,16 @@ pub enum Class {
 #[derive(Debug)]
 pub struct RunQueue<T> {
     woken: VecDeque<T>,
+    yielded: VecDeque<T>,
     rest: VecDeque<T>,
     /// When the last thread was woken.
     woken_at: u64,
-    /// Since when those in `rest` have had no turn.
-    rest_since: u64,
+    /// Since when those that were not woken have had no turn.
+    others_since: u64,
     /// The thread that was taken last is one of those.
-    rest_runs: bool,
-    /// One of those goes before the one in `woken`, which has yielded.
-    rest_next: bool,
+    other_runs: bool,
+    /// How many of those in `yielded` go before the next in `rest`.
+    pass: usize,
 }
 
 impl<T> RunQueue<T> {
@@ -45,18 +46,24 @@ impl<T> RunQueue<T> {
     pub const fn new() -> Self {
         Self {
             woken: VecDeque::new(),
+            yielded: VecDeque::new(),
             rest: VecDeque::new(),
             woken_at: 0,
-            rest_since: 0,
-            rest_runs: false,
-            rest_next: false,
+            others_since: 0,
+            other_runs: false,
+            pass: 0,
         }
     }
 
     /// Threads in the queue.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.woken.len() + self.rest.len()
+        self.woken.len() + self.others()
+    }
+
+    /// Threads that were not woken.
+    fn others(&self) -> usize {
+        self.yielded.len() + self.rest.len()
     }
 
     /// Whether there is none.
@@ -73,18 +80,15 @@ impl<T> RunQueue<T> {
 
     /// Adds a thread at time `now`.
     pub fn push(&mut self, class: Class, thread: T, now: u64) {
-        if self.rest.is_empty() {
-            self.rest_since = now;
+        if self.others() == 0 {
+            self.others_since = now;
         }
         match class {
             Class::Woken => {
                 self.woken.push_back(thread);
                 self.woken_at = now;
             }
-            Class::Yielded => {
-                self.rest_next = self.woken.is_empty();
-                self.woken.push_back(thread);
-            }
+            Class::Yielded => self.yielded.push_back(thread),
             Class::Preempted => self.rest.push_front(thread),
             Class::Expired => self.rest.push_back(thread),
         }
@@ -92,27 +96,33 @@ impl<T> RunQueue<T> {
 
     /// Takes the thread that is to run next.
     pub fn pop(&mut self, now: u64) -> Option<T> {
-        if core::mem::take(&mut self.rest_runs) {
-            self.rest_since = now;
+        if core::mem::take(&mut self.other_runs) {
+            self.others_since = now;
         }
-        let due = now.saturating_sub(self.rest_since) >= TURN;
-        let first = core::mem::take(&mut self.rest_next) || due;
-        let rest_first = first && !self.rest.is_empty();
-        if !rest_first && let Some(thread) = self.woken.pop_front() {
+        let due = self.others() > 0 && now.saturating_sub(self.others_since) >= TURN;
+        if !due && let Some(thread) = self.woken.pop_front() {
             return Some(thread);
         }
-        self.rest_runs = true;
-        self.rest.pop_front()
+        self.other_runs = true;
+        if self.pass == 0 || self.yielded.is_empty() {
+            self.pass = self.yielded.len();
+            if let Some(thread) = self.rest.pop_front() {
+                return Some(thread);
+            }
+        }
+        self.pass = self.pass.saturating_sub(1);
+        self.yielded.pop_front()
     }
 
     /// Adds all threads of another queue behind those of this one; says whether there were any.
     pub fn append(&mut self, mut other: Self) -> bool {
         let any = !other.is_empty();
-        if self.rest.is_empty() {
-            self.rest_since = other.rest_since;
+        if self.others() == 0 {
+            self.others_since = other.others_since;
         }
         self.woken_at = self.woken_at.max(other.woken_at);
         self.woken.append(&mut other.woken);
+        self.yielded.append(&mut other.yielded);
         self.rest.append(&mut other.rest);
         any
     }
@@ -120,7 +130,7 @@ impl<T> RunQueue<T> {
     /// Time from which on there is something to steal: `u64::MAX` for never.
     #[must_use]
     pub fn stealable_from(&self) -> u64 {
-        match (self.woken.len(), self.rest.len()) {
+        match (self.woken.len(), self.others()) {
             (0, 0) => u64::MAX,
             (1, 0) => self.woken_at.saturating_add(FRESH),
             _ => 0,
@@ -136,15 +146,18 @@ impl<T> RunQueue<T> {
     pub fn steal(&mut self, limit: usize, now: u64) -> Self {
         // A woken one that is alone among others is left to its waker while it is fresh.
         let alone = self.woken.len() == 1 && now < self.woken_at.saturating_add(FRESH);
-        let woken = if alone { 0 } else { self.woken.len().div_ceil(2).min(BATCH).min(limit) };
-        let rest = self.rest.len().div_ceil(2).min(BATCH).min(limit - woken);
+        let half = |len: usize, left: usize| len.div_ceil(2).min(BATCH).min(left);
+        let woken = if alone { 0 } else { half(self.woken.len(), limit) };
+        let yielded = half(self.yielded.len(), limit - woken);
+        let rest = half(self.rest.len(), limit - woken - yielded);
         Self {
             woken: self.woken.drain(..woken).collect(),
+            yielded: self.yielded.drain(..yielded).collect(),
             rest: self.rest.drain(..rest).collect(),
             woken_at: self.woken_at,
-            rest_since: self.rest_since,
-            rest_runs: false,
-            rest_next: false,
+            others_since: self.others_since,
+            other_runs: false,
+            pass: 0,
         }
     }
 }

@@ -59,6 +59,23 @@ fn a_thread_that_yields_lets_one_other_run() {
 }
 
 #[test]
+fn threads_that_yield_let_each_other_and_those_that_compute_run() {
+    let mut queue = RunQueue::new();
+    queue.push(Class::Expired, "computes", 0);
+    for thread in ["first", "second"] {
+        queue.push(Class::Yielded, thread, 0);
+    }
+    let mut order = Vec::new();
+    for at in 0..9 {
+        let next = queue.pop(at).unwrap();
+        let class = if next == "computes" { Class::Expired } else { Class::Yielded };
+        queue.push(class, next, at);
+        order.push(next);
+    }
+    assert_eq!(order, ["computes", "first", "second"].repeat(3));
+}
+
+#[test]
 fn a_lone_woken_thread_is_left_to_its_waker_for_a_while() {
     let queues = Queues::<RawMutex, _, 2>::new();
     queues.push(0, Class::Woken, "woken", 1000);

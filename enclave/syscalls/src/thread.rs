@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use enclave_core::{AppPtr, UserRegs, exit_forever, fs_base, set_fs_base, xstate};
 use enclave_hostcalls::Errno;
 use enclave_threads::{
-    Thread, clock, current, exit_current, futex, live_threads, spawn, yield_now,
+    Thread, clock, current, exit_current, futex, live_threads, spawn, yield_to_all,
 };
 use hostcall_abi::{layout::USER_END, service};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -233,7 +233,7 @@ pub(crate) fn arch_prctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn sched_yield(_: &mut Sys<'_>) -> Result<u64, Errno> {
-    yield_now();
+    yield_to_all();
     Ok(0)
 }
 

@@ -27,6 +27,7 @@ mod idle;
 mod leaving;
 mod ring;
 mod scheduler;
+mod spinning;
 mod thread;
 mod timer;
 
@@ -39,5 +40,6 @@ pub use scheduler::{
     check_events, give_processor_away, interrupted, live_threads, preempt, run, set_idle_hook,
     set_interrupted_hook, set_signal_hook, spawn, update_tick, want_tick, yield_now,
 };
+pub use spinning::yield_to_all;
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};
 pub use timer::{TimerId, cancel_timer, set_alarm, set_timer, timers_are_due};

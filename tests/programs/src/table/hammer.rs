@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
             }
         }
     }
-    for (source, rounds) in [("futex", "2"), ("churn", "2"), ("mixed", "5")] {
+    for (source, rounds) in [("futex", "2"), ("churn", "2"), ("mixed", "5"), ("turns", "1")] {
         for threads in ["--threads=1", "--threads=2", "--threads=4"] {
             let out = format!("hammer-{source}-gcc");
             let name =
