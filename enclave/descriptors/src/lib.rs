@@ -1,6 +1,6 @@
 //! What of files can be decided without a machine, memory or a host: which descriptor is free,
 //! whether a directory's entries are well-formed, where a path leads by its letters, what a pipe
-//! or a pair of sockets holds.
+//! or a pair of sockets holds, which locks exclude each other.
 //!
 //! Design principles:
 //!
@@ -17,9 +17,11 @@ mod channel;
 pub mod dirent;
 pub mod path;
 mod pipe_buffer;
+mod record_locks;
 mod slots;
 
 pub use byte_queue::ByteQueue;
 pub use channel::{Attachment, Channel, Received};
 pub use pipe_buffer::{PIPE_BUF, PipeBuffer};
+pub use record_locks::{RecordLock, RecordLocks};
 pub use slots::Slots;

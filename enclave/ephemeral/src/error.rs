@@ -19,6 +19,8 @@ pub enum Error {
     NameTooLong,
     /// `ELOOP`: too many symbolic links.
     Loop,
+    /// `EXDEV`: the path leads out of where it must stay.
+    Escapes,
     /// `EACCES`: the permissions do not allow it.
     Denied,
     /// `EPERM`: it is somebody else's.

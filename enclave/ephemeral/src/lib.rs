@@ -29,4 +29,4 @@ pub use directory::Entry;
 pub use error::Error;
 pub use node::{Attributes, Kind, Times};
 pub use tree::{FileSystem, Ino, ROOT, Replace};
-pub use walk::{Found, Who};
+pub use walk::{Following, Found, Scope, Who};

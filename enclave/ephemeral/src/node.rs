@@ -29,6 +29,8 @@ pub enum Kind {
     Directory,
     /// Symbolic link.
     Link,
+    /// Pipe with a name; what is in it is the caller's.
+    Pipe,
 }
 
 /// What stat(2) says.
@@ -59,6 +61,7 @@ pub(crate) enum Body {
     File(Contents),
     Directory { entries: Directory, parent: Ino },
     Link(Vec<u8>),
+    Pipe,
 }
 
 #[derive(Debug)]
@@ -80,6 +83,7 @@ impl Node {
             Body::File(_) => Kind::File,
             Body::Directory { .. } => Kind::Directory,
             Body::Link(_) => Kind::Link,
+            Body::Pipe => Kind::Pipe,
         }
     }
 
@@ -88,6 +92,7 @@ impl Node {
             Body::File(contents) => (contents.size(), contents.blocks()),
             Body::Directory { entries, .. } => ((entries.len() as u64 + 2) * 20, 0),
             Body::Link(target) => (target.len() as u64, 0),
+            Body::Pipe => (0, 0),
         };
         let Self { mode, user, group, links, times, .. } = *self;
         Attributes { ino, kind: self.kind(), mode, user, group, links, size, blocks, times }

@@ -146,6 +146,7 @@ impl FileSystem {
             Kind::File => Body::File(Contents::default()),
             Kind::Directory => Body::Directory { entries: Directory::default(), parent: ROOT },
             Kind::Link => Body::Link(target.to_vec()),
+            Kind::Pipe => Body::Pipe,
         };
         let live = self.nodes.len() - self.free.len();
         if self.free.is_empty() && live as u64 > self.limit.max(16) {

@@ -23,6 +23,28 @@ pub struct Who {
     pub now: Time,
 }
 
+/// How a path is followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Following {
+    /// A symbolic link at its end is followed as well.
+    pub last: bool,
+    /// Symbolic links that may be followed on the way.
+    pub links: u32,
+    /// Where it may lead.
+    pub scope: Scope,
+}
+
+/// Where a path may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Wherever it does.
+    Everywhere,
+    /// To what is below the directory where it begins (`RESOLVE_BENEATH`).
+    Beneath,
+    /// As if that directory were the root (`RESOLVE_IN_ROOT`).
+    InRoot,
+}
+
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -102,21 +124,21 @@ impl Rest {
 }
 
 impl FileSystem {
-    /// Finds out where a path leads from a directory; a link at its end is followed if `follow`
+    /// Finds out where a path leads from a directory; a link at its end is followed if `following`
     /// says so or a slash comes behind it.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NameTooLong`], [`Error::Loop`],
-    /// [`Error::Denied`].
+    /// [`Error::Denied`], [`Error::Escapes`].
     pub fn walk(
         &self,
         start: Ino,
         path: &[u8],
-        follow: bool,
+        following: Following,
         who: &Who,
-        mut links: u32,
     ) -> Result<Found, Error> {
+        let Following { last: follow, mut links, scope } = following;
         let mut rest = Rest::new(path);
         let mut at = start;
         while let Some(part) = rest.parts.pop() {
@@ -129,6 +151,8 @@ impl FileSystem {
             }
             match part.as_slice() {
                 b"." => continue,
+                b".." if at == start && scope == Scope::Beneath => return Err(Error::Escapes),
+                b".." if at == start && scope == Scope::InRoot => continue,
                 b".." if at == ROOT => {
                     return Ok(Found::Outside { path: rest.behind(b".."), links });
                 }
@@ -149,8 +173,13 @@ impl FileSystem {
             match &self.node(ino)?.body {
                 Body::Link(target) if !last || follow || rest.slash => {
                     links = links.checked_sub(1).ok_or(Error::Loop)?;
-                    if target.starts_with(b"/") {
-                        return Ok(Found::Outside { path: rest.behind(target), links });
+                    match scope {
+                        _ if !target.starts_with(b"/") => {}
+                        Scope::Everywhere => {
+                            return Ok(Found::Outside { path: rest.behind(target), links });
+                        }
+                        Scope::Beneath => return Err(Error::Escapes),
+                        Scope::InRoot => at = start,
                     }
                     rest.push(target);
                 }

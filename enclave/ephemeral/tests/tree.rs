@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use enclave_ephemeral::{Error, FileSystem, Found, Ino, Kind, ROOT, Replace, Who};
+use enclave_ephemeral::{
+    Error, FileSystem, Following, Found, Ino, Kind, ROOT, Replace, Scope, Who,
+};
 use proptest::prelude::*;
 
 const ROOT_USER: Who = Who { user: 0, group: 0, privileged: true, now: [1, 0] };
@@ -102,8 +104,12 @@ fn rename(model: &mut Model, old: &[String], new: &[String], how: Replace) -> Re
     Ok(())
 }
 
+fn following(last: bool, scope: Scope) -> Following {
+    Following { last, links: 40, scope }
+}
+
 fn find(fs: &FileSystem, path: &[String]) -> Result<Found, Error> {
-    fs.walk(ROOT, path.join("/").as_bytes(), false, &ROOT_USER, 40)
+    fs.walk(ROOT, path.join("/").as_bytes(), following(false, Scope::Everywhere), &ROOT_USER)
 }
 
 /// The directory and the name that a path means, whether it is in use or not.
@@ -264,7 +270,9 @@ fn links_lead_on_out_and_in_circles() {
     create(&mut fs, directory, "up", Kind::Link, "../d/./f");
     create(&mut fs, ROOT, "away", Kind::Link, "/etc");
     create(&mut fs, ROOT, "round", Kind::Link, "round/");
-    let walk = |path: &str, follow| fs.walk(ROOT, path.as_bytes(), follow, &ROOT_USER, 40);
+    let walk = |path: &str, last| {
+        fs.walk(ROOT, path.as_bytes(), following(last, Scope::Everywhere), &ROOT_USER)
+    };
     let node = |found| matches!(found, Ok(Found::Node { ino, .. }) if ino == file);
     assert!(node(walk("d/up", true)));
     assert!(!node(walk("d/up", false)));
@@ -275,6 +283,37 @@ fn links_lead_on_out_and_in_circles() {
     assert_eq!(walk("d/../../x", true), outside("../x", 40));
     assert_eq!(walk("round", true), Err(Error::Loop));
     assert_eq!(walk(&"n".repeat(256), true), Err(Error::NameTooLong));
+}
+
+#[test]
+fn paths_stay_where_they_must() {
+    let mut fs = FileSystem::new(LIMIT, 0o777, &ROOT_USER);
+    let outer = create(&mut fs, ROOT, "outer", Kind::File, "");
+    let directory = create(&mut fs, ROOT, "d", Kind::Directory, "");
+    let below = create(&mut fs, directory, "e", Kind::Directory, "");
+    let inner = create(&mut fs, directory, "outer", Kind::File, "");
+    create(&mut fs, directory, "up", Kind::Link, "e/../../outer");
+    create(&mut fs, below, "up", Kind::Link, "../outer");
+    create(&mut fs, below, "top", Kind::Link, "/outer");
+    let walk = |path: &str, scope| {
+        let found = fs.walk(directory, path.as_bytes(), following(true, scope), &ROOT_USER);
+        found.map(|found| match found {
+            Found::Node { ino, .. } => ino,
+            found => panic!("{found:?}"),
+        })
+    };
+    for path in ["e/up", "e/../outer", "./outer", "e/../e/up"] {
+        for scope in [Scope::Everywhere, Scope::Beneath, Scope::InRoot] {
+            assert_eq!(walk(path, scope), Ok(inner), "{path} {scope:?}");
+        }
+    }
+    for (path, leads) in [("up", outer), ("../outer", outer)] {
+        assert_eq!(walk(path, Scope::Everywhere), Ok(leads), "{path}");
+        assert_eq!(walk(path, Scope::Beneath), Err(Error::Escapes), "{path}");
+        assert_eq!(walk(path, Scope::InRoot), Ok(inner), "{path}");
+    }
+    assert_eq!(walk("e/top", Scope::Beneath), Err(Error::Escapes));
+    assert_eq!(walk("e/top", Scope::InRoot), Ok(inner));
 }
 
 #[test]

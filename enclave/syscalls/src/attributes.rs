@@ -195,11 +195,11 @@ pub(crate) fn ftruncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         if file.status() & flag::ACCMODE == 0 {
             return Err(Errno::EINVAL);
         }
-        coherence::before_write(&file, None)?;
+        coherence::before_resize(&file, sys.args[1])?;
         ephemeral::truncate(&spot, sys.args[1], false)?;
     } else {
         let host = file.host().ok_or(Errno::EINVAL)?;
-        coherence::before_write(&file, None)?;
+        coherence::before_resize(&file, sys.args[1])?;
         forward_zero(nr::FTRUNCATE, [Int(host.number()), Int(sys.args[1])])?;
     }
     coherence::after_resize(&file, sys.args[1])?;
@@ -209,17 +209,20 @@ pub(crate) fn ftruncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, mode, offset, len, ..] = sys.args;
     let file = args::file(fd)?;
-    if let Some(held) = ephemeral::of(&file) {
+    if let Some(held) = ephemeral::of(&file)
+        && file.host().is_none()
+        && file.stat()?.kind() != kind::PIPE
+    {
         if file.status() & flag::ACCMODE == 0 {
             return Err(Errno::EBADF);
         }
-        coherence::before_write(&file, None)?;
+        coherence::before_allocate(&file, mode, offset, len)?;
         return ephemeral::fallocate(held, mode, offset, len);
     }
     let Some(host) = file.host() else {
         return Err(if file.stat()?.kind() == kind::PIPE { Errno::ESPIPE } else { Errno::ENODEV });
     };
-    coherence::before_write(&file, None)?;
+    coherence::before_allocate(&file, mode, offset, len)?;
     let args = [Int(host.number()), Int(mode), Int(offset), Int(len)];
     zero(forward(nr::FALLOCATE, Wait::Maybe, args)?)
 }

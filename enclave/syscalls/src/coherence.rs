@@ -61,6 +61,33 @@ pub(crate) fn before_write(file: &OpenFile, range: Option<(u64, u64)>) -> Result
     process().space().drop_file(&backing, offset, len).map_err(errno)
 }
 
+/// Call before a file is given a size: it changes from the end on that comes first.
+pub(crate) fn before_resize(file: &OpenFile, size: u64) -> Result<(), Errno> {
+    let Some(backing) = mapped(file) else { return Ok(()) };
+    let from = size.min(file.stat()?.size);
+    process().space().drop_file(&backing, from, WHOLE).map_err(errno)
+}
+
+/// Call before fallocate(2).
+pub(crate) fn before_allocate(
+    file: &OpenFile,
+    mode: u64,
+    offset: u64,
+    len: u64,
+) -> Result<(), Errno> {
+    const KEEP_SIZE: u64 = 1;
+    const PUNCH_HOLE: u64 = 2;
+    let Some(backing) = mapped(file) else { return Ok(()) };
+    let (from, len) = match mode {
+        // What is there stays as it is.
+        KEEP_SIZE => return Ok(()),
+        0 => (file.stat()?.size, WHOLE),
+        _ if mode == PUNCH_HOLE | KEEP_SIZE => (offset, len),
+        _ => (offset.min(file.stat()?.size), WHOLE),
+    };
+    process().space().drop_file(&backing, from, len).map_err(errno)
+}
+
 /// Call after a file was given a size.
 pub(crate) fn after_resize(file: &OpenFile, size: u64) -> Result<(), Errno> {
     let Some(backing) = backing(file) else { return Ok(()) };

@@ -14,7 +14,8 @@ use crate::{
         Arg::{In, InOut, Int, Out},
         forward, int, uint, zero,
     },
-    ephemeral, nr,
+    ephemeral::{self, MemoryFile, RecordCommand},
+    nr,
 };
 
 pub(crate) fn dup(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -47,6 +48,9 @@ static LOCKS: AtomicBool = AtomicBool::new(false);
 /// process's record locks on it (fcntl(2)), also if others remain that share the open file.
 pub(crate) fn released(files: impl IntoIterator<Item = Arc<OpenFile>>) {
     for file in files {
+        if let Some(held) = ephemeral::of(&file) {
+            ephemeral::closed(held);
+        }
         if LOCKS.load(Ordering::Relaxed)
             && let Some(host) = file.host()
         {
@@ -169,14 +173,22 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     }
 }
 
-/// Record locks on what exists inside: they are the process's, so nobody else could hold one. Those
-/// of open files would have to be kept apart.
+/// Record locks on what exists inside: outside of file systems in memory, nobody else could hold one.
 fn inside(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     const F_UNLCK: u16 = 2;
+    let wanted = match number {
+        command::GETLK | command::OFD_GETLK => Some(RecordCommand::Look),
+        command::SETLK | command::OFD_SETLK => Some(RecordCommand::Try),
+        command::SETLKW | command::OFD_SETLKW => Some(RecordCommand::Wait),
+        _ => None,
+    };
+    if let Some(wanted) = wanted
+        && file.object().downcast_ref::<MemoryFile>().is_some()
+    {
+        let of_open_file = number >= command::OFD_GETLK;
+        return ephemeral::record_locks(file, wanted, of_open_file, arg);
+    }
     match number {
-        command::OFD_GETLK..=command::OFD_SETLKW if ephemeral::of(file).is_some() => {
-            Err(Errno::EINVAL)
-        }
         command::GETLK | command::OFD_GETLK => {
             AppPtr::new(arg).write(&F_UNLCK)?;
             Ok(0)

@@ -13,7 +13,7 @@ use crate::{
     descriptor::released,
     ephemeral::{self, Spot},
     nr,
-    path::{AT_FDCWD, At, Place, place},
+    path::{AT_FDCWD, At, Place, place, resolved},
     procfs,
 };
 
@@ -85,6 +85,13 @@ pub(crate) fn creat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// `struct open_how`: flags, mode, resolve.
 const OPEN_HOW: u64 = 24;
 
+/// Whether openat2(2) takes such flags and modes: unlike open(2), it refuses what it does not know.
+fn is_strict(flags: u64, mode: u64) -> bool {
+    const KNOWN: u64 = 0o37_777_703;
+    let makes = flags & flag::CREAT != 0 || flags & flag::TMPFILE == flag::TMPFILE;
+    flags & !KNOWN == 0 && mode & !0o7777 == 0 && (makes || mode == 0)
+}
+
 pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [directory, path, how, size, ..] = sys.args;
     if size < OPEN_HOW {
@@ -104,9 +111,9 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         u64::from_le_bytes(word)
     };
     let (flags, mode, resolve) = (word(0), word(1), word(2));
-    let at = match place(directory, path, follows(flags))? {
+    let at = match resolved(directory, path, follows(flags), resolve)? {
         Place::Host(at) => at,
-        Place::Inside(_) | Place::Memory(_) if resolve != 0 || flags != uint(flags) => {
+        Place::Inside(_) | Place::Memory(_) if !is_strict(flags, mode) => {
             return Err(Errno::EINVAL);
         }
         Place::Memory(spot) => {

@@ -9,7 +9,7 @@ use enclave_hostcalls::Errno;
 use crate::{
     args::{self, int},
     dir,
-    ephemeral::{self, Entered, Spot},
+    ephemeral::{self, Entered, Held, Spot},
     procfs::{self, Found, Node},
 };
 
@@ -91,19 +91,56 @@ pub(crate) fn place_of(directory: u64, path: Vec<u8>, follow: bool) -> Result<Pl
     Ok(Place::Host(At { directory, path, _keep: Some(file) }))
 }
 
+/// [`place`] as openat2(2) is told to by its `RESOLVE_` flags, which the host sees to for what is
+/// the host's.
+///
+/// # Errors
+///
+/// As [`place`]; `EXDEV` if the flags do not let the path leave where it begins.
+pub(crate) fn resolved(
+    directory: u64,
+    address: u64,
+    follow: bool,
+    resolve: u64,
+) -> Result<Place, Errno> {
+    /// `RESOLVE_IN_ROOT`: the directory is the root.
+    const IN_ROOT: u64 = 0x10;
+    let mut path = args::path(address)?;
+    if resolve & IN_ROOT != 0 && path.starts_with(b"/") {
+        path = [b".".as_slice(), &path].concat();
+    }
+    if resolve != 0
+        && !path.is_empty()
+        && let Some(held) = directory_in_memory(directory)?
+    {
+        return entered(ephemeral::resolve(&held, &path, follow, resolve)?, follow);
+    }
+    match place_of(directory, path, follow)? {
+        Place::Inside(_) | Place::Memory(_) if resolve != 0 => Err(Errno::EXDEV),
+        place => Ok(place),
+    }
+}
+
+/// The directory that a descriptor stands for, if it is in memory.
+fn directory_in_memory(directory: u64) -> Result<Option<Arc<Held>>, Errno> {
+    if !ephemeral::any() {
+        return Ok(None);
+    }
+    if int(directory) == int(AT_FDCWD) {
+        return Ok(ephemeral::of_cwd());
+    }
+    Ok(ephemeral::of(&*args::file(directory)?).cloned())
+}
+
 /// Where a relative path leads if there are file systems in memory, unless it stays on the host.
 fn beside_memory(directory: u64, path: &[u8], follow: bool) -> Result<Option<Place>, Errno> {
+    if let Some(held) = directory_in_memory(directory)? {
+        return entered(ephemeral::from_directory(&held, path, follow)?, follow).map(Some);
+    }
     let base = if int(directory) == int(AT_FDCWD) {
-        if let Some(held) = ephemeral::of_cwd() {
-            return entered(ephemeral::from_directory(&held, path, follow)?, follow).map(Some);
-        }
         dir::current()?
     } else {
-        let file = args::file(directory)?;
-        if let Some(held) = ephemeral::of(&file) {
-            return entered(ephemeral::from_directory(held, path, follow)?, follow).map(Some);
-        }
-        match file.host() {
+        match args::file(directory)?.host() {
             Some(host) => host.path()?,
             None => return Ok(None),
         }

@@ -162,8 +162,19 @@ GROUP(relative_to_descriptors)
     FAILS(syscall(SYS_openat2, d, "../g", &how, sizeof how), EXDEV);
     how.resolve = RESOLVE_NO_SYMLINKS;
     FAILS(syscall(SYS_openat2, d, "l", &how, sizeof how), ELOOP);
+    how.resolve = RESOLVE_IN_ROOT;
+    FAILS(syscall(SYS_openat2, d, "../g", &how, sizeof how), ENOENT);
+    EQ(syscall(SYS_openat2, d, "/../h", &how, sizeof how) >= 0, 1);
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV;
+    EQ(syscall(SYS_openat2, AT_FDCWD, "d/../g", &how, sizeof how) >= 0, 1);
+    FAILS(syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how), EXDEV);
+    how.resolve = RESOLVE_BENEATH | RESOLVE_IN_ROOT;
+    FAILS(syscall(SYS_openat2, d, "h", &how, sizeof how), EINVAL);
     how.resolve = 0;
     EQ(syscall(SYS_openat2, d, "h", &how, sizeof how) >= 0, 1);
+    how.mode = 0600; // only for what is made
+    FAILS(syscall(SYS_openat2, d, "h", &how, sizeof how), EINVAL);
+    how.mode = 0;
     FAILS(syscall(SYS_openat2, d, "h", &how, 3), EINVAL);
     how.flags = ~0ull;
     FAILS(syscall(SYS_openat2, d, "h", &how, sizeof how), EINVAL);

@@ -1,5 +1,6 @@
 // open, read, write, seek, truncate, dup, fcntl, locks, links, ownership, copying between descriptors.
 #include "tap.h"
+#include <pthread.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -407,6 +408,113 @@ GROUP(locks)
     FAILS(fcntl(a, F_SETLK, &l), EINVAL);
     FAILS(fcntl(a, F_SETLK, BAD), EFAULT);
     FAILS(lockf(a, F_TEST, 0), EACCES); // the lock of the open file stands in the way
+}
+
+static struct flock lock_(int type, int whence, long start, long len)
+{
+    return (struct flock){.l_type = type, .l_whence = whence, .l_start = start, .l_len = len};
+}
+
+static int lock_fd_;
+
+static void *waits_for_lock_(void *unused)
+{
+    (void)unused;
+    struct flock l = lock_(F_WRLCK, SEEK_SET, 5, 1);
+    return (void *)(long)fcntl(lock_fd_, F_OFD_SETLKW, &l);
+}
+
+static void lock_signal_(int unused) { (void)unused; }
+
+GROUP(record_locks)
+{
+    int a = GOOD(open("f", O_RDWR | O_CREAT, 0600)), b = GOOD(open("f", O_RDWR)), r = GOOD(open("f", O_RDONLY));
+    EQ(ftruncate(a, 100), 0);
+    struct flock l = lock_(F_WRLCK, SEEK_SET, 10, 10);
+    EQ(fcntl(a, F_OFD_SETLK, &l), 0);
+    l = lock_(F_UNLCK, SEEK_SET, 14, 2); // leaves 10..13 and 16..19
+    EQ(fcntl(a, F_OFD_SETLK, &l), 0);
+    l = lock_(F_RDLCK, SEEK_SET, 0, 0);
+    EQ(fcntl(b, F_OFD_GETLK, &l), 0);
+    EQ(l.l_type, F_WRLCK);
+    EQ(l.l_start, 10);
+    EQ(l.l_len, 4);
+    EQ(l.l_pid, -1);
+    l = lock_(F_WRLCK, SEEK_SET, 15, -1);
+    EQ(fcntl(b, F_OFD_SETLK, &l), 0);
+    l = lock_(F_WRLCK, SEEK_SET, 16, -2);
+    EQ(fcntl(b, F_OFD_SETLK, &l), 0);
+    l = lock_(F_WRLCK, SEEK_SET, 16, -3);
+    FAILS(fcntl(b, F_OFD_SETLK, &l), EAGAIN);
+    l = lock_(F_RDLCK, SEEK_END, -10, 0); // to the end, wherever it will be
+    EQ(fcntl(b, F_OFD_SETLK, &l), 0);
+    EQ(fcntl(r, F_OFD_SETLK, &l), 0);
+    lseek(a, 95, SEEK_SET);
+    l = lock_(F_WRLCK, SEEK_CUR, 1000, 1);
+    EQ(fcntl(a, F_OFD_GETLK, &l), 0);
+    EQ(l.l_type, F_RDLCK);
+    EQ(l.l_start, 90);
+    EQ(l.l_len, 0);
+    l = lock_(F_WRLCK, SEEK_CUR, 1000, 1);
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EAGAIN);
+    l = lock_(F_WRLCK, SEEK_SET, 0, 1);
+    FAILS(fcntl(r, F_OFD_SETLK, &l), EBADF);
+    FAILS(fcntl(r, F_SETLK, &l), EBADF);
+    l.l_pid = 1;
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EINVAL);
+    l = lock_(F_WRLCK, SEEK_SET, -1, 1);
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EINVAL);
+    l = lock_(F_WRLCK, SEEK_SET, 5, -6);
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EINVAL);
+    l = lock_(F_WRLCK, 77, 0, 1);
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EINVAL);
+    l = lock_(F_WRLCK, SEEK_SET, 2, LONG_MAX);
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EOVERFLOW);
+    l = lock_(F_UNLCK, SEEK_SET, 0, 1);
+    FAILS(fcntl(a, F_GETLK, &l), EINVAL);
+    // The process is an owner of its own; closing any descriptor of the file ends that.
+    l = lock_(F_WRLCK, SEEK_SET, 30, 1);
+    EQ(fcntl(a, F_SETLK, &l), 0);
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EAGAIN);
+    EQ(fcntl(a, F_OFD_GETLK, &l), 0);
+    EQ(l.l_pid == getpid(), 1);
+    close(open("f", O_RDONLY));
+    l = lock_(F_WRLCK, SEEK_SET, 30, 1);
+    EQ(fcntl(a, F_OFD_SETLK, &l), 0);
+    // An open file's locks go with its last descriptor.
+    int twin = dup(a);
+    close(a);
+    FAILS(fcntl(b, F_OFD_SETLK, &l), EAGAIN);
+    close(twin);
+    EQ(fcntl(b, F_OFD_SETLK, &l), 0);
+}
+
+GROUP(record_locks_are_waited_for)
+{
+    int a = GOOD(open("f", O_RDWR | O_CREAT, 0600));
+    lock_fd_ = GOOD(open("f", O_RDWR));
+    struct flock l = lock_(F_WRLCK, SEEK_SET, 0, 10);
+    EQ(fcntl(a, F_OFD_SETLK, &l), 0);
+    pthread_t t;
+    void *result;
+    pthread_create(&t, NULL, waits_for_lock_, NULL);
+    usleep(20000);
+    l.l_type = F_UNLCK;
+    EQ(fcntl(a, F_OFD_SETLK, &l), 0);
+    EQ(pthread_join(t, &result), 0);
+    EQ((long)result, 0);
+    l.l_type = F_WRLCK;
+    FAILS(fcntl(a, F_OFD_SETLK, &l), EAGAIN);
+    struct sigaction act = {.sa_handler = lock_signal_};
+    sigaction(SIGALRM, &act, NULL);
+    timer_t timer;
+    struct itimerspec when = {.it_value.tv_nsec = 20000000};
+    EQ(timer_create(CLOCK_MONOTONIC, NULL, &timer), 0);
+    EQ(timer_settime(timer, 0, &when, NULL), 0);
+    FAILS(fcntl(a, F_OFD_SETLKW, &l), EINTR);
+    EQ(flock(lock_fd_, LOCK_EX), 0);
+    EQ(timer_settime(timer, 0, &when, NULL), 0);
+    FAILS(flock(a, LOCK_EX), EINTR);
 }
 
 GROUP(links)

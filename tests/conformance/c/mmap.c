@@ -283,6 +283,51 @@ GROUP(shared_at_exit)
     EQ(p[P], 'r');
 }
 
+GROUP(resized)
+{
+    enum { K4 = 4096 };
+    int fd = GOOD(open("f", O_RDWR | O_CREAT, 0600));
+    char b[16];
+    EQ(ftruncate(fd, 2 * K4 + 100), 0);
+    char *at = mmap(NULL, 6 * K4, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memcpy(at, "first", 5);
+    memcpy(at + K4, "second", 6);
+    memcpy(at + 2 * K4 + 90, "third", 5);
+    EQ(ftruncate(fd, 4 * K4), 0);
+    SAME(at, "first", 5);
+    SAME(at + 2 * K4 + 90, "third", 5);
+    EQ(pread(fd, b, 5, 2 * K4 + 90), 5);
+    SAME(b, "third", 5);
+    EQ(at[3 * K4], 0);
+    memcpy(at + 3 * K4, "fourth", 6);
+    EQ(pread(fd, b, 6, 3 * K4), 6);
+    SAME(b, "fourth", 6);
+    EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 6 * K4), 0);
+    SAME(at + K4, "second", 6);
+    EQ(fallocate(fd, 0, 4 * K4, K4), 0);
+    memcpy(at + 4 * K4, "fifth", 5);
+    SAME(at + K4, "second", 6);
+    EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, K4, K4), 0);
+    EQ(at[K4], 0);
+    SAME(at, "first", 5);
+    SAME(at + 3 * K4, "fourth", 6);
+    EQ(pread(fd, b, 1, K4), 1);
+    EQ(b[0], 0);
+    memcpy(at + K4, "again", 5);
+    EQ(ftruncate(fd, K4 + 2), 0);
+    SAME(at, "first", 5);
+    SAME(at + K4, "ag\0\0", 4);
+    EQ(ftruncate(fd, 5 * K4), 0);
+    SAME(at + K4, "ag\0\0", 4);
+    EQ(at[3 * K4], 0);
+    EQ(at[4 * K4], 0);
+    EQ(pread(fd, b, 4, K4), 4);
+    SAME(b, "ag\0\0", 4);
+    EQ(munmap(at, 6 * K4), 0);
+    EQ(pread(fd, b, 5, 0), 5);
+    SAME(b, "first", 5);
+}
+
 GROUP(coherence)
 {
     int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0600);

@@ -13,7 +13,7 @@ use programs::{Case, Tool, case};
 const LINKS: [(&str, Tool); 2] = [("glibc", Tool::Gcc), ("musl-static", Tool::MuslStatic)];
 
 /// Files whose groups are run once more in a file system in memory, and where that is.
-const IN_MEMORY: &[&str] = &["files", "dirs", "stat", "twins"];
+const IN_MEMORY: &[&str] = &["files", "dirs", "fifos", "stat", "twins"];
 const FOLDER: &str = "/dev/shm/tap";
 
 /// Groups that are run once more with all calls by rings.
@@ -47,15 +47,7 @@ const BY_RINGS: &[(&str, &str)] = &[
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.
-const KNOWN: &[(&str, &str)] = &[
-    (
-        "dirs-in-memory::relative_to_descriptors",
-        "in memory there are no named pipes, and openat2 refuses to resolve in special ways",
-    ),
-    ("files-in-memory::locks", "in memory there are no record locks of open files (F_OFD_SETLK)"),
-    ("stat-in-memory::kinds", "in memory there are no named pipes"),
-    ("misc::no_children", "execve is not there yet (PROCESSES)"),
-];
+const KNOWN: &[(&str, &str)] = &[("misc::no_children", "execve is not there yet (PROCESSES)")];
 
 fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("c")

@@ -8,7 +8,7 @@ use enclave_ephemeral::{Attributes, BLOCK, FileSystem, Kind};
 use enclave_files::{DirEntry, Io, Object, OpenFile, Stat, flag, kind};
 use enclave_hostcalls::Errno;
 
-use super::{Held, errno, locks, now, open::reopen};
+use super::{Held, errno, locks, now, open::reopen, records};
 
 /// Most bytes that are copied while the file system is locked.
 const PIECE: usize = 64 << 10;
@@ -29,6 +29,7 @@ pub(super) fn type_bits(kind: Kind) -> u32 {
         Kind::File => kind::REGULAR,
         Kind::Directory => kind::DIRECTORY,
         Kind::Link => kind::LINK,
+        Kind::Pipe => kind::PIPE,
     }
 }
 
@@ -61,7 +62,7 @@ impl MemoryFile {
         &self.node
     }
 
-    fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
     }
 
@@ -169,6 +170,7 @@ fn check(io: &Io<'_>) -> Result<(), Errno> {
 impl Drop for MemoryFile {
     fn drop(&mut self) {
         locks::release(self);
+        records::release(self);
     }
 }
 
@@ -225,8 +227,7 @@ impl Object for MemoryFile {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
-        let node = self.node.mount.fs.lock().attributes(self.node.ino).map_err(errno)?;
-        Ok(stat(self.node.mount.device, &node))
+        self.node.stat()
     }
 
     fn list(&self, position: u64) -> Result<Vec<(DirEntry, u64)>, Errno> {

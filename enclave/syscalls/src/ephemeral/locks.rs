@@ -29,6 +29,11 @@ fn owner(file: &MemoryFile) -> usize {
     core::ptr::from_ref(file).addr()
 }
 
+/// Whether no other open file holds a lock that forbids this one.
+fn is_free(locks: &[Lock], owner: usize, exclusive: bool) -> bool {
+    locks.iter().all(|lock| lock.owner == owner || !exclusive && !lock.exclusive)
+}
+
 /// Takes a lock unless another open file holds one that forbids it.
 fn take(file: &MemoryFile, exclusive: bool) -> bool {
     let mut all = LOCKS.lock();
@@ -36,7 +41,7 @@ fn take(file: &MemoryFile, exclusive: bool) -> bool {
     let owner = owner(file);
     // What is held gives way even if the new one cannot be had, as on Linux.
     locks.retain(|lock| lock.owner != owner);
-    let free = locks.iter().all(|lock| !exclusive && !lock.exclusive);
+    let free = is_free(locks, owner, exclusive);
     if free {
         locks.push(Lock { owner, exclusive });
     }
@@ -78,6 +83,10 @@ pub(crate) fn flock(file: &MemoryFile, operation: u64) -> Result<u64, Errno> {
     if operation & NONBLOCKING != 0 {
         return Err(Errno::EAGAIN);
     }
-    RELEASED.wait(|| take(file, exclusive));
+    // To take it is for the next attempt: a signal may come first.
+    RELEASED.wait(|| {
+        let all = LOCKS.lock();
+        all.get(&key(file)).is_none_or(|locks| is_free(locks, owner(file), exclusive))
+    });
     Err(Errno::EINTR)
 }

@@ -6,6 +6,7 @@ mod locks;
 mod names;
 mod open;
 mod place;
+mod records;
 
 pub(crate) use attributes::{
     access, change_mode, change_owner, change_times, extended, fallocate, give_statfs, truncate,
@@ -13,11 +14,12 @@ pub(crate) use attributes::{
 pub(crate) use file::MemoryFile;
 pub(crate) use locks::flock;
 pub(crate) use names::{link, make_directory, make_node, remove, rename, symlink};
-pub(crate) use open::{open, umask};
+pub(crate) use open::{open, reopen, umask};
 pub(crate) use place::{
     Entered, Spot, change_directory, current_directory, enter, from_directory, of_cwd, opened,
-    spot_of,
+    resolve, spot_of,
 };
+pub(crate) use records::{Command as RecordCommand, closed, fcntl as record_locks};
 
 use alloc::{sync::Arc, vec::Vec};
 use core::convert::Infallible;
@@ -25,11 +27,11 @@ use core::convert::Infallible;
 use enclave_core::{Mutex, Once};
 use enclave_descriptors::path::normal;
 use enclave_ephemeral::{BLOCK, Error, FileSystem, Ino, Who};
-use enclave_files::OpenFile;
+use enclave_files::{OpenFile, Stat};
 use enclave_hostcalls::Errno;
 use enclave_threads::clock;
 
-use crate::ids;
+use crate::{ids, pipe::End};
 
 /// A file system in memory, and the path of its root.
 pub(crate) struct Mount {
@@ -95,6 +97,7 @@ pub(crate) fn errno(error: Error) -> Errno {
         Error::NoSpace => Errno::ENOSPC,
         Error::NameTooLong => Errno::ENAMETOOLONG,
         Error::Loop => Errno::ELOOP,
+        Error::Escapes => Errno::EXDEV,
         Error::Denied => Errno::EACCES,
         Error::NotPermitted => Errno::EPERM,
         Error::Invalid => Errno::EINVAL,
@@ -146,6 +149,12 @@ impl Held {
         self.mount.fs.lock().contents(self.ino).map(|_| ()).map_err(|_| Errno::ENODEV)
     }
 
+    /// What stat(2) says.
+    pub(crate) fn stat(&self) -> Result<Stat, Errno> {
+        let node = self.mount.fs.lock().attributes(self.ino).map_err(errno)?;
+        Ok(file::stat(self.mount.device, &node))
+    }
+
     /// Length in bytes.
     pub(crate) fn size(&self) -> Result<u64, Errno> {
         Ok(self.mount.fs.lock().attributes(self.ino).map_err(errno)?.size)
@@ -166,5 +175,7 @@ impl core::fmt::Debug for Held {
 
 /// The node behind a file, if it is in memory.
 pub(crate) fn of(file: &OpenFile) -> Option<&Arc<Held>> {
-    file.object().downcast_ref::<MemoryFile>().map(MemoryFile::node)
+    let object = file.object();
+    let pipe = || object.downcast_ref::<End>()?.node();
+    object.downcast_ref::<MemoryFile>().map(MemoryFile::node).or_else(pipe)
 }

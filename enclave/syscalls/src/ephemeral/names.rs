@@ -13,19 +13,22 @@ pub(crate) fn make_directory(spot: &Spot, mode: u64) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// mknod(2): regular files only; pipes with a name need the host, devices are nobody's.
+/// mknod(2): regular files and pipes; devices are nobody's, and sockets are the host's.
 pub(crate) fn make_node(spot: &Spot, mode: u64) -> Result<u64, Errno> {
     const TYPE: u64 = 0o170_000;
     const REGULAR: u64 = 0o100_000;
+    const PIPE: u64 = 0o010_000;
     let (parent, name, slash) = spot.free()?;
-    if !matches!(mode & TYPE, 0 | REGULAR) {
-        return Err(Errno::EPERM);
-    }
+    let kind = match mode & TYPE {
+        0 | REGULAR => Kind::File,
+        PIPE => Kind::Pipe,
+        _ => return Err(Errno::EPERM),
+    };
     if slash {
         return Err(Errno::ENOENT);
     }
     let mut fs = spot.mount.fs.lock();
-    fs.create(parent, name, Kind::File, b"", masked(mode), &who()).map_err(errno)?;
+    fs.create(parent, name, kind, b"", masked(mode), &who()).map_err(errno)?;
     Ok(0)
 }
 

@@ -10,7 +10,7 @@ use enclave_hostcalls::{Errno, Wait};
 use super::{Held, MemoryFile, Spot, errno, who};
 use crate::{
     args::{self, Arg::Int, forward},
-    nr,
+    nr, pipe,
 };
 
 /// The permissions that new files do not get (umask(2)).
@@ -54,26 +54,30 @@ pub(crate) fn open(spot: &Spot, flags: u64, mode: u64) -> Result<Arc<OpenFile>, 
         return unnamed(spot, flags, mode);
     }
     let (ino, made) = match &spot.found {
-        Found::Node { ino, .. } => (*ino, false),
+        Found::Node { ino, .. } => (*ino, None),
         Found::Missing { .. } if flags & flag::CREAT == 0 => return Err(Errno::ENOENT),
         Found::Missing { slash: true, .. } => return Err(Errno::EISDIR),
         Found::Missing { parent, name, .. } => {
             let mut fs = spot.mount.fs.lock();
             let made = fs.create(*parent, name, Kind::File, b"", masked(mode), &who());
-            (made.map_err(errno)?, true)
+            (made.map_err(errno)?, Some(Kind::File))
         }
         Found::Outside { .. } => return Err(Errno::EXDEV),
     };
     // From here on nobody can take it away.
     let held = Arc::new(Held::new(spot.mount, ino));
-    if !made {
-        permit(spot, ino, flags)?;
+    let kind = match made {
+        Some(kind) => kind,
+        None => permit(spot, ino, flags)?,
+    };
+    if kind == Kind::Pipe && flags & flag::PATH == 0 {
+        return pipe::open(held, spot.path(), flags);
     }
     Ok(OpenFile::new(MemoryFile::new(held, spot.path()), flags))
 }
 
-/// Whether an existing node may be opened; it is made empty if that is wanted.
-fn permit(spot: &Spot, ino: Ino, flags: u64) -> Result<(), Errno> {
+/// The kind of an existing node if it may be opened; it is made empty if that is wanted.
+fn permit(spot: &Spot, ino: Ino, flags: u64) -> Result<Kind, Errno> {
     let mut fs = spot.mount.fs.lock();
     let kind = fs.attributes(ino).map_err(errno)?.kind;
     if flags & (flag::CREAT | flag::EXCL) == flag::CREAT | flag::EXCL {
@@ -83,7 +87,7 @@ fn permit(spot: &Spot, ino: Ino, flags: u64) -> Result<(), Errno> {
         return Err(Errno::ENOTDIR);
     }
     if flags & flag::PATH != 0 {
-        return Ok(());
+        return Ok(kind);
     }
     let writes = flags & (flag::ACCMODE | flag::CREAT) != 0;
     match kind {
@@ -95,7 +99,7 @@ fn permit(spot: &Spot, ino: Ino, flags: u64) -> Result<(), Errno> {
     if flags & flag::TRUNC != 0 && kind == Kind::File {
         fs.truncate(ino, 0, super::now()).map_err(errno)?;
     }
-    Ok(())
+    Ok(kind)
 }
 
 /// A file without a name (`O_TMPFILE`).
@@ -117,6 +121,6 @@ fn unnamed(spot: &Spot, flags: u64, mode: u64) -> Result<Arc<OpenFile>, Errno> {
 }
 
 /// Opens a file in memory anew.
-pub(super) fn reopen(held: &Held, flags: u64) -> Result<Arc<OpenFile>, Errno> {
+pub(crate) fn reopen(held: &Held, flags: u64) -> Result<Arc<OpenFile>, Errno> {
     open(&Spot::of_node(held), args::uint(flags), 0)
 }

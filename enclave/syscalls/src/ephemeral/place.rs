@@ -3,14 +3,16 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::Mutex;
-use enclave_ephemeral::{Found, Ino, Kind, ROOT};
+use enclave_ephemeral::{Following, Found, Ino, Kind, ROOT, Scope};
 use enclave_files::{OpenFile, flag};
 use enclave_hostcalls::Errno;
 
 use super::{Held, Mount, errno, mounts, of, who};
 
-/// Symbolic links that are followed at most.
-const MAX_LINKS: u32 = 40;
+/// A path that may lead everywhere, by as many links as Linux follows.
+fn freely(last: bool) -> Following {
+    Following { last, links: 40, scope: Scope::Everywhere }
+}
 
 /// A place in a file system in memory: a node, or a free name.
 pub(crate) struct Spot {
@@ -102,34 +104,81 @@ fn split(path: &[u8]) -> Option<(&'static Mount, Vec<u8>)> {
 /// Follows an absolute path if it leads into memory; `None` if it does not.
 pub(crate) fn enter(path: &[u8], follow: bool) -> Result<Option<Entered>, Errno> {
     match split(path) {
-        Some((mount, rest)) => walk(mount, ROOT, &rest, follow).map(Some),
+        Some((mount, rest)) => walk(mount, ROOT, &rest, freely(follow)).map(Some),
         None => Ok(None),
     }
 }
 
 /// Follows a path from a directory in memory.
 pub(crate) fn from_directory(held: &Held, path: &[u8], follow: bool) -> Result<Entered, Errno> {
+    from_directory_by(held, path, freely(follow))
+}
+
+/// `RESOLVE_` flags of openat2(2).
+mod resolve {
+    pub(super) const NO_XDEV: u64 = 1;
+    pub(super) const NO_MAGICLINKS: u64 = 2;
+    pub(super) const NO_SYMLINKS: u64 = 4;
+    pub(super) const BENEATH: u64 = 8;
+    pub(super) const IN_ROOT: u64 = 0x10;
+    pub(super) const CACHED: u64 = 0x20;
+}
+
+/// Follows a path from a directory in memory as openat2(2) is told to.
+///
+/// # Errors
+///
+/// `EINVAL` for flags that Linux does not know, `EXDEV` for what leads out, `ELOOP`; as [`walk`].
+pub(crate) fn resolve(
+    held: &Held,
+    path: &[u8],
+    follow: bool,
+    flags: u64,
+) -> Result<Entered, Errno> {
+    use resolve::{BENEATH, CACHED, IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS, NO_XDEV};
+    const KNOWN: u64 = NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH | IN_ROOT | CACHED;
+    const SCOPE: u64 = BENEATH | IN_ROOT;
+    let scope = match flags & SCOPE {
+        _ if flags & !KNOWN != 0 => return Err(Errno::EINVAL),
+        SCOPE => return Err(Errno::EINVAL),
+        BENEATH if path.starts_with(b"/") => return Err(Errno::EXDEV),
+        BENEATH => Scope::Beneath,
+        IN_ROOT => Scope::InRoot,
+        _ => Scope::Everywhere,
+    };
+    let free = freely(follow);
+    let links = if flags & NO_SYMLINKS != 0 { 0 } else { free.links };
+    match from_directory_by(held, path, Following { links, scope, ..free })? {
+        Entered::Outside(_) if flags & NO_XDEV != 0 => Err(Errno::EXDEV),
+        Entered::Spot(spot) if flags & NO_XDEV != 0 && !core::ptr::eq(spot.mount, held.mount) => {
+            Err(Errno::EXDEV)
+        }
+        entered => Ok(entered),
+    }
+}
+
+fn from_directory_by(held: &Held, path: &[u8], following: Following) -> Result<Entered, Errno> {
     if !matches!(held.mount.fs.lock().attributes(held.ino), Ok(node) if node.kind == Kind::Directory)
     {
         return Err(Errno::ENOTDIR);
     }
-    walk(held.mount, held.ino, path, follow)
+    walk(held.mount, held.ino, path, following)
 }
 
 fn walk(
     mut mount: &'static Mount,
     start: Ino,
     path: &[u8],
-    follow: bool,
+    mut following: Following,
 ) -> Result<Entered, Errno> {
     let who = who();
-    let (mut at, mut path, mut left) = (start, path.to_vec(), MAX_LINKS);
+    let (mut at, mut path) = (start, path.to_vec());
     loop {
-        let found = mount.fs.lock().walk(at, &path, follow, &who, left).map_err(errno)?;
+        let found = mount.fs.lock().walk(at, &path, following, &who).map_err(errno)?;
         let Found::Outside { path: away, links } = found else {
             return Ok(Entered::Spot(Spot { mount, found }));
         };
-        left = links;
+        following.links = links;
         let away = match away.strip_prefix(b"..") {
             Some(rest) if !away.starts_with(b"/") => [above(&mount.path), rest].concat(),
             _ => away,

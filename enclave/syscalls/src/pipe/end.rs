@@ -1,40 +1,38 @@
 //! The end of a pipe.
 
 use alloc::{format, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{AppPtr, Missing, Mutex, to_usize, with_pages_for};
-use enclave_descriptors::{PIPE_BUF, PipeBuffer};
+use enclave_core::{AppPtr, Missing, to_usize, with_pages_for};
+use enclave_descriptors::PIPE_BUF;
 use enclave_files::{Io, Object, OpenFile, Stat, WaitQueue, flag, kind, ready};
 use enclave_hostcalls::Errno;
 
-use crate::{ids, signal::interrupted};
+use super::state::{Ends, Pipe};
+use crate::{
+    ephemeral::{self, Held},
+    ids,
+    signal::interrupted,
+};
 
-/// What a pipe holds until `F_SETPIPE_SZ` says otherwise, and what that admits at most.
-const CAPACITY: usize = 64 << 10;
+/// What `F_SETPIPE_SZ` admits at most.
 const MAX_CAPACITY: u64 = 1 << 20;
 /// Most bytes that are copied while the pipe is locked.
 const PIECE: usize = 64 << 10;
-
-struct State {
-    buffer: PipeBuffer,
-    /// Ends that are open.
-    readers: u32,
-    writers: u32,
-}
-
-/// A pipe.
-struct Pipe {
-    state: Mutex<State>,
-    queue: WaitQueue,
-    inode: u64,
-}
 
 /// An end of a pipe, as it was opened.
 pub(crate) struct End {
     pipe: Arc<Pipe>,
     /// Access mode of open(2).
     mode: u64,
+    name: Option<Name>,
+    /// The other side as it was when this end was opened.
+    others: Ends,
+}
+
+/// What an end was opened by.
+pub(super) struct Name {
+    pub(super) node: Arc<Held>,
+    pub(super) path: Vec<u8>,
 }
 
 /// How a copy under the pipe's lock ended.
@@ -43,22 +41,50 @@ type Copied = Result<Result<usize, Errno>, Missing>;
 impl End {
     /// Both ends of a new pipe: to read from and to write to.
     pub(crate) fn pair(flags: u64) -> [Arc<OpenFile>; 2] {
-        static INODES: AtomicU64 = AtomicU64::new(0x2_0000_0000);
-        let pipe = Arc::new(Pipe {
-            state: Mutex::new(State { buffer: PipeBuffer::new(CAPACITY), readers: 0, writers: 0 }),
-            queue: WaitQueue::new(),
-            inode: INODES.fetch_add(1, Ordering::Relaxed),
-        });
-        [0, flag::WRONLY].map(|mode| OpenFile::new(Self::open(&pipe, mode), flags | mode))
+        let pipe = Pipe::new();
+        [0, flag::WRONLY].map(|mode| OpenFile::new(Self::open(&pipe, mode, None), flags | mode))
     }
 
-    fn open(pipe: &Arc<Pipe>, mode: u64) -> Self {
-        let end = Self { pipe: Arc::clone(pipe), mode };
+    /// One more end of a pipe.
+    pub(super) fn open(pipe: &Arc<Pipe>, mode: u64, name: Option<Name>) -> Self {
         let mut state = pipe.state.lock();
-        state.readers += u32::from(end.reads());
-        state.writers += u32::from(end.writes());
+        let others = if mode == flag::WRONLY { state.readers } else { state.writers };
+        let end = Self { pipe: Arc::clone(pipe), mode, name, others };
+        if end.reads() {
+            state.readers.add();
+        }
+        if end.writes() {
+            state.writers.add();
+        }
         drop(state);
+        pipe.queue.wake(ready::IN | ready::OUT);
         end
+    }
+
+    /// Waits until the other side of a pipe with a name is opened, if nobody has it open.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`.
+    pub(super) fn meet(&self) -> Result<(), Errno> {
+        let met = || {
+            let state = self.pipe.state.lock();
+            let now = if self.reads() { state.writers } else { state.readers };
+            // One that has gone since has been met, too.
+            self.others.open > 0 || now.open > 0 || now.ever != self.others.ever
+        };
+        while !met() {
+            if interrupted() {
+                return Err(Errno::EINTR);
+            }
+            self.pipe.queue.wait(met);
+        }
+        Ok(())
+    }
+
+    /// The node in a file system in memory, if it was opened by a name.
+    pub(crate) fn node(&self) -> Option<&Arc<Held>> {
+        self.name.as_ref().map(|name| &name.node)
     }
 
     fn reads(&self) -> bool {
@@ -78,7 +104,7 @@ impl End {
     fn take(&self, len: usize, drain: impl FnMut(usize, &[u8]) -> Result<(), Missing>) -> Copied {
         let mut state = self.pipe.state.lock();
         if state.buffer.is_empty() {
-            return Ok(if state.writers == 0 { Ok(0) } else { Err(Errno::EAGAIN) });
+            return Ok(if state.writers.open == 0 { Ok(0) } else { Err(Errno::EAGAIN) });
         }
         let taken = state.buffer.take(len.min(PIECE), drain)?;
         drop(state);
@@ -94,7 +120,7 @@ impl End {
         fill: impl FnMut(usize, &mut [u8]) -> Result<(), Missing>,
     ) -> Copied {
         let mut state = self.pipe.state.lock();
-        if state.readers == 0 {
+        if state.readers.open == 0 {
             return Ok(Err(Errno::EPIPE));
         }
         let len = match state.buffer.admits(len, packet) {
@@ -111,7 +137,7 @@ impl End {
     fn wait_to_read(&self) {
         self.pipe.queue.wait(|| {
             let state = self.pipe.state.lock();
-            !state.buffer.is_empty() || state.writers == 0
+            !state.buffer.is_empty() || state.writers.open == 0
         });
     }
 
@@ -119,7 +145,7 @@ impl End {
     fn wait_to_write(&self, len: usize, packet: bool) {
         self.pipe.queue.wait(|| {
             let state = self.pipe.state.lock();
-            state.readers == 0 || state.buffer.admits(len, packet) > 0
+            state.readers.open == 0 || state.buffer.admits(len, packet) > 0
         });
     }
 
@@ -189,7 +215,7 @@ impl End {
     /// `EPIPE` if nobody will read them; without room `EAGAIN`, or `EINTR` after a wait.
     pub(crate) fn wait_for_room(&self, wait: bool) -> Result<usize, Errno> {
         let state = self.pipe.state.lock();
-        let (readers, room) = (state.readers, state.buffer.admits(usize::MAX, false));
+        let (readers, room) = (state.readers.open, state.buffer.admits(usize::MAX, false));
         drop(state);
         match room {
             _ if readers == 0 => Err(Errno::EPIPE),
@@ -216,7 +242,7 @@ impl End {
             bytes.extend_from_slice(part);
             Ok::<_, core::convert::Infallible>(())
         });
-        let over = state.writers == 0;
+        let over = state.writers.open == 0;
         drop(state);
         match bytes.is_empty() && !over {
             false => Ok(bytes),
@@ -249,8 +275,8 @@ impl End {
 impl Drop for End {
     fn drop(&mut self) {
         let mut state = self.pipe.state.lock();
-        state.readers -= u32::from(self.reads());
-        state.writers -= u32::from(self.writes());
+        state.readers.open -= u32::from(self.reads());
+        state.writers.open -= u32::from(self.writes());
         drop(state);
         self.pipe.queue.wake(ready::IN | ready::OUT | ready::ERROR | ready::HANG_UP);
     }
@@ -289,6 +315,9 @@ impl Object for End {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
+        if let Some(node) = self.node() {
+            return node.stat();
+        }
         let stat = Stat::inside(kind::PIPE | 0o600, self.pipe.inode);
         let [uid, gid] = ids::of_files();
         Ok(Stat { uid, gid, ..stat })
@@ -299,11 +328,13 @@ impl Object for End {
         let mut events = 0;
         if self.reads() {
             events |= if state.buffer.is_empty() { 0 } else { ready::IN };
-            events |= if state.writers == 0 { ready::HANG_UP } else { 0 };
+            // That nobody has come yet is not told.
+            let gone = self.others.open > 0 || state.writers.ever != self.others.ever;
+            events |= if gone && state.writers.open == 0 { ready::HANG_UP } else { 0 };
         }
         if self.writes() {
             events |= if state.buffer.is_writable() { ready::OUT } else { 0 };
-            events |= if state.readers == 0 { ready::ERROR } else { 0 };
+            events |= if state.readers.open == 0 { ready::ERROR } else { 0 };
         }
         events
     }
@@ -333,10 +364,16 @@ impl Object for End {
     }
 
     fn reopen(&self, flags: u64) -> Result<Arc<OpenFile>, Errno> {
-        Ok(OpenFile::new(Self::open(&self.pipe, flags & flag::ACCMODE), flags))
+        match self.node() {
+            Some(node) => ephemeral::reopen(node, flags),
+            None => Ok(OpenFile::new(Self::open(&self.pipe, flags & flag::ACCMODE, None), flags)),
+        }
     }
 
     fn name(&self) -> Vec<u8> {
-        format!("pipe:[{}]", self.pipe.inode).into_bytes()
+        match &self.name {
+            Some(name) => name.path.clone(),
+            None => format!("pipe:[{}]", self.pipe.inode).into_bytes(),
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Pipes inside: pipe(2), and the object behind both ends.
 
 mod end;
+mod named;
+mod state;
 
 pub(crate) use end::End;
+pub(crate) use named::open;
 
 use enclave_core::AppPtr;
 use enclave_files::{flag, table};
