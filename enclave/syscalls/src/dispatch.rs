@@ -16,9 +16,7 @@ pub(crate) use signal::interrupted;
 pub fn syscall(regs: &mut UserRegs) {
     let number = regs.orig_rax;
     let Some(handler) = table::handler(number) else {
-        stats::unknown(number);
-        regs.rax = Errno::ENOSYS.as_result();
-        return;
+        return unknown(regs);
     };
     let sys = &mut Sys { args: regs.args(), regs };
     let result = if stats::wanted() || trace::wanted() {
@@ -30,6 +28,17 @@ pub fn syscall(regs: &mut UserRegs) {
         Ok(value) => sys.regs.rax = value,
         Err(errno) => failed(sys, number, errno),
     }
+}
+
+/// Refuses a call that is not there.
+#[cold]
+fn unknown(regs: &mut UserRegs) {
+    let number = regs.orig_rax;
+    stats::unknown(number);
+    if trace::wanted() {
+        trace::write(trace::describe(number, regs.args()), number, Err(Errno::ENOSYS), 0);
+    }
+    regs.rax = Errno::ENOSYS.as_result();
 }
 
 /// Executes a call, counted and traced.

@@ -28,8 +28,9 @@ const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
-/// Where position-independent programs go, before a random offset of whole pages.
-const PIE_BASE: u64 = 0x1555_5000_0000;
+/// Where position-independent programs go, before a random offset of whole pages: at two thirds, as on
+/// Linux, above what programs like to reserve for themselves (CLISP all from 2^44 to 2^45).
+const PIE_BASE: u64 = 0x2aaa_a000_0000;
 const PIE_RANDOM_PAGES: u64 = 1 << 16;
 const STACK_TOP: u64 = USER_END - 0x1000_0000;
 const STACK_RANDOM_PAGES: u64 = 1 << 12;

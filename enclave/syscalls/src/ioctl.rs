@@ -130,6 +130,7 @@ mod request {
     pub(super) const FIOASYNC: u64 = 0x5452;
     pub(super) const FIOCLEX: u64 = 0x5451;
     pub(super) const SIOCGIFCONF: u64 = 0x8912;
+    pub(super) const SIOCETHTOOL: u64 = 0x8946;
     pub(super) const FICLONE: u64 = 0x4004_9409;
     pub(super) const FICLONERANGE: u64 = 0x4020_940d;
     pub(super) const RNDGETENTCNT: u64 = 0x8004_5200;
@@ -181,6 +182,8 @@ pub(crate) fn ioctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
             zero(call(host, number, Int(source.number()))?)
         }
         (request::FICLONERANGE, _) => clone_range(host, arg),
+        // Its argument points to another; many drivers know nothing of it either.
+        (request::SIOCETHTOOL, _) if file.stat()?.kind() == kind::SOCKET => Err(Errno::EOPNOTSUPP),
         _ => {
             *UNKNOWN.lock().entry(number).or_default() += 1;
             Err(Errno::ENOTTY)

@@ -4,16 +4,19 @@ use alloc::sync::Arc;
 
 use enclave_core::{AppSlice, fatal};
 use enclave_files::{Device, HostFile, OpenFile, flag, kind};
-use enclave_hostcalls::Errno;
+use enclave_hostcalls::{Errno, Wait};
 use enclave_mm::{Backing as MmBacking, MapRequest, MmError};
 
 use crate::{
-    Sys, args, coherence, ephemeral, exec,
+    Sys,
+    args::{self, Arg::Int, forward},
+    coherence, ephemeral, exec, nr,
     process::{Backing, process},
     through,
 };
 
 const MAP_ANONYMOUS: u64 = 0x20;
+const PROT_WRITE: u64 = 2;
 /// Also a bit of `MAP_SHARED_VALIDATE`.
 const MAP_SHARED: u64 = 1;
 
@@ -37,9 +40,24 @@ pub(crate) fn mmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let request = MapRequest { file: Some(backing(&file)?), ..anonymous(flags) };
     if flags & MAP_SHARED != 0 {
+        if prot & PROT_WRITE != 0 && is_sealed(&file) {
+            return Err(Errno::EPERM);
+        }
         coherence::expect();
     }
     exec::map_file(request)
+}
+
+/// Whether a seal forbids to write to a file (memfd_create(2)): it would be felt only when what was
+/// written is written back.
+fn is_sealed(file: &OpenFile) -> bool {
+    const GET_SEALS: u64 = 1034;
+    const WRITE: u64 = 0x8;
+    const FUTURE_WRITE: u64 = 0x10;
+    let Some(host) = file.host() else { return false };
+    // Most files have no seals, which is an error.
+    forward(nr::FCNTL, Wait::No, [Int(host.number()), Int(GET_SEALS)])
+        .is_ok_and(|seals| seals & (WRITE | FUTURE_WRITE) != 0)
 }
 
 /// The contents of a file that can be mapped.

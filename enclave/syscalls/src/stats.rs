@@ -9,7 +9,7 @@ use core::{
 };
 
 use enclave_threads::clock;
-use hostcall_abi::{boot::option, syscalls};
+use hostcall_abi::{boot::option, missing, syscalls};
 
 use leaving::Leaving;
 
@@ -99,10 +99,11 @@ fn rows(counts: &Table, times: Option<&Table>) -> Vec<Row> {
 }
 
 /// Name and class of a call.
-fn describe(number: usize) -> (String, &'static str) {
-    match syscalls::find(number as u64) {
-        Some(call) => (call.name.into(), class_name(call.class)),
-        None => (format!("#{number}"), "unknown"),
+pub(crate) fn describe(number: u64) -> (String, &'static str) {
+    match (syscalls::find(number), missing::name(number)) {
+        (Some(call), _) => (call.name.into(), class_name(call.class)),
+        (None, Some(name)) => (name.into(), "unknown"),
+        (None, None) => (format!("#{number}"), "unknown"),
     }
 }
 
@@ -134,7 +135,7 @@ impl Report {
         let mut out = format!("scone: statistics after {} ms\n", self.elapsed / 1_000_000);
         let _ = writeln!(out, "{:>10} {:>12} {:>10}  class      call", "calls", "us", "us/call");
         for row in &self.rows {
-            let (name, class) = describe(row.number);
+            let (name, class) = describe(row.number as u64);
             let us = row.nanoseconds / 1000;
             let each = row.nanoseconds / row.calls;
             let _ = writeln!(
@@ -146,8 +147,11 @@ impl Report {
             );
         }
         for row in &self.unknown {
-            let _ =
-                writeln!(out, "not supported: system call {} ({} times)", row.number, row.calls);
+            // The last slot counts all numbers from there on.
+            let more = if row.number == NUMBERS - 1 { " or above" } else { "" };
+            let (name, _) = describe(row.number as u64);
+            let calls = row.calls;
+            let _ = writeln!(out, "not supported: system call {name}{more} ({calls} times)");
         }
         for (request, calls) in &self.ioctls {
             let _ = writeln!(out, "not supported: ioctl {request:#x} ({calls} times)");
@@ -173,7 +177,7 @@ impl Report {
     fn json(&self) -> String {
         let list = |rows: &[Row]| {
             let each = rows.iter().map(|row| {
-                let (name, class) = describe(row.number);
+                let (name, class) = describe(row.number as u64);
                 format!(
                     "{{\"number\":{},\"name\":\"{name}\",\"class\":\"{class}\",\"calls\":{},\
                      \"nanoseconds\":{}}}",

@@ -30,7 +30,7 @@ pub(crate) fn wanted() -> bool {
 
 /// Describes a call before it is made: its strings may be gone afterwards.
 pub(crate) fn describe(number: u64, args: [u64; 6]) -> String {
-    let name = syscalls::find(number).map_or_else(|| format!("#{number}"), |call| call.name.into());
+    let (name, _) = stats::describe(number);
     let mut out = format!("[{}] {name}(", current().tid());
     let shape = shapes::shape(number).unwrap_or("xxxxxx");
     for (index, (kind, value)) in shape.bytes().zip(args).enumerate() {

@@ -43,6 +43,16 @@ fn refuse<T>(operation: Operation, errno: Errno, reason: impl Into<String>) -> R
     Err(Refused::new(operation, errno, reason))
 }
 
+/// What of this process lies in ELRANGE already, as `/proc/self/maps` shows it.
+fn in_the_way(secs: &Secs) -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let line = maps.lines().find(|line| {
+        let start = line.split('-').next().and_then(|start| u64::from_str_radix(start, 16).ok());
+        start.is_some_and(|start| start.wrapping_sub(secs.base) < secs.size)
+    })?;
+    Some(line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// ECREATE.
 pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner, Refused> {
     if let Some(reason) = broken_rule(secs) {
@@ -50,7 +60,17 @@ pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner
     }
     let no_memory = |error: std::io::Error| {
         let errno = Errno(error.raw_os_error().unwrap_or(libc::ENOMEM));
-        Refused::new(Operation::Create, errno, format!("ELRANGE cannot be reserved: {error}"))
+        let inside = in_the_way(secs).map_or_else(String::new, |line| {
+            format!(
+                "; this process already has there: {line} (if a library in LD_PRELOAD mapped that, \
+                 use --env LD_PRELOAD=... for the program alone)"
+            )
+        });
+        Refused::new(
+            Operation::Create,
+            errno,
+            format!("ELRANGE cannot be reserved: {error}{inside}"),
+        )
     };
     if audit {
         context::name_arena();

@@ -449,6 +449,12 @@ GROUP(memfd)
     EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK), 0);
     EQ(fcntl(fd, F_GET_SEALS), F_SEAL_GROW | F_SEAL_SHRINK);
     FAILS(ftruncate(fd, P), EPERM);
+    int sealed = GOOD(syscall(SYS_memfd_create, "sealed", 2));
+    EQ(write(sealed, "fixed", 5), 5);
+    EQ(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE), 0);
+    OK(mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, sealed, 0) == MAP_FAILED && errno == EPERM);
+    TEXT((char *)mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE, sealed, 0), "fixed");
+    FAILS(write(sealed, "x", 1), EPERM);
     FAILS(syscall(SYS_memfd_create, BAD, 0), EFAULT);
     FAILS(syscall(SYS_memfd_create, "n", 0x80000000u), EINVAL);
 }

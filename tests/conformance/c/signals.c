@@ -95,6 +95,11 @@ GROUP(handlers)
     FAILS(kill(getpid(), 65), EINVAL);
     FAILS(kill(getpid(), -1), EINVAL);
     EQ(kill(getpid(), 0), 0);
+    siginfo_t none = {.si_code = SI_QUEUE};
+    EQ(sigqueue(getpid(), 0, (union sigval){0}), 0);
+    EQ(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), 0, &none), 0);
+    FAILS(syscall(SYS_rt_sigqueueinfo, getpid(), 65, &none), EINVAL);
+    FAILS(syscall(SYS_rt_sigqueueinfo, getpid(), 0, BAD), EFAULT);
     FAILS(kill(0x3fffffff, 0), ESRCH);
     FAILS(syscall(SYS_rt_sigaction, SIGUSR1, BAD, NULL, 8), EFAULT);
     FAILS(syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4), EINVAL);

@@ -68,13 +68,13 @@ pub(crate) fn tgkill(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 fn read_info(signal: u64, pointer: u64) -> Result<SigInfo, Errno> {
-    let number = signal_number(signal)?;
+    let number = number_or_probe(signal)?.unwrap_or(0);
     let info = AppPtr::<SigInfo>::new(pointer).read()?;
     Ok(SigInfo { signo: number.cast_signed(), ..info })
 }
 
 fn queue(target: Target, info: SigInfo) -> Result<u64, Errno> {
-    if send(target, info) { Ok(0) } else { Err(Errno::EAGAIN) }
+    if info.signo == 0 || send(target, info) { Ok(0) } else { Err(Errno::EAGAIN) }
 }
 
 fn forward_info(number: u64, ids: &[u64], signal: u64, info: &SigInfo) -> Result<u64, Errno> {

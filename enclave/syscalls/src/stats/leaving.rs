@@ -85,7 +85,7 @@ impl Leaving {
 }
 
 fn name(left: &Left) -> String {
-    describe(usize::try_from(left.number).unwrap_or(usize::MAX)).0
+    describe(left.number).0
 }
 
 fn what(left: &Left) -> &'static str {
