@@ -224,7 +224,7 @@ pub static SYSCALLS: &[Syscall] = &[
     row(199, "fremovexattr", Forwarded, ""),
     row(200, "tkill", Local, "own threads only"),
     row(201, "time", Local, ""),
-    row(202, "futex", Local, "no priority inheritance"),
+    row(202, "futex", Local, "locks with owners (`PI`), without priorities; no requeueing to them"),
     row(203, "sched_setaffinity", Local, "checked, without effect: threads move between host threads"),
     row(204, "sched_getaffinity", Forwarded, "the host's claim"),
     row(213, "epoll_create", Forwarded, ""),

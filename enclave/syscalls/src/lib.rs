@@ -27,6 +27,7 @@ mod event;
 mod exception;
 mod exec;
 mod file;
+mod futex;
 mod identity;
 mod ids;
 mod ioctl;

@@ -5,7 +5,7 @@ use enclave_hostcalls::Errno;
 use hostcall_abi::syscalls::SYSCALLS;
 
 use crate::{
-    Sys, attributes, descriptor, dir, epoll, event, file, identity, ids, ioctl, ipc, limits,
+    Sys, attributes, descriptor, dir, epoll, event, file, futex, identity, ids, ioctl, ipc, limits,
     memory, names, oneself, open, pipe, poll, prctl, sched, select, signal, socket, stat, system,
     thread, time, timer, transfer, xattr,
 };
@@ -203,7 +203,7 @@ static HANDLERS: &[(u16, Handler)] = &[
     (199, xattr::fremovexattr),
     (200, signal::tkill),
     (201, time::time),
-    (202, thread::futex),
+    (202, futex::futex),
     (203, sched::setaffinity),
     (204, sched::getaffinity),
     (213, epoll::epoll_create),

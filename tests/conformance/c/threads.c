@@ -123,6 +123,108 @@ GROUP(robust_lists)
     FAILS(syscall(SYS_set_robust_list, head, 5), EINVAL);
 }
 
+#define FUTEX_LOCK_PI2_ 13
+static pthread_mutex_t pi_;
+static int pi_count_, pi_word_;
+
+static void *counts_pi_(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 3000; i++) {
+        pthread_mutex_lock(&pi_);
+        pi_count_++;
+        if (i % 16 == 0) sched_yield();
+        pthread_mutex_unlock(&pi_);
+    }
+    return NULL;
+}
+
+static void *holds_pi_(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&pi_);
+    if (futex_(&pi_word_, FUTEX_LOCK_PI, 0, NULL, NULL, 0)) return "no lock";
+    count_ = 1;
+    usleep(60000);
+    futex_(&pi_word_, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
+    pthread_mutex_unlock(&pi_);
+    return NULL;
+}
+
+static void *dies_with_pi_(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&pi_);
+    return NULL;
+}
+
+static void pi_signal_(int unused) { (void)unused; pi_count_++; }
+
+GROUP(priority_inheritance)
+{
+    pthread_t t[8];
+    void *bad;
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    EQ(pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_INHERIT), 0);
+    EQ(pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK), 0);
+    EQ(pthread_mutex_init(&pi_, &a), 0);
+    EQ(pthread_mutex_unlock(&pi_), EPERM);
+    for (int i = 0; i < 8; i++) pthread_create(&t[i], NULL, counts_pi_, NULL);
+    for (int i = 0; i < 8; i++) pthread_join(t[i], NULL);
+    EQ(pi_count_, 24000);
+    EQ(pthread_mutex_lock(&pi_), 0);
+    EQ(pthread_mutex_lock(&pi_), EDEADLK);
+    EQ(pthread_mutex_unlock(&pi_), 0);
+    // By the calls themselves.
+    int w = 0, tid = gettid();
+    EQ(futex_(&w, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0), 0);
+    EQ(w == tid, 1);
+    FAILS(futex_(&w, FUTEX_LOCK_PI, 0, NULL, NULL, 0), EDEADLK);
+    FAILS(futex_(&w, FUTEX_TRYLOCK_PI_PRIVATE, 0, NULL, NULL, 0), EDEADLK);
+    EQ(futex_(&w, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), 0);
+    EQ(w, 0);
+    FAILS(futex_(&w, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), EPERM);
+    w = 0x3ffffff0; // no such thread
+    FAILS(futex_(&w, FUTEX_LOCK_PI, 0, NULL, NULL, 0), ESRCH);
+    FAILS(futex_(BAD, FUTEX_LOCK_PI, 0, NULL, NULL, 0), EFAULT);
+    // Somebody else has it: a time that has passed, a signal, and then it is ours.
+    count_ = 0;
+    pthread_create(t, NULL, holds_pi_, NULL);
+    while (!count_) usleep(1000);
+    struct timespec abs;
+    clock_gettime(CLOCK_REALTIME, &abs);
+    FAILS(futex_(&pi_word_, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0), EAGAIN);
+    FAILS(futex_(&pi_word_, FUTEX_LOCK_PI, 0, &abs, NULL, 0), ETIMEDOUT);
+    clock_gettime(CLOCK_MONOTONIC, &abs);
+    FAILS(futex_(&pi_word_, FUTEX_LOCK_PI2_, 0, &abs, NULL, 0), ETIMEDOUT);
+    FAILS(futex_(&pi_word_, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), EPERM);
+    pi_count_ = 0;
+    struct sigaction act = {.sa_handler = pi_signal_};
+    sigaction(SIGALRM, &act, NULL);
+    timer_t timer;
+    struct itimerspec when = {.it_value.tv_nsec = 10000000};
+    timer_create(CLOCK_MONOTONIC, NULL, &timer);
+    timer_settime(timer, 0, &when, NULL);
+    EQ(futex_(&pi_word_, FUTEX_LOCK_PI, 0, NULL, NULL, 0), 0); // the signal does not end the wait
+    EQ(pi_count_, 1);
+    EQ((pi_word_ & FUTEX_TID_MASK) == tid, 1);
+    EQ(futex_(&pi_word_, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), 0);
+    EQ(pi_word_, 0);
+    EQ(pthread_join(t[0], &bad), 0);
+    EQ(bad == NULL, 1);
+    // The owner ends.
+    EQ(pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST), 0);
+    EQ(pthread_mutex_init(&pi_, &a), 0);
+    pthread_create(t, NULL, dies_with_pi_, NULL);
+    pthread_join(t[0], NULL);
+    EQ(pthread_mutex_lock(&pi_), EOWNERDEAD);
+    EQ(pthread_mutex_consistent(&pi_), 0);
+    EQ(pthread_mutex_unlock(&pi_), 0);
+    EQ(pthread_mutex_lock(&pi_), 0);
+    EQ(pthread_mutex_unlock(&pi_), 0);
+}
+
 static atomic_int tid_seen_, clear_;
 static __thread int local_ = 3;
 static void *identity_(void *unused)

@@ -28,6 +28,11 @@ fn restarts_after_handlers(number: u64, args: &[u64; 6]) -> bool {
     }
 }
 
+/// Whether an interrupted call is made again after any handler: FUTEX_LOCK_PI and FUTEX_LOCK_PI2.
+fn restarts_always(number: u64, args: &[u64; 6]) -> bool {
+    number == 202 && matches!(args[1] & 0x7f, 6 | 13)
+}
+
 /// Whether the registers are those of a call that was interrupted.
 pub(super) fn is_interrupted(regs: &UserRegs) -> bool {
     regs.orig_rax != u64::MAX && regs.rax == Errno::EINTR.as_result()
@@ -36,7 +41,8 @@ pub(super) fn is_interrupted(regs: &UserRegs) -> bool {
 /// Before a handler runs: makes the call be made again after it, if that is what Linux does.
 pub(super) fn before_handler(regs: &mut UserRegs, restart: bool) {
     if is_interrupted(regs) {
-        if restart && restarts_after_handlers(regs.orig_rax, &regs.args()) {
+        let (number, args) = (regs.orig_rax, &regs.args());
+        if restart && restarts_after_handlers(number, args) || restarts_always(number, args) {
             rewind(regs);
         } else {
             task::of(&current()).signals.deadline.store(0, Ordering::Relaxed);
