@@ -4,7 +4,7 @@ use enclave_core::{
     AppSlice, HostSlice, exit_call, locks_held, reschedule_wanted, want_reschedule,
 };
 use enclave_threads::{
-    Blocking, check_events, handover, interrupted, leave, submit, timers_are_due,
+    Blocking, check_events, handover, interrupted, is_enough, leave, submit, timers_are_due,
 };
 use enclave_ways::Way;
 use hostcall_abi::request;
@@ -215,7 +215,7 @@ impl Call {
             choice.took(self.leave(choice.way, &take));
             let made = self.made();
             // Ticks do not reach a thread that is outside most of the time.
-            if made.is_none() || timers_are_due() {
+            if made.is_none() || timers_are_due() || is_enough() {
                 want_reschedule();
             }
             if let Some(result) = made {

@@ -18,6 +18,8 @@ pub enum Class {
     Woken,
     /// It gave way to a woken one before its turn was over.
     Preempted,
+    /// The same, but it is one of those that wait soon: it takes turns with them.
+    Interrupted,
     /// It lets others run: those that have yielded before it, and one of those that compute.
     Yielded,
     /// It had its turn.
@@ -89,6 +91,7 @@ impl<T> RunQueue<T> {
                 self.woken_at = now;
             }
             Class::Yielded => self.yielded.push_back(thread),
+            Class::Interrupted => self.woken.push_back(thread),
             Class::Preempted => self.rest.push_front(thread),
             Class::Expired => self.rest.push_back(thread),
         }

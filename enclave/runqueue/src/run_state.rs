@@ -23,6 +23,8 @@ const YIELDING: u32 = 5;
 const EXITED: u32 = 6;
 /// Gave its enclave thread away for a thread that was woken.
 const PREEMPTED: u32 = 7;
+/// The same, as one that waits soon.
+const INTERRUPTED: u32 = 9;
 /// Gave its enclave thread away after its turn.
 const EXPIRED: u32 = 8;
 
@@ -109,6 +111,7 @@ impl<W: Word> RunState<W> {
             Class::Woken => NOTIFIED,
             Class::Yielded => YIELDING,
             Class::Preempted => PREEMPTED,
+            Class::Interrupted => INTERRUPTED,
             Class::Expired => EXPIRED,
         };
         // If it was unparked meanwhile, it counts as woken.
@@ -135,6 +138,7 @@ impl<W: Word> RunState<W> {
             }
             YIELDING => Class::Yielded,
             PREEMPTED => Class::Preempted,
+            INTERRUPTED => Class::Interrupted,
             EXPIRED => Class::Expired,
             // It was unparked while it was about to wait, or to give way.
             _ => Class::Woken,

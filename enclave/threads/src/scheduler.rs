@@ -233,9 +233,12 @@ pub fn yield_now() {
 pub fn preempt() {
     let (own, now) = (own_index(), timestamp());
     timer::set_alarm();
-    let over = crate::current().turn.is_over(now);
+    let thread = crate::current();
+    let over = thread.turn.is_over(now);
     let class = if over && (QUEUES.waiting(own) != 0 || QUEUES.balance(own, now)) {
         Class::Expired
+    } else if !thread.turn.computes() && (QUEUES.has_woken(own) || is_enough()) {
+        Class::Interrupted
     } else if QUEUES.has_woken(own) {
         Class::Preempted
     } else {
@@ -246,6 +249,14 @@ pub fn preempt() {
         call_one_in();
     }
     give_way(class);
+}
+
+/// To be asked after a call outside: whether the current thread should let another one run, which costs
+/// little here. A server's threads that always find their next request there would else keep others
+/// waiting until a tick.
+#[must_use]
+pub fn is_enough() -> bool {
+    others_wait() && has_current() && crate::current().turn.is_enough(timestamp())
 }
 
 fn give_way(class: Class) {
