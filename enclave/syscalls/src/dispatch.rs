@@ -58,8 +58,14 @@ fn observed(handler: Handler, sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 #[inline(always)]
 fn execute(handler: Handler, sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    with_restarts(|| handler(sys))
+}
+
+/// Does what may wait; it ends with `EINTR` only if there is a signal to deliver.
+#[inline(always)]
+pub(crate) fn with_restarts(mut attempt: impl FnMut() -> Result<u64, Errno>) -> Result<u64, Errno> {
     loop {
-        let result = handler(sys);
+        let result = attempt();
         if result != Err(Errno::EINTR) {
             return result;
         }

@@ -8,21 +8,25 @@ use enclave_hostcalls::{Errno, Wait};
 
 use crate::{
     Sys,
-    args::{self, Arg::Int, forward, int, zero},
+    args::{
+        self,
+        Arg::{self, Int},
+        forward, int, zero,
+    },
     coherence, ephemeral, nr,
 };
 
 /// Most bytes that one call reads or writes.
-const MAX_COUNT: u64 = 0x7fff_f000;
+pub(crate) const MAX_COUNT: u64 = 0x7fff_f000;
 /// Most buffers of one call.
 const MAX_BUFFERS: u64 = 1024;
 
-fn read_into(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+pub(crate) fn read_into(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
     coherence::before_read(file, io.at.map(|at| (at, io.len())))?;
     file.read(io)
 }
 
-fn write_from(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+pub(crate) fn write_from(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
     coherence::before_write(file, io.at.map(|at| (at, io.len())))?;
     file.write(io)
 }
@@ -135,23 +139,36 @@ pub(crate) fn lseek(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 /// A call about a descriptor, with numbers only, that returns zero.
 fn plain<const N: usize>(sys: &Sys<'_>, wait: Wait) -> Result<u64, Errno> {
-    let file = args::file(sys.args[0])?;
-    if ephemeral::of(&file).is_some() {
-        // What is in memory is as durable as it will ever be.
-        return Ok(0);
-    }
-    let host = file.host().ok_or(Errno::EINVAL)?;
     let mut args = [Int(0); N];
     for (arg, value) in args.iter_mut().zip(sys.args) {
         *arg = Int(value);
     }
-    args[0] = Int(host.number());
-    zero(forward(sys.regs.orig_rax, wait, args)?)
+    about(&*args::file(sys.args[0])?, sys.regs.orig_rax, wait, args)
+}
+
+/// A call about a file, whose descriptor becomes the first of `args`, that returns zero.
+fn about<const N: usize>(
+    file: &OpenFile,
+    number: u64,
+    wait: Wait,
+    mut args: [Arg<'_>; N],
+) -> Result<u64, Errno> {
+    if ephemeral::of(file).is_some() {
+        // What is in memory is as durable as it will ever be.
+        return Ok(0);
+    }
+    args[0] = Int(file.host().ok_or(Errno::EINVAL)?.number());
+    zero(forward(number, wait, args)?)
 }
 
 pub(crate) fn fsync(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    coherence::before_read(&*args::file(sys.args[0])?, None)?;
-    plain::<1>(sys, Wait::Maybe)
+    synchronize(&*args::file(sys.args[0])?, sys.regs.orig_rax)
+}
+
+/// fsync(2) or fdatasync(2), by its number.
+pub(crate) fn synchronize(file: &OpenFile, number: u64) -> Result<u64, Errno> {
+    coherence::before_read(file, None)?;
+    about(file, number, Wait::Maybe, [Int(0)])
 }
 
 pub(crate) fn syncfs(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -13,6 +13,7 @@
 
 extern crate alloc;
 
+mod aio;
 mod args;
 mod attributes;
 mod boot;

@@ -88,11 +88,26 @@ fn backing(file: &OpenFile) -> Result<MmBacking<Backing>, Errno> {
     })
 }
 
+/// Maps memory that is the program's alone, wherever there is room.
+pub(crate) fn map_private(len: u64) -> Result<u64, Errno> {
+    const PRIVATE: u64 = 2;
+    const READ_WRITE: u64 = 3;
+    let flags = PRIVATE | MAP_ANONYMOUS;
+    let request = MapRequest { hint: 0, len, prot: READ_WRITE, flags, offset: 0, file: None };
+    process().space().mmap(request).map_err(errno)
+}
+
 pub(crate) fn munmap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [addr, len, ..] = sys.args;
+    unmap(addr, len)?;
+    Ok(0)
+}
+
+/// munmap(2).
+pub(crate) fn unmap(addr: u64, len: u64) -> Result<(), Errno> {
     process().space().munmap(addr, len).map_err(errno)?;
     through::forget(addr, len);
-    Ok(0)
+    Ok(())
 }
 
 pub(crate) fn mprotect(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -5,9 +5,9 @@ use enclave_hostcalls::Errno;
 use hostcall_abi::syscalls::SYSCALLS;
 
 use crate::{
-    Sys, attributes, descriptor, dir, epoll, event, file, futex, identity, ids, ioctl, ipc, limits,
-    memory, names, oneself, open, pipe, poll, prctl, sched, select, signal, socket, stat, system,
-    thread, time, timer, transfer, xattr,
+    Sys, aio, attributes, descriptor, dir, epoll, event, file, futex, identity, ids, ioctl, ipc,
+    limits, memory, names, oneself, open, pipe, poll, prctl, sched, select, signal, socket, stat,
+    system, thread, time, timer, transfer, xattr,
 };
 
 /// Executes a system call.
@@ -206,6 +206,11 @@ static HANDLERS: &[(u16, Handler)] = &[
     (202, futex::futex),
     (203, sched::setaffinity),
     (204, sched::getaffinity),
+    (206, aio::io_setup),
+    (207, aio::io_destroy),
+    (208, aio::io_getevents),
+    (209, aio::io_submit),
+    (210, aio::io_cancel),
     (213, epoll::epoll_create),
     (217, dir::getdents64),
     (218, thread::set_tid_address),
@@ -316,6 +321,7 @@ static HANDLERS: &[(u16, Handler)] = &[
     (330, oneself::pkey_alloc),
     (331, oneself::pkey_free),
     (332, stat::statx),
+    (333, aio::io_pgetevents),
     (334, denied),
     (424, event::pidfd_send_signal),
     (425, denied),

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -85,6 +87,17 @@ static int fresh(int fd) {
     return fd;
 }
 
+// The result of a request that is submitted, as the system keeps it.
+static long asynchronously(aio_context_t context, int operation, int fd, void *to, size_t asked, long at) {
+    struct iocb one = {.aio_lio_opcode = operation, .aio_fildes = fd, .aio_buf = (uintptr_t)to,
+                       .aio_nbytes = asked, .aio_offset = at}, *list[] = {&one};
+    struct io_event event;
+    if (syscall(SYS_io_submit, context, 1, list) != 1) return -1;
+    HOLDS(syscall(SYS_io_getevents, context, 1, 1, &event, NULL) == 1);
+    HOLDS(event.obj == (uintptr_t)&one);
+    return event.res;
+}
+
 static void files(void) {
     char name[] = "hostile-XXXXXX";
     int file = fresh(mkstemp(name));
@@ -106,6 +119,12 @@ static void files(void) {
     lseek(file, 0, SEEK_SET);
     WITHIN(readv(file, two, 2), 157);
     WITHIN(preadv(file, two, 2, 1), 157);
+    aio_context_t context = 0;
+    HOLDS(syscall(SYS_io_setup, 8, &context) == 0);
+    WITHIN(asynchronously(context, IOCB_CMD_PREAD, file, data, 211, 7), 211);
+    WITHIN(asynchronously(context, IOCB_CMD_PREADV, file, two, 2, 1), 157);
+    HOLDS(asynchronously(context, IOCB_CMD_FDSYNC, file, 0, 0, 0) <= 0);
+    HOLDS(syscall(SYS_io_destroy, context) == 0);
     WITHIN(readlink("/proc/self/exe", (char *)data, 77), 77);
     WITHIN(readlink("/etc/mtab", (char *)data, 77), 77);
     WITHIN(getxattr(name, "user.none", data, 64), 64);

@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use enclave_core::Mutex;
-use enclave_files::{Io, Object, OpenFile, Stat, WaitQueue, flag, ready, table};
-use enclave_hostcalls::Errno;
+use enclave_files::{Io, Object, OpenFile, Stat, WaitQueue, flag, ready, store_host, table};
+use enclave_hostcalls::{Errno, Wait};
 
 use super::ANONYMOUS;
 use crate::{Sys, args::uint};
 
+const NAME: &[u8] = b"anon_inode:[eventfd]";
 const SEMAPHORE: u64 = 1;
 /// The largest value of a counter.
 const MAX: u64 = u64::MAX - 1;
@@ -30,6 +31,14 @@ impl EventFd {
         };
         *counter -= taken;
         Some(taken)
+    }
+
+    /// Adds one, without ever waiting.
+    fn signal(&self) {
+        let mut counter = self.counter.lock();
+        *counter = counter.saturating_add(1);
+        drop(counter);
+        self.queue.wake(ready::IN);
     }
 
     fn add(&self, value: u64) -> bool {
@@ -94,6 +103,8 @@ impl Object for EventFd {
         match *self.counter.lock() {
             0 => ready::OUT,
             MAX => ready::IN,
+            // Only what the kernel adds goes this far.
+            u64::MAX => ready::IN | ready::ERROR,
             _ => ready::IN | ready::OUT,
         }
     }
@@ -103,7 +114,22 @@ impl Object for EventFd {
     }
 
     fn name(&self) -> Vec<u8> {
-        b"anon_inode:[eventfd]".to_vec()
+        NAME.to_vec()
+    }
+}
+
+/// Whether it is an eventfd, of the program's own or one that came from outside.
+pub(crate) fn is_eventfd(file: &OpenFile) -> bool {
+    file.object().downcast_ref::<EventFd>().is_some() || file.name() == NAME
+}
+
+/// Adds one to an eventfd, as the kernel does when something has happened.
+pub(crate) fn signal(file: &OpenFile) {
+    if let Some(eventfd) = file.object().downcast_ref::<EventFd>() {
+        eventfd.signal();
+    } else if let Some(host) = file.host() {
+        // One that is full tells enough.
+        let _ = store_host(host, &1_u64.to_le_bytes(), None, Wait::No);
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) use host::hold;
 pub(crate) use restart::{keep_deadline, resume_deadline};
 pub(crate) use send::{
     broken_pipe, file_too_large, kill, rt_sigqueueinfo, rt_tgsigqueueinfo, tgkill, tkill,
+    write_failed,
 };
 pub(crate) use wait::{pause, restart_syscall, rt_sigsuspend, rt_sigtimedwait, with_mask};
 

@@ -9,7 +9,7 @@ use enclave_signals::{
 use enclave_threads::current;
 
 use super::{calls::signal_number, find_thread, send};
-use crate::{Sys, ids, process::process};
+use crate::{Sys, ids, nr, process::process};
 
 /// A thread or process id, or the negative of a group.
 fn id(arg: u64) -> i32 {
@@ -137,6 +137,15 @@ pub(crate) fn file_too_large(number: u64) {
     // write, pwrite64, writev, sendfile, truncate, ftruncate, pwritev, copy_file_range, pwritev2
     if matches!(number, 1 | 18 | 20 | 40 | 76 | 77 | 296 | 326 | 328) {
         raise(SIGXFSZ);
+    }
+}
+
+/// As those two, for a write to this descriptor that was no system call of its own.
+pub(crate) fn write_failed(fd: u64, errno: Errno) {
+    match errno {
+        Errno::EPIPE => broken_pipe(nr::WRITE, [fd, 0, 0, 0, 0, 0]),
+        Errno::EFBIG => file_too_large(nr::WRITE),
+        _ => {}
     }
 }
 

@@ -29,6 +29,7 @@ mod nr {
     pub(super) const GETSOCKOPT: u64 = 55;
     pub(super) const FCNTL: u64 = 72;
     pub(super) const FSYNC: u64 = 74;
+    pub(super) const FDATASYNC: u64 = 75;
     pub(super) const FTRUNCATE: u64 = 77;
     pub(super) const GETCWD: u64 = 79;
     pub(super) const GETRUSAGE: u64 = 98;
@@ -138,6 +139,8 @@ fn results_that_must_be_zero() -> Result<()> {
         nr::GETSOCKNAME,
         nr::SETSOCKOPT,
         nr::FSYNC,
+        // Only io_submit(2) makes it.
+        nr::FDATASYNC,
         nr::FTRUNCATE,
         nr::GETRUSAGE,
         nr::SYSINFO,

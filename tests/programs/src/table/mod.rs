@@ -16,6 +16,7 @@ mod rust_c;
 mod servers;
 mod shells;
 mod sqlite_openssl_curl;
+mod storage;
 mod stress_ng;
 mod terminals;
 mod text;
@@ -23,7 +24,7 @@ mod text;
 /// All cases; names are `group::case`.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let groups: [(&str, Vec<Case>); 17] = [
+    let groups: [(&str, Vec<Case>); 18] = [
         ("coreutils", coreutils::cases()),
         ("text", text::cases()),
         ("archives", archives::cases()),
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         ("rust_c", rust_c::cases()),
         ("hammer", hammer::cases()),
         ("libraries", sqlite_openssl_curl::cases()),
+        ("storage", storage::cases()),
         ("servers", servers::cases()),
         ("memory", memory::cases()),
         ("media_compilers", media_compilers::cases()),

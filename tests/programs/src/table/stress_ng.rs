@@ -174,7 +174,6 @@ const STRESSORS: &[(&str, &[&str])] = &[
 
 /// Those that are known to fail in the enclave, with the reason.
 const KNOWN: &[(&str, &str)] = &[
-    ("aiol", "io_setup is not offered"),
     ("io-uring", "io_uring is not offered"),
     ("remap", "remap_file_pages is not offered"),
     ("secretmem", "memfd_secret is not offered"),
