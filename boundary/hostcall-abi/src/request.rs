@@ -60,18 +60,44 @@ pub const fn is_error(result: u64) -> bool {
 /// that the kernel uses inside for calls to be made again).
 pub const CALLED_OFF: u64 = 512_u64.wrapping_neg();
 
-/// Whether the host can try a system call that may wait, and be told at once that it has to.
+/// Whether the host can try a system call that may wait, and be told at once that it has to; or whether
+/// it waits so long that it should not be made where anything else waits (fsync and fdatasync).
 #[must_use]
 pub const fn can_be_tried(number: u64) -> bool {
     const READ: u64 = 0;
     const WRITE: u64 = 1;
     const POLL: u64 = 7;
+    const ACCEPT: u64 = 43;
     const SENDTO: u64 = 44;
     const RECVFROM: u64 = 45;
     const RECVMSG: u64 = 47;
+    const FCNTL: u64 = 72;
+    const FLOCK: u64 = 73;
+    const FSYNC: u64 = 74;
+    const FDATASYNC: u64 = 75;
     const EPOLL_WAIT: u64 = 232;
+    const PPOLL: u64 = 271;
     const EPOLL_PWAIT: u64 = 281;
-    matches!(number, READ | WRITE | POLL | SENDTO | RECVFROM | RECVMSG | EPOLL_WAIT | EPOLL_PWAIT)
+    const ACCEPT4: u64 = 288;
+    const RECVMMSG: u64 = 299;
+    matches!(
+        number,
+        READ | WRITE
+            | POLL
+            | ACCEPT
+            | SENDTO
+            | RECVFROM
+            | RECVMSG
+            | FCNTL
+            | FLOCK
+            | FSYNC
+            | FDATASYNC
+            | EPOLL_WAIT
+            | PPOLL
+            | EPOLL_PWAIT
+            | ACCEPT4
+            | RECVMMSG
+    )
 }
 
 /// Values of the state word.

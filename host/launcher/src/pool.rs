@@ -1,12 +1,13 @@
-//! Threads that may block on behalf of the enclave: as many as there are calls that block.
+//! Threads that may block on behalf of the enclave: one for all calls that wait for a descriptor, and as
+//! many more as there are calls that block.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use hostcall_abi::control;
-use worker::{Attention, Job, Request};
+use worker::{Attention, Ended, Job, Readiness, Request};
 
 use crate::threads::{KICK, Running};
 
@@ -23,6 +24,9 @@ struct Queue {
 pub(crate) struct Pool {
     queue: Mutex<Queue>,
     work: Condvar,
+    readiness: Readiness,
+    /// Whether there is a thread that waits for descriptors, once it was wanted.
+    watched: OnceLock<bool>,
 }
 
 impl Pool {
@@ -47,8 +51,27 @@ impl Pool {
         Some(made)
     }
 
-    /// Hands a call to a thread of the pool.
+    /// Has a call made as soon as it need not wait, or by a thread that may block.
     fn submit(&'static self, running: &'static Running, job: Job) {
+        let watched = || *self.watched.get_or_init(|| self.spawn(running, "watcher", Self::watch));
+        match job.awaits() {
+            Some(awaited) if watched() && self.readiness.add(job, awaited) => {}
+            _ => self.block(running, job),
+        }
+    }
+
+    fn spawn(
+        &'static self,
+        running: &'static Running,
+        name: &str,
+        work: fn(&'static Self, &'static Running),
+    ) -> bool {
+        let thread = std::thread::Builder::new().name(name.into()).stack_size(64 << 10);
+        thread.spawn(move || work(self, running)).is_ok()
+    }
+
+    /// Hands a call to a thread that may block.
+    fn block(&'static self, running: &'static Running, job: Job) {
         let mut queue = self.lock();
         queue.jobs.push_back(job);
         let enough = queue.idle >= queue.jobs.len();
@@ -56,11 +79,7 @@ impl Pool {
         if enough {
             return self.work.notify_one();
         }
-        let spawned = std::thread::Builder::new()
-            .name("worker".into())
-            .stack_size(64 << 10)
-            .spawn(move || self.work(running));
-        if spawned.is_err() {
+        if !self.spawn(running, "worker", Self::work) {
             // No more threads: one that becomes free will take it.
             self.work.notify_one();
         }
@@ -68,7 +87,10 @@ impl Pool {
 
     /// Interrupts a request that waits: it ends with `EINTR`. One that has not been begun, or does
     /// not wait yet, goes on: whoever wants it to end asks again.
-    pub(crate) fn cancel(&self, address: u64) {
+    pub(crate) fn cancel(&self, running: &Running, address: u64) {
+        if let Some(job) = self.readiness.cancel(address) {
+            return finish(running, job.request());
+        }
         // Under the lock: the thread cannot go on to another request meanwhile.
         if let Some(thread) = self.lock().executing.get(&address) {
             worker::kick_thread(*thread, KICK);
@@ -79,7 +101,26 @@ impl Pool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, running: &Running) {
+    /// Waits for descriptors, and makes the calls that wait for them.
+    fn watch(&'static self, running: &'static Running) {
+        loop {
+            self.readiness.next(|ended| {
+                let (mut job, ready) = match ended {
+                    Ended::Ready(job) => (job, true),
+                    Ended::TimedOut(job) => (job, false),
+                };
+                let request = *job.request();
+                match running.execute(&request, || !ready || job.attempt(KICK)) {
+                    Some(true) => finish(running, &request),
+                    // Another thread was faster. What is never found ready would be tried for ever.
+                    Some(false) => self.block(running, job),
+                    None => {}
+                }
+            });
+        }
+    }
+
+    fn work(&'static self, running: &'static Running) {
         loop {
             let job = self.take();
             let request = job.request();

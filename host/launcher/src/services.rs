@@ -59,7 +59,7 @@ fn serve_own(
         service::RING => running.rings.wake(running, first).map_err(|_| EINVAL)?,
         service::SIGNAL => running.signals.set(first, second),
         service::ALARM => worker::set_alarm(TICK, first).map_err(|_| EINVAL)?,
-        service::CANCEL => running.pool.cancel(first),
+        service::CANCEL => running.pool.cancel(running, first),
         service::CPUID => {
             let words = running.boot.arena.words_at::<4>(first).ok_or(EINVAL)?;
             let number = |index: usize| words[index].load(Ordering::Relaxed) as u32;

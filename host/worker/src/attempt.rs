@@ -1,8 +1,10 @@
 //! Calls that may wait, tried without waiting.
 
+use std::sync::atomic::Ordering;
+
 use hostcall_abi::request::{ARG_COUNT, is_error};
 
-use crate::{Attention, NOBODY, Request, watch::watched};
+use crate::{Attention, NOBODY, Request, cpu::monotonic, readiness::Awaited, watch::watched};
 
 type Args = [u64; ARG_COUNT];
 
@@ -43,6 +45,43 @@ impl Job {
         true
     }
 
+    /// What the call waits for, if that is one descriptor and the call can be tried again when that is ready.
+    #[must_use]
+    pub fn awaits(&self) -> Option<Awaited> {
+        const IN: u32 = 1;
+        let [fd, second, third, fourth, ..] = self.request.args();
+        let receives = |flags: u64| flags & (MSG_WAITALL | MSG_OOB | MSG_ERRQUEUE) == 0;
+        let flags = match self.request.number() {
+            nr::PPOLL if second == 1 => return self.polls(fd, third),
+            nr::READ => 0,
+            nr::ACCEPT | nr::ACCEPT4 => 0,
+            nr::RECVFROM | nr::RECVMMSG => fourth,
+            nr::RECVMSG => third,
+            _ => return None,
+        };
+        let waits = receives(flags) && waits_for_ever(fd);
+        waits.then_some(Awaited { fd, events: IN, until: None })
+    }
+
+    /// What ppoll(2) of one descriptor waits for.
+    fn polls(&self, entry: u64, limit: u64) -> Option<Awaited> {
+        let entry = self.request.memory_at(entry, 8)?.word(0).load(Ordering::Relaxed);
+        let fd =
+            u64::from(u32::try_from(entry & 0x7fff_ffff).ok().filter(|_| entry >> 31 & 1 == 0)?);
+        let events = u32::try_from(entry >> 32 & 0xffff).ok()?;
+        let until = match limit {
+            0 => None,
+            limit => {
+                let limit = self.request.memory_at(limit, 16)?;
+                let [seconds, nanoseconds] =
+                    [0, 1].map(|index| limit.word(index).load(Ordering::Relaxed));
+                let limit = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
+                Some(monotonic().saturating_add(limit))
+            }
+        };
+        Some(Awaited { fd, events, until })
+    }
+
     /// Makes what remains of the call, however long it takes.
     pub fn execute(&self, attention: &Attention) {
         if self.done == 0 {
@@ -57,26 +96,57 @@ impl Job {
     }
 }
 
+/// The command of fcntl(2) that does not wait for a lock, in place of one that does.
+fn lock_at_once(command: u64) -> Option<u64> {
+    const SETLKW: u64 = 7;
+    const OFD_SETLKW: u64 = 38;
+    matches!(command, SETLKW | OFD_SETLKW).then(|| command - 1)
+}
+
+/// Whether what is received from a descriptor is waited for without a limit: it is a socket without
+/// `SO_RCVTIMEO`.
+fn waits_for_ever(fd: u64) -> bool {
+    const SOL_SOCKET: u64 = 1;
+    const SO_RCVTIMEO: u64 = 20;
+    let (mut limit, mut len) = ([1_u64; 2], 16_u64);
+    let limit_at = std::ptr::from_mut(&mut limit) as u64;
+    let len_at = std::ptr::from_mut(&mut len) as u64;
+    let result = NOBODY.call(nr::GETSOCKOPT, [fd, SOL_SOCKET, SO_RCVTIMEO, limit_at, len_at, 0]);
+    result == 0 && limit == [0; 2]
+}
+
 mod nr {
     pub(super) const READ: u64 = 0;
     pub(super) const WRITE: u64 = 1;
     pub(super) const POLL: u64 = 7;
+    pub(super) const ACCEPT: u64 = 43;
     pub(super) const SENDTO: u64 = 44;
     pub(super) const RECVFROM: u64 = 45;
     pub(super) const RECVMSG: u64 = 47;
+    pub(super) const GETSOCKOPT: u64 = 55;
+    pub(super) const FCNTL: u64 = 72;
+    pub(super) const FLOCK: u64 = 73;
     pub(super) const EPOLL_WAIT: u64 = 232;
     pub(super) const OPENAT: u64 = 257;
+    pub(super) const PPOLL: u64 = 271;
     pub(super) const EPOLL_PWAIT: u64 = 281;
+    pub(super) const ACCEPT4: u64 = 288;
+    pub(super) const RECVMMSG: u64 = 299;
     pub(super) const PREADV2: u64 = 327;
     pub(super) const PWRITEV2: u64 = 328;
     pub(super) const OPENAT2: u64 = 437;
 }
 
 const EAGAIN: u64 = 11;
+const EACCES: u64 = 13;
 const EINVAL: u64 = 22;
 const EOPNOTSUPP: u64 = 95;
+const POLLIN: u64 = 1;
+const LOCK_NB: u64 = 4;
 const RWF_NOWAIT: u64 = 8;
+const MSG_OOB: u64 = 0x1;
 const MSG_WAITALL: u64 = 0x100;
+const MSG_ERRQUEUE: u64 = 0x2000;
 const MSG_DONTWAIT: u64 = 0x40;
 /// The offset of preadv2(2) that stands for the current position.
 const CURRENT: u64 = u64::MAX;
@@ -110,7 +180,28 @@ fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
             let result = now(number, [first, second, third | MSG_DONTWAIT, 0, 0, 0]);
             (result != EAGAIN.wrapping_neg()).then_some(result)
         }
-        nr::POLL => Some(now(number, [first, second, 0, 0, 0, 0])).filter(|&result| result != 0),
+        nr::RECVMMSG if fourth & MSG_WAITALL == 0 => {
+            let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, 0]);
+            (result != EAGAIN.wrapping_neg()).then_some(result)
+        }
+        nr::ACCEPT | nr::ACCEPT4 => {
+            let entry = first & 0xffff_ffff | POLLIN << 32;
+            let waits = now(nr::POLL, [std::ptr::from_ref(&entry) as u64, 1, 0, 0, 0, 0]) == 0;
+            // Another thread may take what has come.
+            if waits { None } else { watched(kick, number, args) }
+        }
+        nr::FLOCK => {
+            let result = now(number, [first, second | LOCK_NB, 0, 0, 0, 0]);
+            (result != EAGAIN.wrapping_neg()).then_some(result)
+        }
+        nr::FCNTL if let Some(at_once) = lock_at_once(second) => {
+            let result = now(number, [first, at_once, third, 0, 0, 0]);
+            let held = result == EAGAIN.wrapping_neg() || result == EACCES.wrapping_neg();
+            (!held).then_some(result)
+        }
+        nr::POLL | nr::PPOLL => {
+            Some(now(nr::POLL, [first, second, 0, 0, 0, 0])).filter(|&result| result != 0)
+        }
         nr::EPOLL_WAIT | nr::EPOLL_PWAIT => {
             let result = now(number, [first, second, third, 0, fifth, sixth]);
             Some(result).filter(|&result| result != 0)
@@ -126,13 +217,17 @@ mod tests {
     use super::*;
 
     /// A call on a descriptor that nobody has is answered at once, if it is tried at all; open(2) is
-    /// watched instead.
+    /// watched instead, and what brings data to a disk is left to a thread that may block.
     #[test]
     fn the_enclave_knows_which_calls_are_tried() {
-        const NOBODYS: u64 = u32::MAX as u64;
+        const NOBODYS: u64 = i32::MAX as u64;
+        const SETLKW: u64 = 7;
         let opens = [nr::OPENAT, nr::OPENAT2];
-        for number in (0..512).filter(|number| !opens.contains(number)) {
-            let tried = attempt(libc::SIGUSR1, number, [NOBODYS, 1, 0, 0, 0, 0]).is_some();
+        let others = [74, 75];
+        let others = opens.iter().chain(&others);
+        for number in (0..512).filter(|number| others.clone().all(|other| other != number)) {
+            let second = if number == nr::FCNTL { SETLKW } else { 1 };
+            let tried = attempt(libc::SIGUSR1, number, [NOBODYS, second, 0, 0, 0, 0]).is_some();
             assert_eq!(tried, can_be_tried(number), "system call {number}");
         }
     }

@@ -18,6 +18,7 @@ mod exits;
 mod looks;
 mod memory;
 mod process;
+mod readiness;
 mod signals;
 mod timer;
 mod wait;
@@ -30,6 +31,7 @@ pub use execute::{Attention, NOBODY, interrupt};
 pub use exits::{Exits, answer_exit};
 pub use memory::{Request, Shared};
 pub use process::{exit_now, kick_thread, kill_self, thread_id};
+pub use readiness::{Awaited, Ended, Readiness};
 pub use signals::{
     Arrived, block_signals, default_action, ignore_signal, ignored_signals, wait_signal,
 };

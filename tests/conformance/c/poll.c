@@ -1,5 +1,9 @@
 // poll, select and epoll over every kind of descriptor.
 #include "tap.h"
+#include <sys/time.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -225,4 +229,115 @@ GROUP(epoll_from_threads)
     write(p[1], "x", 1);
     for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
     EQ(waiters_woken_, 4);
+}
+
+enum { WAITERS = 12, ROUNDS = 40 };
+static int waited_[WAITERS][2], listener_;
+static atomic_int waiting_;
+
+static int connected_(int pair[2])
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof in;
+    int l = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(l, (void *)&in, len) || listen(l, 1) || getsockname(l, (void *)&in, &len)) return -1;
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(pair[0], (void *)&in, len)) return -1;
+    pair[1] = accept(l, NULL, NULL);
+    close(l);
+    int at_once = 1; // no waiting for acknowledgements
+    for (int i = 0; i < 2; i++) setsockopt(pair[i], IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
+    return pair[1] < 0 ? -1 : 0;
+}
+
+static void *answers_(void *which)
+{
+    int fd = waited_[(long)which][1];
+    char c;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct pollfd p = {fd, POLLIN | POLLRDHUP, 0};
+        if (poll(&p, 1, (long)which % 2 ? -1 : 10000) != 1 || p.revents != POLLIN) return "no poll";
+        if (recv(fd, &c, 1, MSG_DONTWAIT) != 1) return "no data";
+        if ((long)which % 3 == 0 && recv(fd, &c, 1, 0) != 1) return "no more data"; // a second one comes later
+        if (send(fd, &c, 1, 0) != 1) return "no answer";
+    }
+    return NULL;
+}
+
+// More threads wait for descriptors than could each block a processor.
+GROUP(many_threads)
+{
+    pthread_t t[WAITERS];
+    void *bad;
+    int wrong = 0;
+    for (int i = 0; i < WAITERS; i++) wrong += connected_(waited_[i]) != 0;
+    EQ(wrong, 0);
+    for (long i = 0; i < WAITERS; i++) pthread_create(&t[i], NULL, answers_, (void *)i);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < WAITERS; i++) wrong += send(waited_[i][0], "x", 1, 0) != 1;
+        if (round % 8 == 0) usleep(2000);
+        for (int i = 0; i < WAITERS; i += 3) wrong += send(waited_[i][0], "y", 1, 0) != 1;
+        for (int i = 0; i < WAITERS; i++) {
+            char c = 0;
+            wrong += recv(waited_[i][0], &c, 1, 0) != 1 || c != (i % 3 ? 'x' : 'y');
+        }
+    }
+    EQ(wrong, 0);
+    for (int i = 0; i < WAITERS; i++) {
+        pthread_join(t[i], &bad);
+        wrong += bad != NULL;
+    }
+    EQ(wrong, 0);
+}
+
+static void nothing_(int unused) { (void)unused; }
+
+static void *waits_in_(void *how)
+{
+    int fd = waited_[0][1];
+    struct pollfd p = {fd, POLLIN, 0};
+    char c;
+    waiting_++;
+    switch ((long)how) {
+    case 0: return (void *)(long)poll(&p, 1, 30);             // its time is over
+    case 1: return (void *)(long)(poll(&p, 1, -1) < 0 ? errno : 0); // a signal ends it
+    case 2: return (void *)(long)(recv(fd, &c, 1, 0) < 0 ? errno : 0);
+    case 3: return (void *)(long)(accept(listener_, NULL, NULL) < 0 ? errno : 0);
+    default: return (void *)(long)(poll(&p, 1, 10000) == 1 ? p.revents : -1); // the same for two
+    }
+}
+
+GROUP(waits_of_threads_end)
+{
+    enum { N = 7 };
+    pthread_t t[N];
+    void *result[N];
+    struct sigaction act = {.sa_handler = nothing_};
+    struct timeval limit = {.tv_usec = 20000};
+    char c;
+    sigaction(SIGUSR1, &act, NULL);
+    EQ(connected_(waited_[0]), 0);
+    listener_ = socket(AF_INET, SOCK_STREAM, 0);
+    EQ(listen(listener_, 1), 0);
+    for (long i = 0; i < N; i++) pthread_create(&t[i], NULL, waits_in_, (void *)i);
+    while (waiting_ < N) usleep(1000);
+    usleep(50000);
+    for (int i = 1; i <= 3; i++) pthread_kill(t[i], SIGUSR1);
+    for (int i = 0; i <= 3; i++) pthread_join(t[i], &result[i]);
+    EQ((long)result[0], 0);
+    for (int i = 1; i <= 3; i++) EQ((long)result[i], EINTR);
+    EQ(send(waited_[0][0], "z", 1, 0), 1);
+    for (int i = 4; i < N; i++) {
+        pthread_join(t[i], &result[i]);
+        EQ((long)result[i], POLLIN);
+    }
+    EQ(recv(waited_[0][1], &c, 1, 0), 1);
+    EQ(setsockopt(waited_[0][1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    pthread_create(&t[0], NULL, waits_in_, (void *)2L);
+    pthread_create(&t[1], NULL, waits_in_, (void *)4L);
+    pthread_join(t[0], &result[0]);
+    EQ((long)result[0], EAGAIN);
+    shutdown(waited_[0][0], SHUT_WR);
+    pthread_join(t[1], &result[1]);
+    EQ((long)result[1], POLLIN);
 }

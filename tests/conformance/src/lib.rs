@@ -31,6 +31,8 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("files", "much_at_offsets"),
     ("files", "read_write"),
     ("mmap", "passed_on"),
+    ("poll", "many_threads"),
+    ("poll", "waits_of_threads_end"),
     ("streams", "many_ways_tcp"),
     ("streams", "many_ways_unix"),
     ("streams", "until_full_tcp"),
