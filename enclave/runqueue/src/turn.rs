@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// Ticks (about three milliseconds) after which a thread that is called out has had its turn.
 const OVER: u64 = 1 << 23;
-/// Ticks (more than half a millisecond) after which a thread that has just made a call outside lets others
+/// Ticks (more than a millisecond) after which a thread that has just made a call outside lets others
 /// run that wait.
-const ENOUGH: u64 = 1 << 21;
+const ENOUGH: u64 = 1 << 22;
 /// Ticks (about a millisecond) after which a thread counts as one that computes.
 const LONG: u64 = 1 << 22;
 /// Ticks (about twenty microseconds) within which a thread that has woken another one should wait
