@@ -210,7 +210,6 @@ pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, mode, offset, len, ..] = sys.args;
     let file = args::file(fd)?;
     if let Some(held) = ephemeral::of(&file)
-        && file.host().is_none()
         && file.stat()?.kind() != kind::PIPE
     {
         if file.status() & flag::ACCMODE == 0 {

@@ -197,3 +197,19 @@ fn unlock_pi(address: u64) -> Result<u64, Errno> {
         return Ok(0);
     }
 }
+
+/// Marks a word that a thread which ends still owns.
+pub(crate) fn owner_died(address: u64, tid: u32) {
+    let word = AppPtr::<u32>::new(address);
+    while let Ok(value) = word.load() {
+        if value & TID_MASK != tid {
+            return;
+        }
+        if word.compare_exchange(value, value & WAITERS | OWNER_DIED) == Ok(value) {
+            if value & WAITERS != 0 {
+                futex::wake(address, 1, u32::MAX);
+            }
+            return;
+        }
+    }
+}

@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     Sys,
+    futex::owner_died,
     process::{process, settle},
     signal, task,
     task::Task,
@@ -144,35 +145,17 @@ fn release_robust_futexes(head: u64, tid: u32) {
             }
             let next = word(entry & !1)?;
             if entry & !1 != pending & !1 {
-                release_futex((entry & !1).wrapping_add(offset), tid);
+                owner_died((entry & !1).wrapping_add(offset), tid);
             }
             entry = next;
         }
         if pending != 0 {
-            release_futex((pending & !1).wrapping_add(offset), tid);
+            owner_died((pending & !1).wrapping_add(offset), tid);
         }
         Ok::<(), enclave_core::Fault>(())
     };
     // Nobody is left to tell about a fault.
     let _ = walk();
-}
-
-fn release_futex(address: u64, tid: u32) {
-    const WAITERS: u32 = 0x8000_0000;
-    const OWNER_DIED: u32 = 0x4000_0000;
-    const TID_MASK: u32 = 0x3fff_ffff;
-    let word = AppPtr::<u32>::new(address);
-    while let Ok(value) = word.load() {
-        if value & TID_MASK != tid {
-            return;
-        }
-        if word.compare_exchange(value, value & WAITERS | OWNER_DIED) == Ok(value) {
-            if value & WAITERS != 0 {
-                futex::wake(address, 1, u32::MAX);
-            }
-            return;
-        }
-    }
 }
 
 pub(crate) fn exit_group(sys: &mut Sys<'_>) -> Result<u64, Errno> {

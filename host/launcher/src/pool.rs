@@ -103,21 +103,20 @@ impl Pool {
 
     /// Waits for descriptors, and makes the calls that wait for them.
     fn watch(&'static self, running: &'static Running) {
-        loop {
-            self.readiness.next(|ended| {
-                let (mut job, ready) = match ended {
-                    Ended::Ready(job) => (job, true),
-                    Ended::TimedOut(job) => (job, false),
-                };
-                let request = *job.request();
-                match running.execute(&request, || !ready || job.attempt(KICK)) {
-                    Some(true) => finish(running, &request),
-                    // Another thread was faster. What is never found ready would be tried for ever.
-                    Some(false) => self.block(running, job),
-                    None => {}
-                }
-            });
-        }
+        let ended = |ended| {
+            let (mut job, ready) = match ended {
+                Ended::Ready(job) => (job, true),
+                Ended::TimedOut(job) => (job, false),
+            };
+            let request = *job.request();
+            match running.execute(&request, || !ready || job.attempt(KICK)) {
+                Some(true) => finish(running, &request),
+                // Another thread was faster. What is never found ready would be tried for ever.
+                Some(false) => self.block(running, job),
+                None => {}
+            }
+        };
+        while self.readiness.next(ended) {}
     }
 
     fn work(&'static self, running: &'static Running) {

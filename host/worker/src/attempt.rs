@@ -53,8 +53,7 @@ impl Job {
         let receives = |flags: u64| flags & (MSG_WAITALL | MSG_OOB | MSG_ERRQUEUE) == 0;
         let flags = match self.request.number() {
             nr::PPOLL if second == 1 => return self.polls(fd, third),
-            nr::READ => 0,
-            nr::ACCEPT | nr::ACCEPT4 => 0,
+            nr::READ | nr::ACCEPT | nr::ACCEPT4 => 0,
             nr::RECVFROM | nr::RECVMMSG => fourth,
             nr::RECVMSG => third,
             _ => return None,
@@ -66,8 +65,8 @@ impl Job {
     /// What ppoll(2) of one descriptor waits for.
     fn polls(&self, entry: u64, limit: u64) -> Option<Awaited> {
         let entry = self.request.memory_at(entry, 8)?.word(0).load(Ordering::Relaxed);
-        let fd =
-            u64::from(u32::try_from(entry & 0x7fff_ffff).ok().filter(|_| entry >> 31 & 1 == 0)?);
+        // A negative one is nobody's.
+        let fd = Some(entry & 0xffff_ffff).filter(|fd| fd >> 31 == 0)?;
         let events = u32::try_from(entry >> 32 & 0xffff).ok()?;
         let until = match limit {
             0 => None,
@@ -155,6 +154,7 @@ const CURRENT: u64 = u64::MAX;
 fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
     let [first, second, third, fourth, fifth, sixth] = args;
     let now = |number, args| NOBODY.call(number, args);
+    let unless_it_waits = |result: u64| (result != EAGAIN.wrapping_neg()).then_some(result);
     match number {
         nr::READ | nr::WRITE => {
             let vector = [second, third];
@@ -170,19 +170,19 @@ fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
         nr::OPENAT | nr::OPENAT2 => watched(kick, number, args),
         nr::SENDTO => {
             let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
-            (result != EAGAIN.wrapping_neg()).then_some(result)
+            unless_it_waits(result)
         }
         nr::RECVFROM if fourth & MSG_WAITALL == 0 => {
             let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
-            (result != EAGAIN.wrapping_neg()).then_some(result)
+            unless_it_waits(result)
         }
         nr::RECVMSG if third & MSG_WAITALL == 0 => {
             let result = now(number, [first, second, third | MSG_DONTWAIT, 0, 0, 0]);
-            (result != EAGAIN.wrapping_neg()).then_some(result)
+            unless_it_waits(result)
         }
         nr::RECVMMSG if fourth & MSG_WAITALL == 0 => {
             let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, 0]);
-            (result != EAGAIN.wrapping_neg()).then_some(result)
+            unless_it_waits(result)
         }
         nr::ACCEPT | nr::ACCEPT4 => {
             let entry = first & 0xffff_ffff | POLLIN << 32;
@@ -192,7 +192,7 @@ fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
         }
         nr::FLOCK => {
             let result = now(number, [first, second | LOCK_NB, 0, 0, 0, 0]);
-            (result != EAGAIN.wrapping_neg()).then_some(result)
+            unless_it_waits(result)
         }
         nr::FCNTL if let Some(at_once) = lock_at_once(second) => {
             let result = now(number, [first, at_once, third, 0, 0, 0]);

@@ -118,9 +118,11 @@ impl Readiness {
         Some(job)
     }
 
-    /// Waits until some calls need not wait any longer, and gives them to `ended`.
-    pub fn next(&self, mut ended: impl FnMut(Ended)) {
-        let Some(files) = self.files() else { return };
+    /// Waits until some calls need not wait any longer, and gives them to `ended`. `false` if no call can
+    /// ever wait here.
+    #[must_use]
+    pub fn next(&self, mut ended: impl FnMut(Ended)) -> bool {
+        let Some(files) = self.files() else { return false };
         let mut events = [0_u8; BATCH * EVENT];
         let buffer = std::ptr::from_mut(&mut events) as u64;
         let args = [files.epoll, buffer, BATCH as u64, self.patience(), 0, 0];
@@ -144,6 +146,7 @@ impl Readiness {
             job.request().set_result(0);
             ended(Ended::TimedOut(job));
         }
+        true
     }
 
     /// A call that has waited long enough.
