@@ -11,9 +11,9 @@ pub(crate) const REACH: usize = 32 << 10;
 /// How far away branches with a short displacement can be.
 const SHORT_REACH: usize = 130;
 /// Bytes that are looked at together.
-const LANES: usize = 32;
+const LANES: usize = 512;
 /// Bits of the filter, a power of two.
-const FILTER_BITS: usize = 1 << 15;
+const FILTER_BITS: usize = 1 << 18;
 
 /// Addresses asked about, as offsets; then those of them that could be targets.
 #[derive(Default)]
@@ -123,37 +123,47 @@ type Window = [u8; LANES + 5];
 /// Calls `found` with the target of all that could be a `call`, `jmp` or `jcc` with a long
 /// displacement of less than 64 KiB in `window`.
 fn long_branches(code: &Code<'_>, window: Range<usize>, mut found: impl FnMut(usize)) {
-    let mut offset = window.start;
-    while offset < window.end {
+    for offset in window.step_by(LANES) {
         let whole = code.bytes.get(offset.wrapping_sub(1)..).and_then(<[u8]>::first_chunk);
         let copy;
-        let lanes: &Window = match whole {
-            Some(lanes) => lanes,
+        let bytes: &Window = match whole {
+            Some(bytes) => bytes,
             None => {
-                copy = copy_lanes(code, offset);
+                copy = copy_window(code, offset);
                 &copy
             }
         };
-        let mut opcodes = mask(&long_opcodes(lanes));
-        while opcodes != 0 {
-            found(long_target(lanes, offset, opcodes.trailing_zeros() as usize));
-            opcodes &= opcodes - 1;
+        let flags = long_opcodes(bytes);
+        // Where branches are cannot be foretold, so what has none is skipped without a jump.
+        let (mut lanes, mut count) = ([0; LANES / 8 + 1], 0);
+        for (lane, flags) in (0..).step_by(8).zip(flags.as_chunks().0) {
+            if let Some(place) = lanes.get_mut(count) {
+                *place = lane;
+            }
+            count += usize::from(u64::from_le_bytes(*flags) != 0);
         }
-        offset += LANES;
+        for &lane in lanes.get(..count).unwrap_or_default() {
+            let flags = flags.get(lane..).and_then(<[u8]>::first_chunk);
+            let mut word = flags.copied().map_or(0, u64::from_le_bytes);
+            while word != 0 {
+                found(long_target(bytes, offset, lane + word.trailing_zeros() as usize / 8));
+                word &= word - 1;
+            }
+        }
     }
 }
 
 /// The bytes from `offset - 1` on, at the begin and end of the code.
-fn copy_lanes(code: &Code<'_>, offset: usize) -> Window {
-    let mut lanes = [0x90; LANES + 5];
+fn copy_window(code: &Code<'_>, offset: usize) -> Window {
+    let mut window = [0x90; LANES + 5];
     let before = offset.checked_sub(1).and_then(|offset| code.bytes.get(offset));
-    for (lane, &byte) in lanes.iter_mut().skip(1).zip(code.from(offset)) {
+    for (lane, &byte) in window.iter_mut().skip(1).zip(code.from(offset)) {
         *lane = byte;
     }
-    if let (Some(first), Some(&byte)) = (lanes.first_mut(), before) {
+    if let (Some(first), Some(&byte)) = (window.first_mut(), before) {
         *first = byte;
     }
-    lanes
+    window
 }
 
 /// One byte per lane: 1 when the last byte of an opcode stands there, with a displacement behind it
@@ -169,20 +179,9 @@ fn long_opcodes(bytes: &Window) -> [u8; LANES] {
     })
 }
 
-/// One bit for each byte that is 1 where the others are 0.
-fn mask(flags: &[u8; LANES]) -> u32 {
-    /// Gathers the lowest bits of eight bytes in the uppermost byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    flags.chunks_exact(8).rev().fold(0, |mask, bytes| {
-        let word = bytes.try_into().map_or(0, u64::from_le_bytes);
-        let [.., byte] = word.wrapping_mul(GATHER).to_le_bytes();
-        mask << 8 | u32::from(byte)
-    })
-}
-
 /// Offset that the branch leads to whose opcode ends at `lane`.
-fn long_target(lanes: &[u8], offset: usize, lane: usize) -> usize {
-    let low = match lanes.get(lane + 2..lane + 6) {
+fn long_target(window: &Window, offset: usize, lane: usize) -> usize {
+    let low = match window.get(lane + 2..lane + 6) {
         Some(&[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]),
         _ => 0,
     };
