@@ -144,8 +144,6 @@ pub(crate) struct Context {
     /// The page of ELRANGE on which the enclave faulted: the thread is likely to wait for it. 0 after
     /// it was accepted.
     pub(crate) awaited: u64,
-    /// The page that was last shown before it was known whether another one follows.
-    pub(crate) shown_alone: u64,
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
     pub(crate) tcs: *const TcsState,
@@ -264,7 +262,6 @@ impl Attachment {
                 run: Run::default(),
                 again: Again::default(),
                 awaited: 0,
-                shown_alone: 0,
                 enclave: ptr::null(),
                 tcs: ptr::null(),
                 last_tcs: None,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use backend::{Errno, Operation, Refused, Source};
-use measure::verify_sigstruct;
+use measure::{Measurement, Page, verify_sigstruct};
 use sgx_types::{
     AttributeFlags, EXINFO_SIZE, GPRSGX_SIZE, MiscSelect, PAGE_SIZE, PageType, SecInfo,
     SecInfoFlags, Secs, SgxError, Sigstruct, Tcs, Xfrm,
@@ -19,15 +19,11 @@ use crate::enclave::{Build, Counters, Identity, Inner};
 use crate::epcm::{Entry, Epcm};
 use crate::filled::{self, Filled};
 use crate::mapping::Mapping;
-use crate::measuring::{Added, Contents, Measuring};
 use crate::patch::Stubs;
 use crate::sys;
 use crate::tcs::TcsState;
 
 const PAGE: u64 = PAGE_SIZE as u64;
-
-/// Bytes from which on it pays to measure in a thread.
-const LONG: usize = 128 << 10;
 
 /// Largest ELRANGE: the host must fit above it in the 47 bits of user space.
 pub(crate) const MAX_SIZE: u64 = 1 << 46;
@@ -77,13 +73,13 @@ pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner
     }
     let mapping = Mapping::new(secs.base, secs.size).map_err(no_memory)?;
     let epcm = Epcm::new(secs.base, secs.size).map_err(no_memory)?;
-    let measuring = Measuring::new(secs.ssa_frame_size, secs.size);
+    let measurement = Measurement::ecreate(secs.ssa_frame_size, secs.size);
     Ok(Inner {
         secs: secs.clone(),
         identity: OnceLock::new(),
         epcm,
         mapping,
-        build: Mutex::new(Build { measuring, code: Vec::new() }),
+        build: Mutex::new(Build { measurement, code: Vec::new() }),
         tcs: RwLock::new(BTreeMap::new()),
         stubs: OnceLock::new(),
         costs,
@@ -212,12 +208,12 @@ fn add(
     inner.mapping.fill().keep(range.start);
     let entry = Entry::from_flags(secinfo.flags).unwrap_or(Entry::NONE);
     let contents = |page: u64| match source {
-        Source::Bytes(bytes) => &bytes[(page - range.start) as usize..][..PAGE_SIZE],
-        Source::Zero(_) => &[0; PAGE_SIZE],
+        Source::Bytes(bytes) => bytes[(page - range.start) as usize..].first_chunk(),
+        Source::Zero(_) => Some(&[0; PAGE_SIZE]),
     };
+    let contents = |page| contents(page).expect("as many bytes as the pages have");
     let mut end = range.end;
     let mut refused = Ok(());
-    let mut in_place = false;
     if entry.is(PageType::Tcs) {
         let mut pages = range.clone().step_by(PAGE_SIZE);
         refused = pages.try_for_each(|page| {
@@ -228,23 +224,13 @@ fn add(
         });
     } else if let Source::Bytes(bytes) = source {
         let bytes = &bytes[..(range.end - range.start) as usize];
-        in_place = fill(&mut inner.mapping.fill(), range.start, bytes, entry.protection());
-        if !in_place && bytes.len() >= LONG {
-            drop(inner.mapping.lock());
-            in_place = true;
-        }
-        in_place &= secinfo.flags.contains(SecInfoFlags::R);
+        fill(&mut inner.mapping.fill(), range.start, bytes, entry.protection());
     }
-    (range.start..end).step_by(PAGE_SIZE).for_each(|page| inner.epcm.set(page, entry));
-    let pages = (end - range.start) / PAGE;
-    let contents = match source {
-        _ if !measured => Contents::Zero,
-        Source::Zero(_) => Contents::Zero,
-        Source::Bytes(_) if in_place => Contents::InPlace(range.clone()),
-        Source::Bytes(bytes) => Contents::copy(&bytes[..(pages * PAGE) as usize]),
-    };
-    let offset = range.start - inner.base();
-    build.measuring.add(Added { offset, pages, secinfo: *secinfo, measured, contents });
+    for page in (range.start..end).step_by(PAGE_SIZE) {
+        inner.epcm.set(page, entry);
+        let (offset, flags) = (page - inner.base(), secinfo.flags);
+        build.measurement.page(&Page { offset, flags, contents: contents(page), measured });
+    }
     if secinfo.flags.contains(SecInfoFlags::X) {
         match build.code.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
@@ -254,9 +240,8 @@ fn add(
     refused
 }
 
-/// Fills pages. Nobody can see them before EINIT, so that a lone one is filled at its place; whether
-/// that was done.
-fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) -> bool {
+/// Fills pages. Nobody can see them before EINIT, so that a lone one is filled at its place.
+fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) {
     let alone = bytes.len() == PAGE_SIZE && !filled.follows(start, protection);
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     for (page, contents) in (start..).step_by(PAGE_SIZE).zip(bytes.chunks(PAGE_SIZE)) {
@@ -272,7 +257,6 @@ fn fill(filled: &mut Filled, start: u64, bytes: &[u8], protection: i32) -> bool 
     if alone && protection != writable {
         sys::protect(start, PAGE, protection);
     }
-    alone
 }
 
 fn add_tcs(inner: &Inner, page: u64, contents: &[u8]) -> Result<(), Refused> {
@@ -296,7 +280,7 @@ pub(crate) fn init(inner: &Inner, sigstruct: &Sigstruct) -> Result<(), Refused> 
     let denied = |code, reason: String| Refused::new(OP, Errno::EPERM, reason).with_code(code);
     let verified =
         verify_sigstruct(sigstruct).map_err(|error| denied(error.code(), error.to_string()))?;
-    let mrenclave: [u8; 32] = build.measuring.value();
+    let mrenclave = build.measurement.clone().finish().0;
     if mrenclave != sigstruct.enclave_hash {
         return Err(denied(
             SgxError::InvalidMeasurement,

@@ -148,12 +148,6 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
         }
     }
     extend_run(inner, context, page);
-    let follows = context.shown_alone + PAGE == page;
-    if context.awaited == 0 && context.run.start == page && !follows {
-        // It was not touched before, so it is about to be; and there may be no more of them.
-        inner.flush(context);
-        context.shown_alone = page;
-    }
     Ok(0)
 }
 

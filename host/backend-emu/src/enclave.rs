@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use backend::{EnterLeaf, Exception};
+use measure::Measurement;
 use sgx_types::{SecInfoFlags, Secs};
 
 use crate::context::{Context, Run};
@@ -14,7 +15,6 @@ use crate::cost::{CostModel, spend};
 use crate::epcm::{Entry, Epcm};
 use crate::lookup;
 use crate::mapping::{HUGE_PAGE, Mapping};
-use crate::measuring::Measuring;
 use crate::patch::Stubs;
 use crate::ssa::Event;
 use crate::tcs::TcsState;
@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 /// What is needed until EINIT.
 pub(crate) struct Build {
     /// The running measurement.
-    pub(crate) measuring: Measuring,
+    pub(crate) measurement: Measurement,
     /// Pages with code, as adjacent ranges.
     pub(crate) code: Vec<Range<u64>>,
 }

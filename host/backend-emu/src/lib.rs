@@ -37,7 +37,6 @@ mod keys;
 mod leaves;
 mod lookup;
 mod mapping;
-mod measuring;
 mod patch;
 mod reason;
 mod signals;

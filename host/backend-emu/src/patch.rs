@@ -110,8 +110,8 @@ impl Drop for Stubs {
     }
 }
 
-/// The contents of pages that are mapped readable, before EINIT.
-pub(crate) fn contents(range: &Range<u64>) -> &[u8] {
+/// The contents of readable pages, before EINIT.
+fn contents(range: &Range<u64>) -> &[u8] {
     // SAFETY: the callers know that the pages are readable, and no thread can be inside before EINIT.
     unsafe { slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) }
 }
