@@ -25,6 +25,7 @@ const PRLIMIT64: u64 = 302;
 const INFINITY: u64 = u64::MAX;
 
 const CPU: usize = 0;
+const FSIZE: usize = 1;
 const DATA: usize = 2;
 const STACK: usize = 3;
 const NOFILE: usize = 7;
@@ -40,6 +41,9 @@ type Limit = [u64; 2];
 /// Limits that are kept inside and were set there.
 static SET: Mutex<[Option<Limit>; COUNT]> = Mutex::new([None; COUNT]);
 
+/// How large files may become. The host keeps it for its own files.
+static FILE_SIZE: AtomicU64 = AtomicU64::new(INFINITY);
+
 /// Seconds of processor time that the host's process had used, rounded up, when the program began.
 static BEFORE: AtomicU64 = AtomicU64::new(0);
 
@@ -50,11 +54,22 @@ static CPU_SET: Mutex<Option<[Limit; 2]>> = Mutex::new(None);
 pub(crate) fn init() -> Result<u64, Errno> {
     let used = time::host_clock(time::id::PROCESS_CPU)?;
     BEFORE.store(used.div_ceil(SECOND), Ordering::Relaxed);
+    FILE_SIZE.store(of_host(FSIZE, None)?[0], Ordering::Relaxed);
     let [stack, _] = of_host(STACK, None)?;
     let mut space = process().space();
     let limits = Limits { stack, ..space.limits() };
     space.set_limits(limits);
     Ok(stack)
+}
+
+/// Bytes of at most `len` from `offset` on that a file in memory may have.
+///
+/// # Errors
+///
+/// EFBIG if it may not have any.
+pub(crate) fn within_file_size(offset: u64, len: u64) -> Result<u64, Errno> {
+    let room = FILE_SIZE.load(Ordering::Relaxed).saturating_sub(offset);
+    if room == 0 && len != 0 { Err(Errno::EFBIG) } else { Ok(len.min(room)) }
 }
 
 fn resource(arg: u64) -> Result<usize, Errno> {
@@ -94,7 +109,11 @@ fn set(resource: usize, new: Limit) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     if resource != CPU && !INSIDE.contains(&resource) {
-        return of_host(resource, Some(new)).map(|_| ());
+        of_host(resource, Some(new))?;
+        if resource == FSIZE {
+            FILE_SIZE.store(soft, Ordering::Relaxed);
+        }
+        return Ok(());
     }
     let [_, old_hard] = get(resource)?;
     if hard > old_hard && !ids::is_privileged() {

@@ -13,7 +13,7 @@ use programs::{Case, Tool, case};
 const LINKS: [(&str, Tool); 2] = [("glibc", Tool::Gcc), ("musl-static", Tool::MuslStatic)];
 
 /// Files whose groups are run once more in a file system in memory, and where that is.
-const IN_MEMORY: &[&str] = &["files", "dirs", "fifos", "stat", "twins", "aio"];
+const IN_MEMORY: &[&str] = &["files", "dirs", "fifos", "stat", "twins", "aio", "limits"];
 const FOLDER: &str = "/dev/shm/tap";
 
 /// Groups that are run once more with all calls by rings.
@@ -52,10 +52,7 @@ const BY_RINGS: &[(&str, &str)] = &[
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.
-const KNOWN: &[(&str, &str)] = &[
-    ("aio-in-memory::too_large", "in memory the size of files is not limited (RLIMIT_FSIZE)"),
-    ("misc::no_children", "execve is not there yet (PROCESSES)"),
-];
+const KNOWN: &[(&str, &str)] = &[("misc::no_children", "execve is not there yet (PROCESSES)")];
 
 fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("c")

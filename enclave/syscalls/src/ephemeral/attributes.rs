@@ -8,6 +8,7 @@ use enclave_files::Stat;
 use enclave_hostcalls::Errno;
 
 use super::{Held, Mount, Spot, errno, file, now, who};
+use crate::limits;
 
 impl Spot {
     /// What stat(2) says.
@@ -69,12 +70,20 @@ pub(crate) fn truncate(spot: &Spot, size: u64, check: bool) -> Result<u64, Errno
     let size = i64::try_from(size).map_err(|_| Errno::EINVAL)?.unsigned_abs();
     let ino = spot.node()?;
     let mut fs = spot.mount.fs.lock();
-    fs.contents(ino).map_err(errno)?;
+    let before = fs.contents(ino).map_err(errno)?.size();
     if check {
         fs.check(ino, &who(), 2).map_err(errno)?;
     }
+    may_grow(before, size)?;
     fs.truncate(ino, size, now()).map_err(errno)?;
     Ok(0)
+}
+
+/// Whether a file of that size may get another.
+fn may_grow(from: u64, to: u64) -> Result<(), Errno> {
+    let more = to.saturating_sub(from);
+    let less = limits::within_file_size(from, more)? < more;
+    if less { Err(Errno::EFBIG) } else { Ok(()) }
 }
 
 pub(crate) fn fallocate(held: &Held, mode: u64, offset: u64, len: u64) -> Result<u64, Errno> {
@@ -91,6 +100,9 @@ pub(crate) fn fallocate(held: &Held, mode: u64, offset: u64, len: u64) -> Result
     }
     let mut fs = held.mount.fs.lock();
     let grow = mode & KEEP_SIZE == 0;
+    if grow {
+        may_grow(fs.contents(held.ino).map_err(errno)?.size(), end)?;
+    }
     match mode & !KEEP_SIZE {
         0 => fs.allocate(held.ino, offset, end, grow, now()).map_err(errno)?,
         PUNCH_HOLE if !grow => fs.punch(held.ino, offset, end, now()).map_err(errno)?,

@@ -9,6 +9,7 @@ use enclave_files::{DirEntry, Io, Object, OpenFile, Stat, flag, kind};
 use enclave_hostcalls::Errno;
 
 use super::{Held, errno, locks, now, open::reopen, records};
+use crate::limits;
 
 /// Most bytes that are copied while the file system is locked.
 const PIECE: usize = 64 << 10;
@@ -104,7 +105,11 @@ impl MemoryFile {
             true => fs.contents(ino).map_or(0, |contents| contents.size()),
             false => at.unwrap_or_else(|| self.position()),
         };
-        let count = match fs.write(ino, offset, len.min(PIECE), now(), fill) {
+        let len = match limits::within_file_size(offset, len.min(PIECE) as u64) {
+            Ok(len) => to_usize(len),
+            Err(errno) => return Ok(Err(errno)),
+        };
+        let count = match fs.write(ino, offset, len, now(), fill) {
             Ok(written) => written?,
             Err(error) => return Ok(Err(errno(error))),
         };

@@ -134,8 +134,8 @@ pub(crate) fn broken_pipe(number: u64, args: [u64; 6]) {
 /// A system call has failed with EFBIG: SIGXFSZ if a limit was the reason.
 #[cold]
 pub(crate) fn file_too_large(number: u64) {
-    // write, pwrite64, writev, sendfile, truncate, ftruncate, pwritev, copy_file_range, pwritev2
-    if matches!(number, 1 | 18 | 20 | 40 | 76 | 77 | 296 | 326 | 328) {
+    // write, pwrite64, writev, sendfile, truncate, ftruncate, fallocate, pwritev, copy_file_range, pwritev2
+    if matches!(number, 1 | 18 | 20 | 40 | 76 | 77 | 285 | 296 | 326 | 328) {
         raise(SIGXFSZ);
     }
 }
