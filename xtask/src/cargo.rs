@@ -13,7 +13,7 @@ fn workspaces() -> [PathBuf; 2] {
     [root, enclave]
 }
 
-fn cargo(workspace: &PathBuf) -> Command {
+pub(crate) fn cargo(workspace: &PathBuf) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace);
     // Set by the cargo that started this program, and wrong for the other workspace.
@@ -25,7 +25,7 @@ fn cargo(workspace: &PathBuf) -> Command {
     command
 }
 
-fn must(mut command: Command) -> Result<()> {
+pub(crate) fn must(mut command: Command) -> Result<()> {
     let words: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
     let folder = command.get_current_dir().and_then(|d| d.file_name()).unwrap_or_default();
     let shown = format!("cargo {} ({})", words.join(" "), folder.display());

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores of this repository, the same on a desk and in CI.
 
 mod cargo;
+mod fuzz;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -41,6 +42,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Runs fuzz targets; all, if none is named
+    Fuzz {
+        /// How long each runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Names of files in fuzz/fuzz_targets
+        targets: Vec<String>,
+    },
     /// What CI runs: check, then test
     Ci,
 }
@@ -58,6 +67,7 @@ fn main() -> Result<()> {
         }
         Chore::Ratchet { raise } => xtask::ratchet::write(raise),
         Chore::Bench { words } => cargo::bench(&words),
+        Chore::Fuzz { seconds, targets } => fuzz::fuzz(seconds, &targets),
         Chore::Ci => {
             cargo::check()?;
             cargo::test(&[])
