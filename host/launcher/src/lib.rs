@@ -40,7 +40,6 @@ pub fn run(options: &Options, announce: impl FnOnce(Kind)) -> Result<Infallible,
     announce(machine.capabilities().kind);
     let at_start = signals::block();
     let enclave = construct::enclave(machine.as_ref(), options)?;
-    // A backend may measure the enclave meanwhile.
     let boot = boot::prepare(&machine.capabilities(), options, at_start)?;
     construct::initialise(enclave.as_ref(), options)?;
     let tamper = options.tamper;
