@@ -9,7 +9,7 @@ fn main() {
         "-Wl,--no-dynamic-linker,--build-id=none,--hash-style=gnu",
         "-Wl,-e,_start",
         "-Wl,--no-eh-frame-hdr",
-        concat!("-Wl,", env!("CARGO_MANIFEST_DIR"), "/discard.ld"),
+        concat!("-Wl,-T,", env!("CARGO_MANIFEST_DIR"), "/discard.ld"),
     ];
     for flag in flags {
         println!("cargo::rustc-link-arg-bins={flag}");
