@@ -145,11 +145,15 @@ fn lock_pi(address: u64, deadline: Option<u64>) -> Result<u64, Errno> {
         }
         let word = AppPtr::<u32>::new(address);
         let value = word.load()?;
-        if find_thread(value & TID_MASK).is_none() && value & TID_MASK != 0 {
-            return Err(Errno::ESRCH);
+        let free = value & TID_MASK == 0;
+        if !free && find_thread(value & TID_MASK).is_none() {
+            // It may have given the word up, and ended, since that was read.
+            if word.load()? == value {
+                return Err(Errno::ESRCH);
+            }
+            continue;
         }
         let awaited = value | WAITERS;
-        let free = value & TID_MASK == 0;
         if free || value != awaited && word.compare_exchange(value, awaited)? != value {
             continue;
         }
