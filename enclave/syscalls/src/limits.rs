@@ -62,14 +62,9 @@ pub(crate) fn init() -> Result<u64, Errno> {
     Ok(stack)
 }
 
-/// Bytes of at most `len` from `offset` on that a file in memory may have.
-///
-/// # Errors
-///
-/// EFBIG if it may not have any.
-pub(crate) fn within_file_size(offset: u64, len: u64) -> Result<u64, Errno> {
-    let room = FILE_SIZE.load(Ordering::Relaxed).saturating_sub(offset);
-    if room == 0 && len != 0 { Err(Errno::EFBIG) } else { Ok(len.min(room)) }
+/// How many bytes a file in memory may become.
+pub(crate) fn file_size() -> u64 {
+    FILE_SIZE.load(Ordering::Relaxed)
 }
 
 fn resource(arg: u64) -> Result<usize, Errno> {

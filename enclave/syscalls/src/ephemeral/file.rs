@@ -105,11 +105,12 @@ impl MemoryFile {
             true => fs.contents(ino).map_or(0, |contents| contents.size()),
             false => at.unwrap_or_else(|| self.position()),
         };
-        let len = match limits::within_file_size(offset, len.min(PIECE) as u64) {
-            Ok(len) => to_usize(len),
-            Err(errno) => return Ok(Err(errno)),
-        };
-        let count = match fs.write(ino, offset, len, now(), fill) {
+        let room = limits::file_size().saturating_sub(offset);
+        if room == 0 {
+            return Ok(Err(Errno::EFBIG));
+        }
+        let len = room.min(len.min(PIECE) as u64);
+        let count = match fs.write(ino, offset, to_usize(len), now(), fill) {
             Ok(written) => written?,
             Err(error) => return Ok(Err(errno(error))),
         };
