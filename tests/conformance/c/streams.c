@@ -95,22 +95,23 @@ static void until_full_(int tcp, int size)
     int s[2];
     pair_(s, tcp);
     if (size) EQ(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
-    long at = 0, come = 0, full = 0, wrong = 0;
+    long at = 0, come = 0, wrong = 0;
     for (int round = 0; round < 6; round++) {
-        for (int i = 0; i < 100000; i++) {
-            ssize_t n = send_(s[0], round + i, at, 700 + 900 * (round % 3));
-            if (n < 0) { full += errno == EAGAIN; wrong += errno != EAGAIN; break; }
-            at += n;
-        }
         struct pollfd p = {.fd = s[0], .events = POLLOUT};
-        wrong += poll(&p, 1, 0) != 0;
+        int i = round;
+        // The kernel may find room later (an ACK of TCP that was delayed): then more goes in.
+        do {
+            long before = at;
+            ssize_t n;
+            while ((n = send_(s[0], i++, at, 700 + 900 * (round % 3))) > 0) at += n;
+            wrong += n == 0 || errno != EAGAIN || at == before;
+        } while (!wrong && poll(&p, 1, 0) != 0);
         // Of AF_UNIX, a sender may write when three quarters are free.
         long part = round == 5 ? at - come : (at - come) * 3 / 4;
         wrong += right_(s[1], come, part) != part;
         come += part;
         wrong += poll(&p, 1, tcp || part == at - come ? 10000 : 0) < 0;
     }
-    EQ(full, 6);
     EQ(wrong, 0);
     EQ(come == at, 1);
     close(s[0]);
