@@ -1,6 +1,7 @@
 //! A descriptor of the host that this process owns.
 
 use alloc::{format, vec, vec::Vec};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use enclave_core::{AppSlice, to_usize};
 use enclave_hostcalls::{Call, Errno, Wait, can_post};
@@ -30,20 +31,45 @@ const O_CLOEXEC: u64 = 0o2_000_000;
 
 /// A descriptor of the host; closed when dropped.
 #[derive(Debug)]
-pub struct HostFd(u32);
+pub struct HostFd {
+    number: u32,
+    /// One of [`closes`], the largest that was asked for.
+    closes: AtomicU8,
+}
+
+/// When a descriptor is closed.
+mod closes {
+    /// At once: threads may tell by memory that it is closed, and see by the host that it is not.
+    pub(super) const AT_ONCE: u8 = 0;
+    /// With the next call that leaves: no other descriptor shows it.
+    pub(super) const LATER: u8 = 1;
+    /// At once, whatever is found out about it: it holds what others may want.
+    pub(super) const AT_ONCE_IN_ANY_CASE: u8 = 2;
+}
 
 impl HostFd {
     /// Takes over a descriptor that the host just returned. Ends the enclave if it was in use.
     #[must_use]
     pub fn adopt(fd: u32) -> Self {
         owned::take(fd);
-        Self(fd)
+        Self { number: fd, closes: AtomicU8::new(closes::AT_ONCE) }
     }
 
     /// The number on the host.
     #[must_use]
     pub fn number(&self) -> u64 {
-        self.0.into()
+        self.number.into()
+    }
+
+    /// Nothing else of this process shows whether it is closed: that may be made with the next call that
+    /// leaves.
+    pub fn close_later(&self) {
+        self.closes.fetch_max(closes::LATER, Ordering::Relaxed);
+    }
+
+    /// It is about to hold a lock, or the like: others see when it is closed.
+    pub fn close_at_once(&self) {
+        self.closes.fetch_max(closes::AT_ONCE_IN_ANY_CASE, Ordering::Relaxed);
     }
 
     /// Opens a path of the host, relative to its current directory.
@@ -88,7 +114,7 @@ impl HostFd {
     ///
     /// As readlink(2).
     pub fn path(&self) -> Result<Vec<u8>, Errno> {
-        let link = format!("/proc/self/fd/{}", self.0);
+        let link = format!("/proc/self/fd/{}", self.number);
         let mut call = Call::new(nr::READLINKAT, link.len() as u64 + 8 + PATH_MAX)?;
         let link = call.cstr(link.as_bytes());
         let buffer = call.room(PATH_MAX);
@@ -146,7 +172,7 @@ impl HostFd {
 
     /// Whether it is one of the host's standard streams, whose numbers stay in use for ever.
     fn is_standard(&self) -> bool {
-        self.0 <= 2
+        self.number <= 2
     }
 
     /// Puts `/dev/null` in its place: the file is closed, but the number cannot become something
@@ -164,11 +190,11 @@ impl Drop for HostFd {
         if self.is_standard() && self.silence().is_ok() {
             return;
         }
-        owned::release(self.0);
+        owned::release(self.number);
         // Nothing can be done about an error, and Linux has closed it anyway.
         if let Ok(mut call) = Call::new(nr::CLOSE, 0) {
             call.args([self.number()]);
-            if can_post() {
+            if *self.closes.get_mut() == closes::LATER && can_post() {
                 call.post();
             } else {
                 let _ = call.run(Wait::No);

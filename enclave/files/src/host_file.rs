@@ -112,7 +112,7 @@ impl HostFile {
         let opened = ahead::open(directory, path, flags)?;
         Some(opened.map(|(fd, ahead)| {
             let file = Self::of_kind(fd, kind::REGULAR);
-            file.known.note(ahead.stat_then());
+            file.note(ahead.stat_then());
             Self { ahead: Some(ahead), ..file }
         }))
     }
@@ -122,6 +122,13 @@ impl HostFile {
     #[must_use]
     pub fn opened_at(self, directory: u64, path: &[u8], flags: u64) -> Self {
         Self { opened: ahead::known(directory, path, flags), ..self }
+    }
+
+    fn note(&self, stat: &Stat) {
+        self.known.note(stat);
+        if stat.kind() == kind::REGULAR {
+            self.fd.close_later();
+        }
     }
 
     /// A socket; what it is if it is known to be a stream.
@@ -296,7 +303,7 @@ impl Object for HostFile {
             return Ok(stat);
         }
         let stat = self.fd.stat()?;
-        self.known.note(&stat);
+        self.note(&stat);
         Ok(stat)
     }
 

@@ -28,7 +28,7 @@ pub use call::{Call, Wait};
 pub use enclave_ways::{Comparisons, Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
-pub use posted::{Kind, Sender, are_posted, can_post, flush, posted};
+pub use posted::{Kind, Sender, are_posted, can_post, connects, flush, has_both_ends, posted};
 pub use way::{Left, calls_made, comparisons, init_ways, left};
 
 /// Ends the enclave because the host broke the contract.

@@ -8,7 +8,8 @@
 //!   along waits until they are made. The host sees what a thread does in the order in which it does it,
 //!   and what threads do to one stream as well.
 //! * **Threads seldom wait for each other**: what a thread posted that runs elsewhere is left to it, but
-//!   for what the kernel must have lost before anybody looks again ([`Kind::Taking`]).
+//!   for what the kernel must have lost before anybody looks again ([`Kind::Taking`]), and for what another
+//!   thread may know to be on its way ([`has_both_ends`]).
 //! * **Nothing posted waits for a call that waits**: what is posted when a sender ends, as the close of a
 //!   stream, is made before ([`end_senders`]).
 //! * **Nothing posted is left behind**: an enclave thread that goes to sleep, a tick, and the end of the
@@ -53,6 +54,20 @@ pub enum Kind {
     Question,
     /// It takes from the kernel what the program has got already: no call of any thread overtakes it.
     Taking,
+}
+
+/// Whether this process may have both ends of a stream.
+static BOTH_ENDS: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the process is about to connect a stream: it may have both ends of it.
+pub fn connects() {
+    BOTH_ENDS.store(true, Ordering::SeqCst);
+}
+
+/// Whether this process may have both ends of a stream, and so know what is on its way.
+#[must_use]
+pub fn has_both_ends() -> bool {
+    BOTH_ENDS.load(Ordering::SeqCst)
 }
 
 /// In the order in which they were posted.
@@ -208,10 +223,10 @@ pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
 #[cold]
 fn take_own(carrier: HostSlice) -> Option<Carried> {
     let own = poster();
-    let waited_for = |entry: &Entry| entry.is(Kind::Taking) || same(&entry.by, &own);
+    let waited_for = |entry: &Entry| entry.is_for_all() || same(&entry.by, &own);
     let list = wait_while(|list| list.under_way().any(waited_for));
     link(list, carrier, |entry| {
-        entry.is(Kind::Taking) || entry.by.as_ref().is_none_or(|by| !by.runs_elsewhere())
+        entry.is_for_all() || entry.by.as_ref().is_none_or(|by| !by.runs_elsewhere())
     })
 }
 

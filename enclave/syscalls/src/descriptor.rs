@@ -153,6 +153,9 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
     let Some(host) = file.host() else { return inside(file, number, arg) };
     let call = |wait, arg| forward(nr::FCNTL, wait, [Int(host.number()), Int(number), arg]);
     let memory = |len| AppSlice::new(arg, len);
+    if let command::OFD_SETLK | command::OFD_SETLKW | command::SETLEASE = number {
+        host.close_at_once();
+    }
     match number {
         command::GETLK | command::OFD_GETLK => zero(call(Wait::No, InOut(memory(FLOCK)?))?),
         command::SETLK | command::SETLKW => {

@@ -201,9 +201,8 @@ pub(crate) fn flock(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if let Some(file) = file.object().downcast_ref() {
         return ephemeral::flock(file, args::uint(sys.args[1]));
     }
-    if file.host().is_none() {
-        return Ok(0);
-    }
+    let Some(host) = file.host() else { return Ok(0) };
+    host.close_at_once();
     let wait = if int(sys.args[1]) & LOCK_NB != 0 { Wait::No } else { Wait::Maybe };
     plain::<2>(sys, wait)
 }

@@ -297,6 +297,62 @@ GROUP(no_call_follows)
     }
 }
 
+// What a thread has done is done for another that learns of it by memory alone.
+static int s_[2], done_, asked_;
+static int sends_(void) { return send(s_[0], "abcd", 4, 0) == 4; }
+static int has_come_(void) { return recv(s_[1], (char[8]){}, 8, MSG_DONTWAIT) == 4; }
+static int closes_(void) { pair_(s_, 0); return close(s_[0]) == 0; }
+static int has_ended_(void) { return recv(s_[1], (char[8]){}, 8, MSG_DONTWAIT) == 0 && close(s_[1]) == 0; }
+static int opens_fifo_(void) { return close(open("fifo", O_RDONLY | O_NONBLOCK)) == 0; }
+static int has_no_reader_(void) { return open("fifo", O_WRONLY | O_NONBLOCK) == -1 && errno == ENXIO; }
+static int locks_(void)
+{
+    struct stat st;
+    int fd = open("lock", O_RDWR | O_CREAT, 0600);
+    return fstat(fd, &st) == 0 && flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 && close(fd) == 0;
+}
+static int is_free_(void)
+{
+    int fd = open("lock", O_RDWR);
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 && close(fd) == 0;
+}
+static void *asks_(void *sees)
+{
+    long wrong = 0;
+    for (int i = 1; i <= 200; i++) {
+        while (__atomic_load_n(&done_, __ATOMIC_ACQUIRE) != i) continue;
+        wrong += !((int (*)(void))sees)();
+        __atomic_store_n(&asked_, i, __ATOMIC_RELEASE);
+    }
+    return (void *)wrong;
+}
+static long wrong_(int (*does)(void), int (*sees)(void))
+{
+    long wrong = 0;
+    void *others;
+    pthread_t thread;
+    done_ = asked_ = 0;
+    if (pthread_create(&thread, NULL, asks_, sees)) return -1;
+    for (int i = 1; i <= 200; i++) {
+        wrong += !does();
+        __atomic_store_n(&done_, i, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&asked_, __ATOMIC_ACQUIRE) != i) continue;
+    }
+    pthread_join(thread, &others);
+    return wrong + (long)others;
+}
+GROUP(told_by_memory)
+{
+    pair_(s_, 0);
+    EQ(wrong_(sends_, has_come_), 0);
+    close(s_[0]);
+    close(s_[1]);
+    EQ(wrong_(closes_, has_ended_), 0);
+    EQ(mkfifo("fifo", 0600), 0);
+    EQ(wrong_(opens_fifo_, has_no_reader_), 0);
+    EQ(wrong_(locks_, is_free_), 0);
+}
+
 static void cork_(int s, int on)
 {
     if (setsockopt(s, IPPROTO_TCP, TCP_CORK, &on, sizeof on)) _exit(97);

@@ -28,6 +28,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("ahead", "ends"),
     ("ahead", "files_that_change"),
     ("ahead", "files_that_are_replaced"),
+    ("fifos", "waiting"),
     ("files", "much_at_offsets"),
     ("files", "read_write"),
     ("mmap", "passed_on"),
@@ -47,6 +48,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "no_call_follows"),
     ("streams", "closes"),
     ("streams", "corks"),
+    ("streams", "told_by_memory"),
     ("twins", "ring"),
     ("twins", "threads"),
 ];

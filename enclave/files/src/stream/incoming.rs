@@ -11,10 +11,10 @@
 //!
 //! Many a server receives once more, to be told that there is no more. If the look has seen all, and the
 //! program has learned of nothing that can be received since, it is told so: as if what has come since were
-//! still on its way. Only a peer of this process itself could tell the difference ([`connects`]).
+//! still on its way. Only a peer of this process itself could tell the difference ([`has_both_ends`](enclave_hostcalls::has_both_ends)).
 
 use alloc::{collections::VecDeque, sync::Arc, vec, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{AppSlice, HostSlice, Mutex, MutexGuard, to_usize};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, can_post, flush, misbehaved};
@@ -31,8 +31,6 @@ const PATIENCE: u32 = 2;
 
 /// Counts moments at which looks began, and at which the program may have learned what can be received.
 static TIME: AtomicU64 = AtomicU64::new(0);
-/// Whether this process may have both ends of a stream.
-static CONNECTS: AtomicBool = AtomicBool::new(false);
 
 /// A moment at which looks begin, or have been made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,16 +45,6 @@ impl Moment {
     fn is_now(self) -> bool {
         self.0 == TIME.load(Ordering::SeqCst)
     }
-}
-
-/// To be called when the process is about to connect a stream: it may have both ends of it.
-pub fn connects() {
-    CONNECTS.store(true, Ordering::SeqCst);
-}
-
-/// Whether this process may have both ends of a stream, and so know what is on its way.
-pub(super) fn is_connected() -> bool {
-    CONNECTS.load(Ordering::SeqCst)
 }
 
 /// What has come for one stream.

@@ -27,12 +27,7 @@ use enclave_core::Mutex;
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
 use enclave_threads::{give_processor_away, yield_now};
 
-pub use self::{
-    cork::Cork,
-    data::Data,
-    incoming::{Moment, connects},
-    told::Told,
-};
+pub use self::{cork::Cork, data::Data, incoming::Moment, told::Told};
 use self::{
     incoming::Incoming,
     left::{Left, Piece},

@@ -3,9 +3,9 @@
 use alloc::sync::Arc;
 
 use enclave_core::{AppSlice, HostSlice};
-use enclave_hostcalls::Errno;
+use enclave_hostcalls::{Errno, has_both_ends};
 
-use super::{Data, Moment, Stream, Told, incoming::is_connected};
+use super::{Data, Moment, Stream, Told};
 
 impl Stream {
     /// Receives into `plain` buffers what was seen already ([`Self::saw`]), else by `receive`, which may
@@ -22,7 +22,7 @@ impl Stream {
     ) -> Result<u64, Errno> {
         let known = |buffers: &[AppSlice]| {
             let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
-            let tell = asks && !is_connected();
+            let tell = asks && !has_both_ends();
             let drained = || (tell && self.told.is_drained()).then_some(Err(Errno::EAGAIN));
             self.incoming.give(buffers, tell).or_else(drained)
         };

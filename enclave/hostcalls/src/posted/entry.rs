@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use enclave_threads::Thread;
 use hostcall_abi::request::{self, state};
 
-use super::{Kind, Sender};
+use super::{Kind, Sender, has_both_ends};
 use crate::Call;
 
 /// For whom a call was posted.
@@ -54,6 +54,11 @@ impl Entry {
 
     pub(super) fn is(&self, kind: Kind) -> bool {
         self.of.as_ref().is_some_and(|of| of.kind == kind)
+    }
+
+    /// Whether no call of any thread may overtake it, for another thread may know of it.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.is(Kind::Taking) || self.is(Kind::Piece) && has_both_ends()
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_files::{Cork, HostFd, HostFile, OpenFile, Transport, connects, flag, table};
-use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use enclave_files::{Cork, HostFd, HostFile, OpenFile, Transport, flag, table};
+use enclave_hostcalls::{Call, Errno, Wait, connects, has_both_ends, misbehaved};
 
 use super::{Socket, address, local};
 use crate::{
@@ -115,7 +115,12 @@ fn accept_with(sys: &mut Sys<'_>, flags: u64) -> Result<u64, Errno> {
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     let fd = call.args([socket.fd, pointer, len, flags | CLOEXEC]).descriptor(wait)?;
     // Adopted first: on an error the connection is closed, as Linux does.
-    let file = open(HostFd::adopt(fd), flags, socket.stream().map(|stream| stream.transport()));
+    let fd = HostFd::adopt(fd);
+    let transport = socket.stream().map(|stream| stream.transport());
+    if transport.is_some() && !has_both_ends() {
+        fd.close_later();
+    }
+    let file = open(fd, flags, transport);
     if let Some(reply) = reply {
         reply.collect()?;
     }

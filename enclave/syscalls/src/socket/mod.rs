@@ -25,8 +25,8 @@ pub(crate) use transfer::{recvfrom, sendto};
 use alloc::sync::Arc;
 
 use enclave_core::AppSlice;
-use enclave_files::{Data, OpenFile, Stream, connects};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_files::{Data, OpenFile, Stream};
+use enclave_hostcalls::{Call, Errno, Wait, connects};
 
 use crate::args;
 
