@@ -144,6 +144,8 @@ fn row(
     let all = if kind.is_static { suite.ways.of_static() } else { suite.ways.all.clone() };
     suite.measure_by(&all, subject, metrics, |ways, way| {
         with_server(ways, way, kind, |server| {
+            // Compilers and caches of the server, and what the runtime finds out about it, have settled then.
+            load(server.port)?;
             let before = server.processor_time()?;
             let load = load(server.port)?;
             let used = server.processor_time()? - before;

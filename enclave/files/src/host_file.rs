@@ -75,7 +75,7 @@ pub struct HostFile {
     path: Vec<u8>,
     /// There if it is a socket that is known to be a stream.
     stream: Option<Arc<Stream>>,
-    /// There if it was opened for reading, and exits are dear.
+    /// There if it was opened for reading while calls were posted.
     opened: Option<ahead::Path>,
     /// What is known of it since it was opened.
     ahead: Option<Ahead>,

@@ -28,8 +28,8 @@ pub use call::{Call, Wait};
 pub use enclave_ways::{Comparisons, Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
-pub use posted::{Kind, Sender, are_posted, can_post, connects, flush, has_both_ends, posted};
-pub use way::{Left, calls_made, comparisons, init_ways, left};
+pub use posted::{Kind, Sender, can_post, connects, flush, has_both_ends};
+pub use way::{Left, are_posted, calls_made, comparisons, init_ways, left, posted, worked};
 
 /// Ends the enclave because the host broke the contract.
 pub fn misbehaved(what: &'static str) -> ! {

@@ -26,7 +26,10 @@ use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
 use enclave_threads::{current, give_processor_away, want_tick};
 use hostcall_abi::request::{self, flag, state};
 
-use crate::{Call, Errno};
+use crate::{
+    Call, Errno,
+    way::{are_posted, post},
+};
 use entry::{Entry, Of, Poster, same};
 
 /// Most calls in the list.
@@ -83,31 +86,10 @@ static LIST: Mutex<List> =
     Mutex::new(List { entries: VecDeque::new(), numbers: 0, carriers: 0, held: false });
 /// Entries of the list, for a look without the lock.
 static COUNT: AtomicU64 = AtomicU64::new(0);
-/// Calls that were posted so far.
-static TOTAL: AtomicU64 = AtomicU64::new(0);
-static ENABLED: AtomicBool = AtomicBool::new(false);
-
-/// Says whether calls may be posted; if not, each leaves by itself.
-pub(crate) fn enable(wanted: bool) {
-    ENABLED.store(wanted, Ordering::Relaxed);
-}
-
-/// Whether calls are posted at all, for exits are dear.
-#[must_use]
-pub fn are_posted() -> bool {
-    ENABLED.load(Ordering::Relaxed)
-}
-
 /// Whether a call can be posted now.
 #[must_use]
 pub fn can_post() -> bool {
     are_posted() && COUNT.load(Ordering::Relaxed) < MOST
-}
-
-/// Calls that were posted so far.
-#[must_use]
-pub fn posted() -> u64 {
-    TOTAL.load(Ordering::Relaxed)
 }
 
 /// Makes what is in the list, and waits for what another call has taken along.
@@ -186,7 +168,7 @@ fn add(call: Call, of: Option<Of>) {
     });
     let alone = COUNT.fetch_add(1, Ordering::Relaxed) == 0;
     drop(list);
-    TOTAL.fetch_add(1, Ordering::Relaxed);
+    post();
     if alone {
         want_tick();
     }

@@ -7,8 +7,6 @@ use enclave_threads::Answered;
 use enclave_ways::{Chooser, Comparisons, Costs, Decision, Way};
 use hostcall_abi::boot::mode;
 
-use crate::posted;
-
 /// Numbers of calls that are told apart.
 const NUMBERS: usize = 512;
 /// Bytes of staging memory from which on a call is of another kind: copying takes longer than
@@ -23,33 +21,53 @@ const SWITCHES: u64 = 1000;
 static CHOOSER: Once<Chooser> = Once::new();
 
 /// Sets how calls leave ([`mode`]). Where there is a choice, `default` is the way of those of which
-/// nothing is known yet; where that is the exit, exits are so cheap that nothing else is tried: the
-/// host threads of rings would take more from the program and its clients than they give, and to post
-/// calls takes longer than an exit.
+/// nothing is known yet; where that is the exit, exits are so cheap that rings are not tried: their host
+/// threads would take more from the program and its clients than they give.
 pub fn init_ways(mode: u64, default: Way) {
-    posted::enable(mode != mode::SYNC && default == Way::Ring);
     let kinds = NUMBERS * VARIANTS;
     CHOOSER.set(match mode {
-        mode::ASYNC => Chooser::fixed(kinds, Way::Ring),
-        mode::SYNC => Chooser::fixed(kinds, Way::Exit),
-        _ if default == Way::Exit => Chooser::fixed(kinds, Way::Exit),
+        mode::ASYNC => Chooser::fixed(kinds, Way::Ring, true),
+        mode::SYNC => Chooser::fixed(kinds, Way::Exit, false),
+        _ if default == Way::Exit => Chooser::exits(kinds, timestamp()),
         _ => Chooser::new(kinds, default, timestamp()),
     });
+}
+
+/// Whether calls are posted now: whose answers are known leave with the next one.
+#[must_use]
+pub fn are_posted() -> bool {
+    CHOOSER.get().is_some_and(Chooser::posts)
+}
+
+/// A call was posted.
+pub(crate) fn post() {
+    CHOOSER.get().inspect(|chooser| chooser.post());
+}
+
+/// Calls that were posted so far.
+#[must_use]
+pub fn posted() -> u64 {
+    CHOOSER.get().map_or(0, Chooser::posted)
+}
+
+/// To be called when a system call of the program has got something done that may have needed the host, and
+/// did not only wait: where that gets more is the better way.
+#[inline]
+pub fn worked() {
+    CHOOSER.get().inspect(|chooser| chooser.worked());
 }
 
 /// Calls that have come back.
 static MADE: AtomicU64 = AtomicU64::new(0);
 
-/// A call has come back. They are counted where calls are posted.
+/// A call has come back.
 #[inline(always)]
 pub(crate) fn came_back() {
-    if posted::are_posted() {
-        MADE.fetch_add(1, Ordering::SeqCst);
-    }
+    MADE.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Calls that have come back, where calls are posted: as long as there are no more, the process has learned
-/// nothing from the host. Posted ones do not count.
+/// Calls that have come back: as long as there are no more, the process has learned nothing from the host.
+/// Posted ones do not count.
 #[must_use]
 pub fn calls_made() -> u64 {
     MADE.load(Ordering::SeqCst)
@@ -79,7 +97,7 @@ pub fn left() -> impl Iterator<Item = Left> {
     })
 }
 
-/// How often exits were compared with the ways that are chosen.
+/// How often regimes were compared, and which is kept.
 #[must_use]
 pub fn comparisons() -> Comparisons {
     CHOOSER.get().map(Chooser::comparisons).unwrap_or_default()

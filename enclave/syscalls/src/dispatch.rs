@@ -1,12 +1,12 @@
 //! From the registers to the handler and back.
 
 use enclave_core::{UserRegs, clear_reschedule, reschedule_wanted};
-use enclave_hostcalls::{Errno, flush};
+use enclave_hostcalls::{Errno, flush, worked};
 use enclave_threads::{check_events, clock, preempt, update_tick};
 
 use crate::{
     Sys, signal, stats,
-    table::{self, Handler},
+    table::{self, Entry, Handler},
     trace,
 };
 
@@ -15,7 +15,7 @@ pub(crate) use signal::interrupted;
 /// Executes the system call in `regs`.
 pub fn syscall(regs: &mut UserRegs) {
     let number = regs.orig_rax;
-    let Some(handler) = table::handler(number) else {
+    let Some(Entry { handler, works }) = table::entry(number) else {
         return unknown(regs);
     };
     let sys = &mut Sys { args: regs.args(), regs };
@@ -25,7 +25,12 @@ pub fn syscall(regs: &mut UserRegs) {
         execute(handler, sys)
     };
     match result {
-        Ok(value) => sys.regs.rax = value,
+        Ok(value) => {
+            sys.regs.rax = value;
+            if works {
+                worked();
+            }
+        }
         Err(errno) => failed(sys, number, errno),
     }
 }

@@ -193,7 +193,7 @@ impl Report {
         let (sites, load) = (&self.sites, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
         format!(
             "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"unsupported_ioctls\":[{}],\
-             \"left\":[{}],\"posted\":{},\"comparisons\":{},\"comparisons_for_exits\":{},\"sites\":{{\"following\":{},\
+             \"left\":[{}],\"posted\":{},\"comparisons\":{},\"changes\":{},\"sites\":{{\"following\":{},\
              \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"emulated\":{},\
              \"committed_bytes\":{}}}\n",
             self.elapsed,
@@ -203,7 +203,7 @@ impl Report {
             self.left.json(),
             self.left.posted(),
             self.left.comparisons().made,
-            self.left.comparisons().for_exits,
+            self.left.comparisons().changes,
             sites.following,
             sites.preceding,
             sites.cave,

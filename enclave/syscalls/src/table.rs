@@ -2,7 +2,7 @@
 //! is checked when this is compiled.
 
 use enclave_hostcalls::Errno;
-use hostcall_abi::syscalls::SYSCALLS;
+use hostcall_abi::syscalls::{Class, SYSCALLS};
 
 use crate::{
     Sys, aio, attributes, descriptor, dir, epoll, event, file, futex, identity, ids, ioctl, ipc,
@@ -354,23 +354,42 @@ fn unsupported(_: &mut Sys<'_>) -> Result<u64, Errno> {
 /// One more than the largest number.
 const END: usize = 512;
 
-/// Handlers by number.
-static BY_NUMBER: [Option<Handler>; END] = {
-    let mut table: [Option<Handler>; END] = [None; END];
+/// Calls that only wait: poll, select, pselect6, ppoll, epoll_wait, epoll_pwait and epoll_pwait2.
+const WAITS: [u16; 7] = [7, 23, 270, 271, 232, 281, 441];
+
+/// What is known of a number.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) handler: Handler,
+    /// Whether it gets something done that may need the host.
+    pub(crate) works: bool,
+}
+
+/// What there is, by number.
+static BY_NUMBER: [Option<Entry>; END] = {
+    let mut table: [Option<Entry>; END] = [None; END];
     let mut index = 0;
     assert!(HANDLERS.len() == SYSCALLS.len(), "a system call lacks its handler or its description");
     while index < HANDLERS.len() {
         let (number, handler) = HANDLERS[index];
         assert!(number == SYSCALLS[index].number, "the lists of system calls differ");
         assert!(index == 0 || HANDLERS[index - 1].0 < number, "the list is not sorted");
-        table[number as usize] = Some(handler);
+        let works = matches!(SYSCALLS[index].class, Class::Forwarded);
+        table[number as usize] = Some(Entry { handler, works });
+        index += 1;
+    }
+    let mut index = 0;
+    while index < WAITS.len() {
+        if let Some(entry) = &mut table[WAITS[index] as usize] {
+            entry.works = false;
+        }
         index += 1;
     }
     table
 };
 
-/// The handler of a system call.
+/// What is known of a system call.
 #[inline]
-pub(crate) fn handler(number: u64) -> Option<Handler> {
+pub(crate) fn entry(number: u64) -> Option<Entry> {
     BY_NUMBER.get(usize::try_from(number).ok()?).copied().flatten()
 }

@@ -3,7 +3,11 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{Comparisons, Costs, PAYBACK, Way, kind::Kind, referee::Referee};
+use crate::{
+    Comparisons, Costs, PAYBACK, Regime, Way,
+    kind::Kind,
+    referee::{Done, Referee},
+};
 
 /// Calls of a trial.
 const TRIAL: usize = 16;
@@ -45,22 +49,35 @@ pub struct Chooser {
     next: AtomicU64,
     spacing: AtomicU64,
     referee: Referee,
+    /// Calls of the program that got something done, and those that were posted.
+    worked: AtomicU64,
+    posted: AtomicU64,
 }
 
 impl Chooser {
-    /// A chooser for `kinds` kinds of calls, which starts with `default` at `now`.
+    /// A chooser for `kinds` kinds of calls, which starts with `default` and with posting at `now`.
     #[must_use]
     pub fn new(kinds: usize, default: Way, now: u64) -> Self {
-        Self::build(kinds, None, default, now)
+        let all = Regime { rings: true, posts: true };
+        Self::build(kinds, None, default, Referee::new(all, all, now))
+    }
+
+    /// One whose calls leave by exits, and that only finds out whether it is worth while to post some.
+    #[must_use]
+    pub fn exits(kinds: usize, now: u64) -> Self {
+        let may_change = Regime { rings: false, posts: true };
+        let referee = Referee::new(Regime::default(), may_change, now);
+        Self::build(kinds, Some(Way::Exit), Way::Exit, referee)
     }
 
     /// One that always chooses the same; but a call that waits never blocks a ring.
     #[must_use]
-    pub fn fixed(kinds: usize, way: Way) -> Self {
-        Self::build(kinds, Some(way), way, 0)
+    pub fn fixed(kinds: usize, way: Way, posts: bool) -> Self {
+        let regime = Regime { rings: true, posts };
+        Self::build(kinds, Some(way), way, Referee::new(regime, Regime::default(), 0))
     }
 
-    fn build(kinds: usize, fixed: Option<Way>, default: Way, now: u64) -> Self {
+    fn build(kinds: usize, fixed: Option<Way>, default: Way, referee: Referee) -> Self {
         let kinds: Vec<_> = (0..kinds).map(|_| Kind::new()).collect();
         Self {
             kinds: kinds.into_boxed_slice(),
@@ -69,9 +86,11 @@ impl Chooser {
             tried: AtomicU64::new(0),
             samples: [const { AtomicU64::new(0) }; TRIAL],
             taken: AtomicU64::new(0),
-            next: AtomicU64::new(now.saturating_add(FIRST_TRIAL)),
+            next: AtomicU64::new(referee.began().saturating_add(FIRST_TRIAL)),
             spacing: AtomicU64::new(SPACING[0]),
-            referee: Referee::new(now),
+            referee,
+            worked: AtomicU64::new(0),
+            posted: AtomicU64::new(0),
         }
     }
 
@@ -81,7 +100,7 @@ impl Chooser {
         let Some(entry) = self.kinds.get(kind) else {
             return Decision { way: Way::Exit, timed: false };
         };
-        let all_exit = self.referee.says_exits();
+        let all_exit = !self.referee.regime().rings;
         let way = if all_exit { Way::Exit } else { self.way(entry) };
         if !all_exit && self.tried.load(Relaxed) == kind as u64 + 1 {
             entry.count(way.other());
@@ -104,12 +123,41 @@ impl Chooser {
         }
     }
 
-    /// Calls of all kinds: by exits, and by rings.
-    fn calls(&self) -> [u64; 2] {
-        self.kinds.iter().fold([0, 0], |[exits, rings], kind| {
-            let [exit, ring] = [Way::Exit, Way::Ring].map(|way| kind.costs(way).calls);
-            [exits.wrapping_add(exit), rings.wrapping_add(ring)]
-        })
+    /// Whether calls are posted whose answers are known.
+    #[must_use]
+    pub fn posts(&self) -> bool {
+        self.referee.regime().posts
+    }
+
+    /// Says that a call of the program got something done that may have needed the host.
+    pub fn worked(&self) {
+        // One that is lost matters less than what it costs to lose none.
+        self.worked.store(self.worked.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Says that a call was posted.
+    pub fn post(&self) {
+        self.posted.fetch_add(1, Relaxed);
+    }
+
+    /// Calls that were posted.
+    #[must_use]
+    pub fn posted(&self) -> u64 {
+        self.posted.load(Relaxed)
+    }
+
+    /// What was done so far.
+    fn done(&self) -> Done {
+        let rings = self.kinds.iter().map(|kind| kind.costs(Way::Ring).calls);
+        let rings = rings.fold(0, u64::wrapping_add);
+        Done { work: self.worked.load(Relaxed), rings, posts: self.posted() }
+    }
+
+    /// Compares regimes, if it is time.
+    fn compare(&self, now: u64) {
+        if self.referee.compares() {
+            self.referee.look(now, || self.done());
+        }
     }
 
     fn way(&self, kind: &Kind) -> Way {
@@ -126,11 +174,8 @@ impl Chooser {
             return self.took_in_trial(entry, ticks, now);
         }
         entry.sample(way, ticks);
-        if self.fixed.is_some() {
-            return;
-        }
-        self.referee.look(now, || self.calls());
-        if self.referee.says_exits() {
+        self.compare(now);
+        if self.fixed.is_some() || !self.referee.regime().rings {
             return;
         }
         let (own, other) = (entry.costs(way).ticks, entry.costs(way.other()).ticks);
@@ -152,6 +197,8 @@ impl Chooser {
         entry.note_prompt(prompt);
         if prompt {
             self.took(kind, way, ticks, now);
+        } else {
+            self.compare(now);
         }
     }
 
@@ -192,7 +239,7 @@ impl Chooser {
         self.default.store(way.to_word(), Relaxed);
     }
 
-    /// How often exits were compared with what is chosen.
+    /// How often regimes were compared.
     #[must_use]
     pub fn comparisons(&self) -> Comparisons {
         self.referee.comparisons()

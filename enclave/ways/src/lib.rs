@@ -6,10 +6,10 @@
 //!   another processor sees an entry of a ring, differs by a factor of ten between machines, and
 //!   between two minutes of one. So each kind of call is tried both ways ([`Chooser`]), and goes
 //!   the way that was cheaper.
-//! * **What a call costs others counts**: whether rings let the program make more calls at all is compared
-//!   from time to time, on whatever the program does (`Referee`).
+//! * **What a call costs others counts**: whether rings, and posting, let the program get more done at all is
+//!   compared from time to time, on whatever the program does (`Referee`).
 //! * **Trying is cheap**: what trials have lost is paid back before the next one begins
-//!   ([`PAYBACK`]), so that choosing costs 2 % at most, and comparing 1 % more in the long run.
+//!   ([`PAYBACK`]), so that choosing costs 2 % at most, and comparing 1.5 % more in the long run.
 //! * **The host's clock is a claim**: a wrong choice costs time, and nothing else.
 //! * Only counters with relaxed ordering: two threads that race lose a sample.
 
@@ -23,7 +23,7 @@ mod referee;
 
 pub use chooser::{Chooser, Decision};
 pub use kind::{Costs, Way};
-pub use referee::Comparisons;
+pub use referee::{Comparisons, Regime};
 
 /// A trial is followed by at least this many times what it has lost without another one.
 pub const PAYBACK: u64 = 64;

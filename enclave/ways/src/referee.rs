@@ -1,37 +1,76 @@
-//! Whether rings do any good at all.
+//! Whether rings, and posting, do any good at all.
 //!
 //! What a call costs the thread that makes it is not what it costs: the host's threads, the waiting that
-//! others do for a lock, and the clients of a server pay too, where there are few processors. So now and
-//! then all calls leave by exits for a while, in turn with the ways that were chosen for each kind, and
-//! whichever let the program make more calls in the same time is kept.
+//! others do for a lock, and the clients of a server pay too, where there are few processors. And what is
+//! posted saves exits, but keeps answers back until the next call leaves. So now and then calls leave in
+//! another regime for a while, in turn with the one that is kept, and whichever let the program get more
+//! done in the same time is kept.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ticks of one window (10 ms at 2.5 GHz).
 const WINDOW: u64 = 25_000_000;
-/// Windows of a comparison: half of them each way, in turn.
+/// Windows of a comparison: half of them each regime, in turn.
 const WINDOWS: u64 = 8;
 /// A window that took so many times its length had nothing to do: it says nothing.
 const IDLE: u64 = 2;
-/// Ticks between two comparisons, at least and at most (0.2 s and 8 s at 2.5 GHz). At most a part of
-/// `WINDOWS * WINDOW / 2` in this is spent the worse way.
-const HOLD: [u64; 2] = [500_000_000, 20_000_000_000];
-/// The other way must let the program make one part in so many more calls.
+/// Ticks between two rounds of comparisons, at least and at most (0.4 s and 8 s at 2.5 GHz). In each, at most
+/// `WINDOWS * WINDOW / 2` are spent in each worse regime.
+const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
+/// So many times as long is the next hold after a round that has changed nothing.
+const GROWTH: u64 = 4;
+/// The other regime must let the program get one part in so many more done.
 const MARGIN: u64 = 8;
 
-/// How often exits were compared with the ways that are chosen for each kind, for reports.
+/// How calls leave as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regime {
+    /// Each kind of calls goes the way that was chosen for it; else all leave by exits.
+    pub rings: bool,
+    /// Calls whose answers are known leave with the next one.
+    pub posts: bool,
+}
+
+impl Regime {
+    const POSTS: u64 = 1;
+    const RINGS: u64 = 2;
+    const ALL: u64 = Self::POSTS | Self::RINGS;
+
+    const fn to_word(self) -> u64 {
+        (self.posts as u64 * Self::POSTS) | (self.rings as u64 * Self::RINGS)
+    }
+
+    const fn from_word(word: u64) -> Self {
+        Self { posts: word & Self::POSTS != 0, rings: word & Self::RINGS != 0 }
+    }
+}
+
+/// What a program has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Done {
+    /// System calls that got something done.
+    pub(crate) work: u64,
+    /// Calls that went through rings.
+    pub(crate) rings: u64,
+    /// Calls that were posted.
+    pub(crate) posts: u64,
+}
+
+/// How often regimes were compared, for reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparisons {
     /// Comparisons that came to an end.
     pub made: u64,
-    /// Those after which all calls left by exits.
-    pub for_exits: u64,
+    /// Those after which the other regime was kept.
+    pub changes: u64,
+    /// The regime that is kept.
+    pub kept: Regime,
 }
 
 /// Nobody else may end a window that somebody ends.
 const TAKEN: u64 = u64::MAX;
 
-/// Calls and the time in which they were made, by the way that is kept and by the other one.
+/// What was done, and the time that it took, in the regime that is kept and in the other one.
 #[derive(Debug)]
 struct Tally([AtomicU64; 2]);
 
@@ -54,116 +93,165 @@ impl Tally {
     }
 }
 
-/// Compares exits with the ways that are chosen for each kind of calls.
+/// Compares the regime that is kept with others.
 #[derive(Debug)]
 pub(crate) struct Referee {
+    /// What of a regime may change, as a word of it.
+    may_change: u64,
     /// When the window ends, in ticks, or [`TAKEN`]. All else is changed by whoever has taken it.
     end: AtomicU64,
-    /// All calls leave by exits now.
-    exits: AtomicBool,
-    /// Exits are what is kept.
-    kept: AtomicBool,
+    /// The regime that holds now, and the one that is kept, as words.
+    now: AtomicU64,
+    kept: AtomicU64,
+    /// In what the kept regime and the one that it is compared with differ, as a word; zero between rounds.
+    differ: AtomicU64,
+    /// What of the kept regime has had no effect of late.
+    without_effect: AtomicU64,
     /// Number of the window in a comparison, zero outside of one.
     window: AtomicU64,
     began: AtomicU64,
-    calls_then: AtomicU64,
-    calls: Tally,
+    /// What was done until the window began: [`Done`].
+    work_then: AtomicU64,
+    rings_then: AtomicU64,
+    posts_then: AtomicU64,
+    work: Tally,
     ticks: Tally,
     hold: AtomicU64,
     compared: AtomicU64,
-    for_exits: AtomicU64,
+    changes: AtomicU64,
 }
 
 impl Referee {
-    pub(crate) fn new(now: u64) -> Self {
+    /// Starts with a regime, in which `may_change` is to be compared, at `now`.
+    pub(crate) fn new(regime: Regime, may_change: Regime, now: u64) -> Self {
         Self {
+            may_change: may_change.to_word(),
             end: AtomicU64::new(now.saturating_add(HOLD[0])),
-            exits: AtomicBool::new(false),
-            kept: AtomicBool::new(false),
+            now: AtomicU64::new(regime.to_word()),
+            kept: AtomicU64::new(regime.to_word()),
+            differ: AtomicU64::new(0),
+            without_effect: AtomicU64::new(0),
             window: AtomicU64::new(0),
             began: AtomicU64::new(now),
-            calls_then: AtomicU64::new(0),
-            calls: Tally::new(),
+            work_then: AtomicU64::new(0),
+            rings_then: AtomicU64::new(0),
+            posts_then: AtomicU64::new(0),
+            work: Tally::new(),
             ticks: Tally::new(),
             hold: AtomicU64::new(HOLD[0]),
             compared: AtomicU64::new(0),
-            for_exits: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
-    /// Whether all calls leave by exits now.
-    pub(crate) fn says_exits(&self) -> bool {
-        self.exits.load(Relaxed)
+    /// When it began to watch, or the last window.
+    pub(crate) fn began(&self) -> u64 {
+        self.began.load(Relaxed)
+    }
+
+    /// The regime that holds now.
+    pub(crate) fn regime(&self) -> Regime {
+        Regime::from_word(self.now.load(Relaxed))
+    }
+
+    /// Whether there is anything to compare.
+    pub(crate) const fn compares(&self) -> bool {
+        self.may_change != 0
     }
 
     pub(crate) fn comparisons(&self) -> Comparisons {
-        let (made, for_exits) = (self.compared.load(Relaxed), self.for_exits.load(Relaxed));
-        Comparisons { made, for_exits }
+        Comparisons {
+            made: self.compared.load(Relaxed),
+            changes: self.changes.load(Relaxed),
+            kept: Regime::from_word(self.kept.load(Relaxed)),
+        }
     }
 
-    /// To be called now and then: ends the window if it is time. `calls` counts those that were made so
-    /// far, by exits and by rings.
-    pub(crate) fn look(&self, now: u64, calls: impl FnOnce() -> [u64; 2]) {
+    /// To be called now and then: ends the window if it is time.
+    pub(crate) fn look(&self, now: u64, done: impl FnOnce() -> Done) {
         let end = self.end.load(Relaxed);
         if now < end || self.end.compare_exchange(end, TAKEN, Relaxed, Relaxed).is_err() {
             return;
         }
-        let [exits, rings] = calls();
-        let next = self.end_window(now, exits.wrapping_add(rings), rings);
+        let next = self.end_window(now, done());
         self.began.store(now, Relaxed);
         self.end.store(now.saturating_add(next), Relaxed);
     }
 
     /// Ends a window, and returns how long the next one is.
-    fn end_window(&self, now: u64, calls: u64, rings: u64) -> u64 {
+    fn end_window(&self, now: u64, done: Done) -> u64 {
         let window = self.window.load(Relaxed);
-        let kept = self.kept.load(Relaxed);
         let ticks = now.saturating_sub(self.began.load(Relaxed));
-        let made = calls.wrapping_sub(self.calls_then.swap(calls, Relaxed));
-        if window != 0 {
-            if ticks > IDLE * WINDOW {
-                return self.end_comparison(kept);
-            }
-            let other = self.says_exits() != kept;
-            self.calls.add(other, made);
-            self.ticks.add(other, ticks);
-            if window.is_multiple_of(2) {
-                let [own, other] = self.rates();
-                if window == WINDOWS || other < own / 2 {
-                    return self.decide(kept, own, other);
-                }
-            }
-        } else if rings == 0 {
-            // As good as exits: there is nothing to compare.
-            return HOLD[0];
+        let work = done.work.wrapping_sub(self.work_then.swap(done.work, Relaxed));
+        let [no_rings, no_posts] = [(&self.rings_then, done.rings), (&self.posts_then, done.posts)]
+            .map(|(then, now)| then.swap(now, Relaxed) == now);
+        if window == 0 {
+            let nothing = Regime { rings: no_rings, posts: no_posts };
+            self.without_effect.store(nothing.to_word(), Relaxed);
+            return self.compare_next();
         }
-        self.window.store(window + 1, Relaxed);
-        self.exits.store(kept ^ window.is_multiple_of(2), Relaxed);
+        let kept = self.kept.load(Relaxed);
+        if ticks > IDLE * WINDOW {
+            return self.end_round(kept);
+        }
+        let other = self.now.load(Relaxed) != kept;
+        self.work.add(other, work);
+        self.ticks.add(other, ticks);
+        if window.is_multiple_of(2) {
+            let [own, other] = self.rates();
+            // The more is known, the less the other one may be behind to go on.
+            if window == WINDOWS || other < own - own / u128::from(window * window) {
+                return self.decide(own, other);
+            }
+        }
+        self.begin_window(window + 1)
+    }
+
+    fn begin_window(&self, window: u64) -> u64 {
+        self.window.store(window, Relaxed);
+        let differ = if window.is_multiple_of(2) { self.differ.load(Relaxed) } else { 0 };
+        self.now.store(self.kept.load(Relaxed) ^ differ, Relaxed);
         WINDOW
     }
 
-    /// Calls in the same time, by the way that is kept and by the other one, in a unit of their own.
+    /// Begins to compare with the next regime of the round, if that is another one in effect.
+    fn compare_next(&self) -> u64 {
+        self.work.clear();
+        self.ticks.clear();
+        let kept = self.kept.load(Relaxed);
+        let same = kept & self.without_effect.load(Relaxed) | !self.may_change;
+        let last = self.differ.load(Relaxed);
+        if let Some(differ) = (last + 1..=Regime::ALL).find(|differ| differ & same == 0) {
+            self.differ.store(differ, Relaxed);
+            return self.begin_window(1);
+        }
+        if last != 0 {
+            self.hold.store((self.hold.load(Relaxed) * GROWTH).min(HOLD[1]), Relaxed);
+        }
+        self.end_round(kept)
+    }
+
+    /// What was done in the same time, in the regime that is kept and in the other one, in a unit of their own.
     fn rates(&self) -> [u128; 2] {
-        let ([own, other], [own_ticks, other_ticks]) = (self.calls.sums(), self.ticks.sums());
+        let ([own, other], [own_ticks, other_ticks]) = (self.work.sums(), self.ticks.sums());
         [own * other_ticks, other * own_ticks]
     }
 
-    fn decide(&self, kept: bool, own: u128, other: u128) -> u64 {
-        let better = other > own + own / u128::from(MARGIN);
-        let hold = if better { HOLD[0] } else { self.hold.load(Relaxed) * 2 };
-        self.hold.store(hold.min(HOLD[1]), Relaxed);
-        let exits = kept ^ better;
+    fn decide(&self, own: u128, other: u128) -> u64 {
         self.compared.fetch_add(1, Relaxed);
-        self.for_exits.fetch_add(u64::from(exits), Relaxed);
-        self.end_comparison(exits)
+        if other <= own + own / u128::from(MARGIN) {
+            return self.compare_next();
+        }
+        self.changes.fetch_add(1, Relaxed);
+        self.hold.store(HOLD[0], Relaxed);
+        self.end_round(self.kept.load(Relaxed) ^ self.differ.load(Relaxed))
     }
 
-    fn end_comparison(&self, kept: bool) -> u64 {
-        self.calls.clear();
-        self.ticks.clear();
+    fn end_round(&self, kept: u64) -> u64 {
         self.window.store(0, Relaxed);
+        self.differ.store(0, Relaxed);
         self.kept.store(kept, Relaxed);
-        self.exits.store(kept, Relaxed);
+        self.now.store(kept, Relaxed);
         self.hold.load(Relaxed)
     }
 }

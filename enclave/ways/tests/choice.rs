@@ -8,13 +8,15 @@ struct Machine {
     ring: u64,
     /// What a call by a ring costs others.
     beside: u64,
+    /// What a call costs beside while calls are posted, and while none are.
+    posting: [u64; 2],
     now: u64,
     spent: u64,
 }
 
 impl Machine {
     fn new(exit: u64, ring: u64) -> Self {
-        Self { exit, ring, beside: 0, now: 1000, spent: 0 }
+        Self { exit, ring, beside: 0, posting: [0; 2], now: 1000, spent: 0 }
     }
 
     fn cost(&self, way: Way) -> u64 {
@@ -28,6 +30,11 @@ impl Machine {
         let decision = chooser.choose(kind);
         let cost = self.cost(decision.way);
         let beside = if decision.way == Way::Ring { self.beside } else { 0 };
+        let beside = beside + self.posting[usize::from(!chooser.posts())];
+        if chooser.posts() {
+            chooser.post();
+        }
+        chooser.worked();
         self.now += cost + beside;
         self.spent += cost + beside;
         if decision.timed {
@@ -97,8 +104,8 @@ fn what_others_pay_counts() {
         let best = CALLS * exit.min(ring + beside);
         assert!(machine.spent < best + best / 20, "{exit} {beside}: {} of {best}", machine.spent);
         let comparisons = chooser.comparisons();
-        assert!(comparisons.made >= 3 && comparisons.for_exits <= comparisons.made);
-        assert_eq!(comparisons.for_exits != 0, exit < ring + beside);
+        assert!(comparisons.made >= 3 && comparisons.changes <= comparisons.made);
+        assert_eq!(comparisons.kept.rings, exit > ring + beside);
         // The others are gone: rings are what they looked like, and are found to be.
         machine.beside = 0;
         (0..CALLS).for_each(|_| _ = machine.call(&chooser, 1));
@@ -106,13 +113,40 @@ fn what_others_pay_counts() {
     }
 }
 
+/// Whether to post is found out, with rings and without, and again when that changes.
+#[test]
+fn posting_is_kept_where_it_helps() {
+    const CALLS: u64 = 1_000_000;
+    for (exit, ring) in [(10_000, 3000), (3000, 10_000)] {
+        let mut machine = Machine::new(exit, ring);
+        let both = Chooser::new(4, Way::Ring, machine.now);
+        let cheap = Chooser::exits(4, machine.now);
+        for (chooser, best) in [(both, exit.min(ring)), (cheap, exit)] {
+            for posting in [[2000, 0], [0, 2000], [2000, 0]] {
+                machine.posting = posting;
+                // The next round is at most eight seconds off.
+                let until = machine.now + 21_000_000_000;
+                while machine.now < until {
+                    machine.call(&chooser, 1);
+                }
+                machine.spent = 0;
+                (0..CALLS).for_each(|_| _ = machine.call(&chooser, 1));
+                let (spent, least) = (machine.spent, CALLS * best);
+                assert!(spent < least + least / 20, "{exit} {ring} {posting:?}: {spent}");
+                assert_eq!(chooser.comparisons().kept.posts, posting[0] < posting[1]);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_fixed_way_is_kept() {
     let mut machine = Machine::new(10_000, 100);
-    let chooser = Chooser::fixed(4, Way::Exit);
+    let chooser = Chooser::fixed(4, Way::Exit, false);
     assert!((0..500_000).all(|_| machine.call(&chooser, 0) == Way::Exit));
     let [exit, ring] = chooser.costs(0);
     assert_eq!((exit.calls, ring.calls, exit.ticks), (500_000, 0, 10_000));
+    assert_eq!((chooser.comparisons().made, chooser.posts()), (0, false));
 }
 
 /// A trial of calls that are made no more keeps no others from being tried.
@@ -130,7 +164,7 @@ fn a_trial_that_never_ends_is_given_up() {
 
 #[test]
 fn calls_that_wait_stay_out_of_rings() {
-    let chooser = Chooser::fixed(4, Way::Ring);
+    let chooser = Chooser::fixed(4, Way::Ring, true);
     let mut ways = vec![];
     for call in 0..200_u64 {
         let decision = chooser.choose_waiting(1);
@@ -145,7 +179,7 @@ fn calls_that_wait_stay_out_of_rings() {
 
 #[test]
 fn kinds_that_do_not_exist_leave_by_exits() {
-    let chooser = Chooser::fixed(1, Way::Ring);
+    let chooser = Chooser::fixed(1, Way::Ring, true);
     assert_eq!(chooser.choose(1).way, Way::Exit);
     assert_eq!(chooser.choose_waiting(7).way, Way::Exit);
     chooser.took(9, Way::Exit, 1, 1);

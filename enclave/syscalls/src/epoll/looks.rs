@@ -1,6 +1,6 @@
 //! What has come for the sockets of a set, as the host sees it when it reports them.
 //!
-//! Where exits are dear, the host looks at what has come for the sockets that it reports, and the program
+//! While calls are posted, the host looks at what has come for the sockets that it reports, and the program
 //! gets it from the runtime ([`Stream::saw`](enclave_files::Stream::saw)): so a server leaves the enclave once
 //! for all requests that have come, not once more for each.
 

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::{Mutex, Once};
 use enclave_files::{HostFd, Object, OpenFile, Stat, WaitQueue, ready};
-use enclave_hostcalls::{Call, Errno, Wait, are_posted};
+use enclave_hostcalls::{Call, Errno, Wait};
 
 use super::{
     event,
@@ -88,11 +88,10 @@ impl Set {
         self.looks.get()
     }
 
-    /// Has the host look at what has come for a file, where exits are dear. Called with `changes` locked.
+    /// Has the host look at what has come for a file, while calls are posted. Called with `changes` locked.
     pub(super) fn look_at(&self, file: &OpenFile, events: u32, fd: u64, token: Token) {
         let told = event::told(file, events).is_some();
         if told
-            && are_posted()
             && self.looks.get().is_none()
             && let Ok(looks) = Looks::new()
         {

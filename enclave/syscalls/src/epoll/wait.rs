@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_files::{Moment, OpenFile};
-use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use enclave_hostcalls::{Call, Errno, Wait, are_posted, misbehaved};
 use hostcall_abi::looks::Event;
 
 use super::{
@@ -128,7 +128,8 @@ fn ask_host(
         return Ok(0);
     }
     let (mut call, buffer) = stage(set, max, timeout, precision)?;
-    let look = set.looks().and_then(|looks| looks.begin(&mut call));
+    let looks = set.looks().filter(|_| are_posted());
+    let look = looks.and_then(|looks| looks.begin(&mut call));
     let ask = || call.count(if timeout == Some(0) { Wait::No } else { Wait::Maybe }, max);
     let result = set.outside(|| if timeout != Some(0) && set.has_listed() { Ok(0) } else { ask() });
     let end = Moment::now();

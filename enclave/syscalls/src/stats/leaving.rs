@@ -46,12 +46,14 @@ impl Leaving {
             );
         }
         let _ = writeln!(out, "{} calls were made along with others", self.posted);
-        let Comparisons { made, for_exits } = self.comparisons;
+        let Comparisons { made, changes, kept } = self.comparisons;
         if made != 0 {
+            let ways = if kept.rings { "these ways" } else { "exits" };
+            let posts = if kept.posts { "" } else { ", none made along with others" };
             let _ = writeln!(
                 out,
-                "exits were compared with these ways {made} times, and all calls left by them after \
-                 {for_exits}"
+                "ways were compared as a whole {made} times, and changed {changes} times, at last to \
+                 {ways}{posts}"
             );
         }
     }
