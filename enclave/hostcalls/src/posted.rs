@@ -86,6 +86,7 @@ static LIST: Mutex<List> =
     Mutex::new(List { entries: VecDeque::new(), numbers: 0, carriers: 0, held: false });
 /// Entries of the list, for a look without the lock.
 static COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// Whether a call can be posted now.
 #[must_use]
 pub fn can_post() -> bool {

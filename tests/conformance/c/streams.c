@@ -303,6 +303,18 @@ static int sends_(void) { return send(s_[0], "abcd", 4, 0) == 4; }
 static int has_come_(void) { return recv(s_[1], (char[8]){}, 8, MSG_DONTWAIT) == 4; }
 static int closes_(void) { pair_(s_, 0); return close(s_[0]) == 0; }
 static int has_ended_(void) { return recv(s_[1], (char[8]){}, 8, MSG_DONTWAIT) == 0 && close(s_[1]) == 0; }
+static int no_delay_;
+static int sets_(void)
+{
+    no_delay_ = !no_delay_;
+    return setsockopt(s_[0], IPPROTO_TCP, TCP_NODELAY, &no_delay_, sizeof no_delay_) == 0;
+}
+static int is_set_(void)
+{
+    int is = -1;
+    socklen_t n = sizeof is;
+    return getsockopt(s_[0], IPPROTO_TCP, TCP_NODELAY, &is, &n) == 0 && is == no_delay_;
+}
 static int opens_fifo_(void) { return close(open("fifo", O_RDONLY | O_NONBLOCK)) == 0; }
 static int has_no_reader_(void) { return open("fifo", O_WRONLY | O_NONBLOCK) == -1 && errno == ENXIO; }
 static int locks_(void)
@@ -348,6 +360,10 @@ GROUP(told_by_memory)
     close(s_[0]);
     close(s_[1]);
     EQ(wrong_(closes_, has_ended_), 0);
+    pair_(s_, 1);
+    EQ(wrong_(sets_, is_set_), 0);
+    close(s_[0]);
+    close(s_[1]);
     EQ(mkfifo("fifo", 0600), 0);
     EQ(wrong_(opens_fifo_, has_no_reader_), 0);
     EQ(wrong_(locks_, is_free_), 0);

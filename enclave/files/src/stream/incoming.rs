@@ -11,7 +11,8 @@
 //!
 //! Many a server receives once more, to be told that there is no more. If the look has seen all, and the
 //! program has learned of nothing that can be received since, it is told so: as if what has come since were
-//! still on its way. Only a peer of this process itself could tell the difference ([`has_both_ends`](enclave_hostcalls::has_both_ends)).
+//! still on its way. Only a peer of this process itself could tell the difference
+//! ([`has_both_ends`](enclave_hostcalls::has_both_ends)).
 
 use alloc::{collections::VecDeque, sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};

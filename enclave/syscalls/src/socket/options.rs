@@ -2,7 +2,7 @@
 
 use enclave_core::{AppPtr, AppSlice};
 use enclave_files::Cork;
-use enclave_hostcalls::{Call, Errno, Wait, can_post, misbehaved};
+use enclave_hostcalls::{Call, Errno, Wait, can_post, flush, misbehaved};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{SOL_SOCKET, Socket, address, local};
@@ -180,6 +180,10 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let target = AppSlice::new(pointer, room)?;
     if let Some(cork) = cork(&socket, level, name) {
         cork.tell()?;
+    }
+    if always_succeeds(&socket, level, name, room) {
+        // Another thread may have set it.
+        flush();
     }
     let mut call = Call::new(GETSOCKOPT, room.next_multiple_of(8) + 8)?;
     let (value, len) = (call.room(room), call.room(8));
