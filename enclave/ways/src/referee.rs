@@ -18,7 +18,7 @@ const IDLE: u64 = 2;
 /// `WINDOWS * WINDOW / 2` are spent in each worse regime.
 const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
 /// So many times as long is the next hold after a round that has changed nothing.
-const GROWTH: u64 = 4;
+const GROWTH: u64 = 2;
 /// The other regime must let the program get one part in so many more done.
 const MARGIN: u64 = 8;
 
