@@ -41,7 +41,9 @@ pub fn are_posted() -> bool {
 
 /// A call was posted.
 pub(crate) fn post() {
-    CHOOSER.get().inspect(|chooser| chooser.post());
+    if let Some(chooser) = CHOOSER.get() {
+        chooser.post();
+    }
 }
 
 /// Calls that were posted so far.
@@ -54,7 +56,9 @@ pub fn posted() -> u64 {
 /// did not only wait: where that gets more is the better way.
 #[inline]
 pub fn worked() {
-    CHOOSER.get().inspect(|chooser| chooser.worked());
+    if let Some(chooser) = CHOOSER.get() {
+        chooser.worked();
+    }
 }
 
 /// Calls that have come back.

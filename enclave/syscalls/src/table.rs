@@ -354,8 +354,10 @@ fn unsupported(_: &mut Sys<'_>) -> Result<u64, Errno> {
 /// One more than the largest number.
 const END: usize = 512;
 
-/// Calls that only wait: poll, select, pselect6, ppoll, epoll_wait, epoll_pwait and epoll_pwait2.
-const WAITS: [u16; 7] = [7, 23, 270, 271, 232, 281, 441];
+/// Whether a call only waits: poll, select, epoll_wait, pselect6, ppoll, epoll_pwait and epoll_pwait2.
+const fn only_waits(number: u16) -> bool {
+    matches!(number, 7 | 23 | 232 | 270 | 271 | 281 | 441)
+}
 
 /// What is known of a number.
 #[derive(Clone, Copy)]
@@ -374,15 +376,8 @@ static BY_NUMBER: [Option<Entry>; END] = {
         let (number, handler) = HANDLERS[index];
         assert!(number == SYSCALLS[index].number, "the lists of system calls differ");
         assert!(index == 0 || HANDLERS[index - 1].0 < number, "the list is not sorted");
-        let works = matches!(SYSCALLS[index].class, Class::Forwarded);
+        let works = matches!(SYSCALLS[index].class, Class::Forwarded) && !only_waits(number);
         table[number as usize] = Some(Entry { handler, works });
-        index += 1;
-    }
-    let mut index = 0;
-    while index < WAITS.len() {
-        if let Some(entry) = &mut table[WAITS[index] as usize] {
-            entry.works = false;
-        }
         index += 1;
     }
     table
