@@ -76,6 +76,9 @@ pub(crate) mod mode {
 pub(crate) struct Run {
     pub(crate) start: u64,
     pub(crate) end: u64,
+    /// If all of them are new: how often the mapping had been made to show pages before the first was
+    /// accepted.
+    pub(crate) new_since: Option<u64>,
 }
 
 /// The EENTER that follows when [`ExitHandler`](backend::ExitHandler) wants it: what the last one

@@ -51,17 +51,19 @@ pub(crate) fn eaccept(inner: &Inner, context: &mut Context) -> Result<u32, Fault
         accept_tcs(inner, page)?;
     }
     let settled = entry.settled();
+    let new = (entry == Entry::AUGMENTED).then(|| inner.mapping.shows());
     if !inner.epcm.replace(page, entry, settled) {
         return Err(Fault::GP);
     }
     if settled.protection() != entry.protection() {
-        extend_run(inner, context, page);
+        extend_run(inner, context, page, new);
     }
     Ok(0)
 }
 
-/// Notes that the mapping must show `page`; with the page that is awaited, it shows all.
-fn extend_run(inner: &Inner, context: &mut Context, page: u64) {
+/// Notes that the mapping must show `page`; with the page that is awaited, it shows all. `new_since` is that
+/// of a [`Run`](crate::context::Run).
+fn extend_run(inner: &Inner, context: &mut Context, page: u64, new_since: Option<u64>) {
     let (run, awaited) = (context.run, context.awaited);
     let skips = awaited + PAGE == page;
     if !(run.start..run.end).contains(&page) {
@@ -69,8 +71,12 @@ fn extend_run(inner: &Inner, context: &mut Context, page: u64) {
         if run.start == run.end || !follows {
             inner.flush(context);
             context.run.start = if skips { awaited } else { page };
+            context.run.new_since = new_since;
         }
         context.run.end = page + PAGE;
+    }
+    if new_since.is_none() {
+        context.run.new_since = None;
     }
     if page == awaited {
         inner.flush(context);
@@ -110,7 +116,7 @@ pub(crate) fn emodpe(inner: &Inner, context: &mut Context) -> Result<(), Fault> 
         let extended = entry.with(more, SecInfoFlags::empty());
         if inner.epcm.replace(page, entry, extended) {
             if extended != entry {
-                extend_run(inner, context, page);
+                extend_run(inner, context, page, None);
             }
             return Ok(());
         }
@@ -147,7 +153,7 @@ pub(crate) fn eacceptcopy(inner: &Inner, context: &mut Context) -> Result<u32, F
             return Err(Fault::epcm(source, false));
         }
     }
-    extend_run(inner, context, page);
+    extend_run(inner, context, page, None);
     Ok(0)
 }
 

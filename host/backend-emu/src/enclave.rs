@@ -156,15 +156,17 @@ impl Inner {
 
     /// Shows the pages that `context`'s thread has accepted, or extended the permissions of.
     pub(crate) fn flush(&self, context: &mut Context) {
-        let Run { start, end } = mem::take(&mut context.run);
+        let Run { start, end, new_since } = mem::take(&mut context.run);
         if start != end {
-            let locked = self.mapping.lock();
-            if !locked.has_brought(&(start..end)) {
-                locked.enlarge(start..end);
-                locked.show(&self.epcm, start..end);
+            let run = start..end;
+            let mut locked = self.mapping.lock();
+            let mut bring = |since| locked.bring_new(&self.epcm, &run, since);
+            if !new_since.is_some_and(&mut bring) && !locked.has_brought(&run) {
+                locked.enlarge(run.clone());
+                locked.show(&self.epcm, run.clone());
             }
             drop(locked);
-            self.charge(start..end);
+            self.charge(run);
         }
     }
 
@@ -181,20 +183,23 @@ impl Inner {
         self.show_around(address, access).is_some()
     }
 
-    /// The same for the thread of `context`, which need not show again what it accepted there.
+    /// The same for the thread of `context`, which shows all that it accepted there.
     pub(crate) fn catch_up_with(
         &self,
         context: &mut Context,
         address: u64,
         access: SecInfoFlags,
     ) -> bool {
-        let Some(shown) = self.show_around(address, access) else { return false };
-        let Run { start, end } = context.run;
-        if start != end && shown.start <= start && end <= shown.end {
-            context.run = Run::default();
-            self.charge(start..end);
+        let accepted = context.run.start..context.run.end;
+        if !accepted.contains(&(address & !0xfff)) {
+            return self.catch_up(address, access);
         }
-        true
+        let allowed = self.allows(address, access);
+        if allowed {
+            count(&self.counters.late_mappings);
+            self.flush(context);
+        }
+        allowed
     }
 
     fn show_around(&self, address: u64, access: SecInfoFlags) -> Option<Range<u64>> {

@@ -4,7 +4,6 @@
 //! pages at a time, before anything else is done to the mapping. So nobody ever sees a part of them,
 //! and that memory comes in huge pages, which the kernel hands out at a fraction of the cost.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -13,6 +12,7 @@ use std::{io, mem};
 
 use crate::asm;
 use crate::mapping::HUGE_PAGE;
+use crate::moved::Moved;
 use crate::sys;
 
 const PAGE: u64 = 4096;
@@ -24,15 +24,16 @@ const BLOCK: u64 = 64 << 20;
 /// where it was.
 const FEW: u64 = 4 * PAGE;
 
-/// Stretches of moved memory that may be in ELRANGE: each takes a mapping of its own for as long as it is
-/// there.
-const MOST_MOVED: usize = 8192;
+/// Bytes of zeroes for which moving memory takes less time than a fault for each page.
+const MANY: u64 = 16 * PAGE;
 
 /// Filled pages that are still on their way.
 #[derive(Default)]
 pub(crate) struct Filled {
     /// Memory that has not been filled; what waits is right before it.
     fresh: Range<u64>,
+    /// Where that memory is zero: what was filled and then copied to its place was not.
+    zeroes: u64,
     /// Pages of ELRANGE whose contents wait.
     waiting: Range<u64>,
     /// The one among them that has none yet: room is kept for a page that is filled last.
@@ -41,8 +42,7 @@ pub(crate) struct Filled {
     protection: i32,
     /// ELRANGE up to the enclave's first own page: what may be hidden at any time.
     program: Range<u64>,
-    /// Stretches of ELRANGE whose memory was moved there, by start: their end, and how far it was moved.
-    moved: BTreeMap<u64, (u64, u64)>,
+    moved: Moved,
 }
 
 impl Filled {
@@ -76,37 +76,9 @@ impl Filled {
         sys::protect(start, len, protection);
     }
 
-    /// Pages go away: memory that was moved to them is not kept apart any more.
+    /// Pages go away, and the memory that was moved to them.
     pub(crate) fn forget(&mut self, range: &Range<u64>) {
-        let before = self.moved.range(..range.start).next_back().map(|(&start, _)| start);
-        let first = before.unwrap_or(range.start);
-        let touched: Vec<_> =
-            self.moved.range(first..range.end).map(|(&at, &to)| (at, to)).collect();
-        for (at, (end, by)) in touched {
-            let part = at.max(range.start)..end.min(range.end);
-            if part.is_empty() || !sys::reserve_again(part.start, part.end - part.start) {
-                continue;
-            }
-            sys::advise(part.start, part.end - part.start, libc::MADV_DONTDUMP);
-            self.moved.remove(&at);
-            if at < part.start {
-                self.moved.insert(at, (part.start, by));
-            }
-            if part.end < end {
-                self.moved.insert(part.end, (end, by));
-            }
-        }
-    }
-
-    /// Memory came from `from` to `to`.
-    fn note_moved(&mut self, from: u64, to: &Range<u64>) {
-        let by = to.start.wrapping_sub(from);
-        match self.moved.range_mut(..=to.start).next_back() {
-            Some((_, (end, same))) if *end >= to.start && *same == by => *end = to.end.max(*end),
-            _ => {
-                self.moved.insert(to.start, (to.end, by));
-            }
-        }
+        self.moved.forget(range);
     }
 
     /// Fills `page`, to be shown with `protection`, with the contents of the one at `source`; returns how
@@ -145,8 +117,37 @@ impl Filled {
             }
             self.waiting.end = page + PAGE;
             self.fresh.start += len;
+            self.zeroes = self.zeroes.max(self.fresh.start);
         }
         left
+    }
+
+    /// Puts zeroes in place of pages that nobody has seen; whether it did. Nothing may wait. The kernel
+    /// would hand out each page when it is touched, at many times the cost.
+    pub(crate) fn bring_zeroes(&mut self, range: &Range<u64>) -> bool {
+        let len = range.end - range.start;
+        if len < MANY || range.end > self.program.end || self.moved.is_full() {
+            return false;
+        }
+        let used = self.zeroes.saturating_sub(self.fresh.start);
+        if self.fresh.end - self.fresh.start < used + len {
+            self.renew();
+        } else if used > 0 {
+            sys::unmap(self.fresh.start, used);
+            self.fresh.start = self.zeroes;
+        }
+        let from = self.fresh.start;
+        // A huge page comes when it is touched, before a part of it goes elsewhere.
+        for huge in (from.next_multiple_of(HUGE_PAGE)..from + len).step_by(HUGE_PAGE as usize) {
+            copy(huge, [0_u8; PAGE as usize].as_ptr() as u64);
+        }
+        let moved = sys::move_pages(from, range.start, len);
+        if moved {
+            self.moved.note(from, range);
+            self.fresh.start += len;
+            self.zeroes = self.fresh.start;
+        }
+        moved
     }
 
     /// Whether `page` continues what waits.
@@ -165,6 +166,7 @@ impl Filled {
             sys::unmap(self.fresh.start, self.fresh.end - self.fresh.start);
         }
         self.fresh = block();
+        self.zeroes = self.fresh.start;
     }
 
     /// Moves what waits to its place, where everybody sees it. Returns what is shown now as it shall be.
@@ -180,7 +182,7 @@ impl Filled {
             None => [all.clone(), 0..0],
             Some(hole) => [all.start..hole, hole + PAGE..all.end],
         };
-        let copies = len <= FEW || self.moved.len() >= MOST_MOVED;
+        let copies = len <= FEW || self.moved.is_full();
         if copies && self.copy_in(from, &all, &parts) {
             // The memory that they were gathered in is fresh again.
             self.fresh.start = from;
@@ -213,7 +215,7 @@ impl Filled {
             }
             self.protect(at, len, self.protection);
             if sys::move_pages(at, part.start, len) {
-                self.note_moved(at, part);
+                self.moved.note(at, part);
             } else {
                 // The process has as many mappings as the kernel allows.
                 let copied = copy_hidden(at, part.start, len);
@@ -281,7 +283,7 @@ mod tests {
     use super::*;
 
     fn hidden() -> u64 {
-        sys::reserve(0, 16 * PAGE).expect("there is address space")
+        sys::reserve(0, 64 * PAGE).expect("there is address space")
     }
 
     fn words(start: u64, pages: u64) -> Vec<u64> {
@@ -328,9 +330,27 @@ mod tests {
         assert_eq!(filled.moved.len(), 2, "both sides are still there");
         assert_eq!((words(to, 2), words(page(4), 4)), (vec![7; 2], vec![7; 4]));
         filled.forget(&(page(0)..page(16)));
-        assert!(filled.moved.is_empty());
+        assert!(filled.moved.len() == 0);
         sys::protect(to, 8 * PAGE, libc::PROT_READ);
         assert_eq!(words(to, 8), [0; 8]);
+    }
+
+    #[test]
+    fn zeroes_come_from_memory_that_nothing_was_copied_to() {
+        let to = hidden();
+        let page = |number: u64| to + number * PAGE;
+        let mut filled = Filled::new(to..page(64));
+        let source = vec![7u64; 512];
+        assert_eq!(filled.add(page(0), source.as_ptr() as u64, libc::PROT_READ, 0), 0);
+        filled.arrive();
+        let used = filled.fresh.start;
+        assert_eq!(words(used, 1), [7], "it was copied, and will be filled again");
+        assert!(!filled.bring_zeroes(&(page(1)..page(16))), "few pages");
+        assert!(!filled.bring_zeroes(&(page(50)..page(66))), "the enclave's own");
+        assert!(filled.bring_zeroes(&(page(1)..page(17))));
+        assert!(filled.bring_zeroes(&(page(17)..page(33))));
+        assert_eq!((words(to, 1), words(page(1), 32)), (vec![7], vec![0; 32]));
+        assert_eq!(filled.moved.len(), 1, "they follow each other in both places");
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod keys;
 mod leaves;
 mod lookup;
 mod mapping;
+mod moved;
 mod patch;
 mod reason;
 mod signals;

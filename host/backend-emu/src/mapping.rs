@@ -12,9 +12,10 @@
 //! hidden, which makes them one mapping again, and those that are in use are shown as they are touched.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::epcm::Epcm;
+use crate::epcm::{Entry, Epcm};
 use crate::filled::{self, Filled};
 use crate::sys;
 
@@ -30,6 +31,7 @@ pub(crate) const HUGE_PAGE: u64 = 2 << 20;
 pub(crate) struct Mapping {
     range: Range<u64>,
     filled: Mutex<Filled>,
+    shows: AtomicU64,
 }
 
 impl Mapping {
@@ -39,7 +41,8 @@ impl Mapping {
         let range = start..base + size;
         sys::reserve(start, range.end - start)?;
         sys::advise(start, range.end - start, libc::MADV_DONTDUMP);
-        Ok(Self { filled: Mutex::new(Filled::new(range.clone())), range })
+        let filled = Mutex::new(Filled::new(range.clone()));
+        Ok(Self { range, filled, shows: AtomicU64::new(0) })
     }
 
     /// Addresses that may have pages.
@@ -51,7 +54,12 @@ impl Mapping {
     pub(crate) fn lock(&self) -> Locked<'_> {
         let mut filled = self.fill();
         let arrived = filled.arrive();
-        Locked { filled, arrived }
+        Locked { filled, arrived, shows: &self.shows }
+    }
+
+    /// How often it has been made to show what the EPCM says.
+    pub(crate) fn shows(&self) -> u64 {
+        self.shows.load(Ordering::Acquire)
     }
 
     /// The same for filling pages that the mapping does not show.
@@ -71,6 +79,7 @@ pub(crate) struct Locked<'a> {
     filled: MutexGuard<'a, Filled>,
     /// Pages that were filled, and came into place as they shall be seen.
     arrived: Range<u64>,
+    shows: &'a AtomicU64,
 }
 
 impl Locked<'_> {
@@ -115,15 +124,29 @@ impl Locked<'_> {
             self.protect(start, end - start, protection);
             start = end;
         }
+        // Only now: who sees the old number accepts its pages too late to be shown here.
+        self.shows.fetch_add(1, Ordering::Release);
     }
 
     /// Lets the kernel use huge pages where the enclave has accepted all of them at once. Elsewhere they
     /// would be cleared for the sake of the few small pages that are used.
     pub(crate) fn enlarge(&self, range: Range<u64>) {
-        let huge = range.start.next_multiple_of(HUGE_PAGE)..range.end & !(HUGE_PAGE - 1);
+        let huge = huge_pages(&range);
         if !huge.is_empty() {
             sys::advise(huge.start, huge.end - huge.start, libc::MADV_HUGEPAGE);
         }
+    }
+
+    /// Shows pages that the enclave has accepted as new ones with memory that is there already; whether it
+    /// did. `since` tells how often the mapping had been made to show pages before the first of them was
+    /// accepted: nobody may have written to them.
+    pub(crate) fn bring_new(&mut self, epcm: &Epcm, run: &Range<u64>, since: u64) -> bool {
+        let unseen = self.shows.load(Ordering::Acquire) == since;
+        unseen
+            && huge_pages(run).is_empty()
+            && epcm.get(run.start) == Entry::AUGMENTED.settled()
+            && epcm.alike(run.start, run.clone()) == *run
+            && self.filled.bring_zeroes(run)
     }
 
     /// Frees the memory of pages that are no more, and were hidden when they were trimmed. It reads as
@@ -131,5 +154,39 @@ impl Locked<'_> {
     pub(crate) fn discard(&mut self, range: Range<u64>) {
         self.filled.forget(&range);
         sys::advise(range.start, range.end - range.start, libc::MADV_DONTNEED);
+    }
+}
+
+/// The huge pages that have room in `range`.
+fn huge_pages(range: &Range<u64>) -> Range<u64> {
+    range.start.next_multiple_of(HUGE_PAGE)..range.end & !(HUGE_PAGE - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_somebody_may_have_written_to_are_left_alone() {
+        let (base, size) = (1 << 40, 64 * PAGE);
+        let mapping = Mapping::new(base, size).expect("addresses that nobody uses");
+        let epcm = Epcm::new(base, size).expect("there is address space");
+        let run = base..base + 16 * PAGE;
+        let since = mapping.shows();
+        for page in run.clone().step_by(PAGE as usize).skip(1) {
+            epcm.set(page, Entry::AUGMENTED.settled());
+        }
+        assert!(!mapping.lock().bring_new(&epcm, &run, since), "one page was not accepted");
+        epcm.set(run.start, Entry::AUGMENTED.settled());
+        let locked = mapping.lock();
+        locked.show(&epcm, run.start..run.start + PAGE);
+        drop(locked);
+        let contents = [7_u64; 512];
+        assert_eq!(filled::copy(run.start, contents.as_ptr() as u64), 0, "another thread writes");
+        assert!(!mapping.lock().bring_new(&epcm, &run, since));
+        let mut read = [0_u64; 512];
+        assert_eq!(filled::copy(read.as_mut_ptr() as u64, run.start), 0);
+        assert_eq!(read, contents);
+        assert!(mapping.lock().bring_new(&epcm, &run, mapping.shows()));
     }
 }
