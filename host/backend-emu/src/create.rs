@@ -17,6 +17,7 @@ use crate::context;
 use crate::cost::CostModel;
 use crate::enclave::{Build, Counters, Identity, Inner};
 use crate::epcm::{Entry, Epcm};
+use crate::executable;
 use crate::filled::{self, Filled};
 use crate::mapping::Mapping;
 use crate::patch::Stubs;
@@ -51,7 +52,8 @@ fn in_the_way(secs: &Secs) -> Option<String> {
 
 /// ECREATE.
 pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner, Refused> {
-    if let Some(reason) = broken_rule(secs) {
+    let xsave_size = sys::xsave_size(secs.attributes.xfrm.bits());
+    if let Some(reason) = broken_rule(secs, xsave_size) {
         return refuse(Operation::Create, Errno::EINVAL, reason);
     }
     let no_memory = |error: std::io::Error| {
@@ -86,15 +88,15 @@ pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner
         audit,
         counters: Counters::default(),
         initialised: AtomicBool::new(false),
-        xsave_size: sys::xsave_size(secs.attributes.xfrm.bits()),
+        xsave_size,
     })
 }
 
 /// The first rule of ECREATE, or limit of the emulator, that `secs` breaks.
-fn broken_rule(secs: &Secs) -> Option<String> {
+fn broken_rule(secs: &Secs, xsave_size: u64) -> Option<String> {
     let Secs { size, base, attributes, misc_select, ssa_frame_size, .. } = secs;
     let frame = u64::from(*ssa_frame_size) * PAGE;
-    let mut needed = sys::xsave_size(attributes.xfrm.bits()) + GPRSGX_SIZE as u64;
+    let mut needed = xsave_size + GPRSGX_SIZE as u64;
     if misc_select.contains(MiscSelect::EXINFO) {
         needed += EXINFO_SIZE as u64;
     }
@@ -224,7 +226,10 @@ fn add(
         });
     } else if let Source::Bytes(bytes) = source {
         let bytes = &bytes[..(range.end - range.start) as usize];
-        fill(&mut inner.mapping.fill(), range.start, bytes, entry.protection());
+        let mut filled = inner.mapping.fill();
+        if !executable::map(range.start, bytes, entry.protection()) {
+            fill(&mut filled, range.start, bytes, entry.protection());
+        }
     }
     for page in (range.start..end).step_by(PAGE_SIZE) {
         inner.epcm.set(page, entry);

@@ -30,6 +30,7 @@ mod edmm;
 mod enclave;
 mod enter;
 mod epcm;
+mod executable;
 mod exit;
 mod filled;
 mod frame;

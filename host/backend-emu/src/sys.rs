@@ -3,6 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::ffi::CStr;
+use std::fs::File;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
@@ -36,8 +37,18 @@ pub(crate) fn stack_pointer() -> u64 {
 
 /// Whether user mode may read and write the FS and GS bases (AT_HWCAP2, bit 1).
 pub(crate) fn has_fsgsbase() -> bool {
+    auxiliary(libc::AT_HWCAP2) & 2 != 0
+}
+
+/// Where the program headers of the program that this process runs are.
+pub(crate) fn program_headers() -> u64 {
+    auxiliary(libc::AT_PHDR)
+}
+
+/// An entry of the auxiliary vector; 0 without one.
+fn auxiliary(entry: u64) -> u64 {
     // SAFETY: getauxval has no preconditions.
-    unsafe { libc::getauxval(libc::AT_HWCAP2) & 2 != 0 }
+    unsafe { libc::getauxval(entry) }
 }
 
 /// Whether XSAVEOPT is there (CPUID leaf 0DH, sub-leaf 1).
@@ -155,12 +166,25 @@ pub(crate) fn reserve_again(address: u64, len: u64) -> bool {
     map_anonymous(address, len, libc::PROT_NONE, libc::MAP_FIXED) == address
 }
 
+/// Maps part of a file, which is not written to meanwhile, in place of memory that this crate mapped; whether
+/// that could be.
+pub(crate) fn map_file(address: u64, len: u64, protection: i32, file: (&File, u64)) -> bool {
+    let (file, offset) = file;
+    mmap(address, len, protection, libc::MAP_FIXED | libc::MAP_POPULATE, (file.as_raw_fd(), offset))
+        == address
+}
+
 /// mmap of memory; `u64::MAX` when it fails.
 fn map_anonymous(address: u64, len: u64, protection: i32, fixed: i32) -> u64 {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
+    let flags = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
+    mmap(address, len, protection, flags, (-1, 0))
+}
+
+fn mmap(address: u64, len: u64, protection: i32, flags: i32, file: (i32, u64)) -> u64 {
+    let (len, flags, offset) = (len as usize, libc::MAP_PRIVATE | flags, file.1 as libc::off_t);
     // SAFETY: nothing is replaced but, with MAP_FIXED, memory that this crate mapped, of which the owner
     // gave up the contents.
-    unsafe { libc::mmap(address as *mut _, len as usize, protection, flags, -1, 0) as u64 }
+    unsafe { libc::mmap(address as *mut _, len, protection, flags, file.0, offset) as u64 }
 }
 
 /// Changes the protection of memory that this crate mapped; whether it could be. The kernel refuses

@@ -4,8 +4,14 @@
 //! own, so that the bytes do not depend on how, or where, this crate is built. It refuses an image
 //! that asks a dynamic linker for anything, or holds an instruction that has no place in an enclave.
 
-/// The image, a static PIE (ELF64, x86-64) that relocates itself.
-pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/enclave-image"));
+/// Begins with a page, so that the pages of the image are pages of the file that contains it.
+#[repr(C, align(4096))]
+struct Pages<T: ?Sized>(T);
+
+static PAGES: &Pages<[u8]> = &Pages(*include_bytes!(concat!(env!("OUT_DIR"), "/enclave-image")));
+
+/// The image, a static PIE (ELF64, x86-64) that relocates itself, from the begin of a page on.
+pub static IMAGE: &[u8] = &PAGES.0;
 
 /// SIGSTRUCT of the image as a debug enclave, signed with the published development key (it proves
 /// nothing about who built it), for every machine.
