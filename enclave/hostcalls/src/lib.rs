@@ -28,7 +28,7 @@ pub use call::{Call, Wait};
 pub use enclave_ways::{Comparisons, Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
-pub use posted::{Kind, Sender, can_post, connects, flush, has_both_ends};
+pub use posted::{Kind, Sender, can_hold, can_post, connects, flush, has_both_ends, take_back};
 pub use way::{Left, are_posted, calls_made, comparisons, init_ways, left, posted, worked};
 
 /// Ends the enclave because the host broke the contract.

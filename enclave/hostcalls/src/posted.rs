@@ -28,7 +28,7 @@ use hostcall_abi::request::{self, flag, state};
 
 use crate::{
     Call, Errno,
-    way::{are_posted, post},
+    way::{are_posted, may_be_posted, post},
 };
 use entry::{Entry, Of, Poster, same};
 
@@ -91,6 +91,27 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 #[must_use]
 pub fn can_post() -> bool {
     are_posted() && COUNT.load(Ordering::Relaxed) < MOST
+}
+
+/// Whether a call may be posted for which more is about to come, whether others are or not.
+#[must_use]
+pub fn can_hold() -> bool {
+    may_be_posted() && COUNT.load(Ordering::Relaxed) < MOST
+}
+
+/// Takes the last call that was posted for `sender` out of the list, if it is the one whose first buffer is `at`
+/// and no other call has taken it along.
+pub fn take_back(sender: &Arc<dyn Sender>, at: u64) -> Option<Call> {
+    let mut list = LIST.lock();
+    let of = |entry: &Entry| entry.of.as_ref().is_some_and(|of| Arc::ptr_eq(&of.sender, sender));
+    let last = list.entries.iter().rposition(of)?;
+    let entry = list.entries.get(last)?;
+    if entry.carrier != 0 || entry.call.first_room() != at {
+        return None;
+    }
+    let entry = list.remove(last);
+    drop(list);
+    entry.map(|entry| entry.call)
 }
 
 /// Makes what is in the list, and waits for what another call has taken along.

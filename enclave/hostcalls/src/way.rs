@@ -39,6 +39,11 @@ pub fn are_posted() -> bool {
     CHOOSER.get().is_some_and(Chooser::posts)
 }
 
+/// Whether any call may be posted.
+pub(crate) fn may_be_posted() -> bool {
+    CHOOSER.get().is_some_and(Chooser::may_post)
+}
+
 /// A call was posted.
 pub(crate) fn post() {
     if let Some(chooser) = CHOOSER.get() {

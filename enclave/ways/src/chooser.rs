@@ -129,6 +129,12 @@ impl Chooser {
         self.referee.regime().posts
     }
 
+    /// Whether some calls may be posted now or later.
+    #[must_use]
+    pub fn may_post(&self) -> bool {
+        self.posts() || self.referee.compares()
+    }
+
     /// Says that a call of the program got something done that may have needed the host.
     pub fn worked(&self) {
         // One that is lost matters less than what it costs to lose none.

@@ -108,7 +108,8 @@ mod tests {
     fn what_is_in_the_file_is_mapped_again() {
         let bytes = PAGES.0.as_bytes();
         let start = sys::reserve(0, bytes.len() as u64).expect("there is address space");
-        assert!(!map(start, &bytes.to_vec(), libc::PROT_READ), "not in the file");
+        let elsewhere = bytes.to_vec();
+        assert!(!map(start, &elsewhere, libc::PROT_READ), "not in the file");
         assert!(!map(start, &bytes[PAGE / 2..][..MANY], libc::PROT_READ), "no pages of the file");
         assert!(!map(start, &bytes[..MANY - PAGE], libc::PROT_READ), "few pages");
         assert!(!map(start, bytes, libc::PROT_READ | libc::PROT_WRITE));

@@ -461,6 +461,167 @@ GROUP(corks)
     EQ(corked_(c), 0);
 }
 
+// A file that goes on as the pattern does, and one that may only be written to.
+static int pattern_(void)
+{
+    static char t[1 << 20];
+    int f = open("pattern", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    fill_(t, 0, sizeof t);
+    if (write(f, t, sizeof t) != sizeof t) _exit(96);
+    return f;
+}
+
+// Heads of all lengths, and bodies from files behind them.
+GROUP(heads)
+{
+    const int heads[] = {1, 7, 8, 9, 240, 1023, 1024, 1025, 3000};
+    const int bodies[] = {1, 7, 8, 43, 4096, 10240, 14335, 14336, 14337, 16384, 16385, 30000};
+    int f = pattern_(), only = open("pattern", O_WRONLY), d = open(".", O_RDONLY);
+    for (int waits = 0; waits < 2; waits++) {
+        int s[2];
+        pair_(s, 1);
+        if (waits) fcntl(s[0], F_SETFL, 0);
+        long at = 0, come = 0, wrong = 0;
+        for (unsigned i = 0; i < 2 * sizeof heads / 4 * sizeof bodies / 4; i++) {
+            int head = heads[i % 9], body = bodies[i / 9 % 12];
+            // Small ones one after the other: what comes first is not read before.
+            int keep = head + body < 5000 && i % 3;
+            cork_(s[0], 1);
+            wrong += send_(s[0], i % 3, at, head) != head;
+            off_t from = at + head;
+            if (i % 5 == 4) {
+                lseek(f, from, SEEK_SET);
+                wrong += sendfile(s[0], f, NULL, body) != body || lseek(f, 0, SEEK_CUR) != from + body;
+            } else {
+                wrong += sendfile(s[0], f, &from, body) != body || from != at + head + body;
+            }
+            at += head + body;
+            if (i % 7 == 6) {
+                wrong += send_(s[0], 0, at, 10) != 10;
+                at += 10;
+            }
+            cork_(s[0], 0);
+            if (keep) continue;
+            wrong += right_(s[1], come, at - come) != at - come;
+            come = at;
+            if (at > 900000) {
+                close(s[0]);
+                close(s[1]);
+                pair_(s, 1);
+                at = come = 0;
+            }
+        }
+        wrong += right_(s[1], come, at - come) != at - come;
+        EQ(wrong, 0);
+        close(s[0]);
+        close(s[1]);
+    }
+    // Whatever cannot be sent leaves the head as it was.
+    int s[2];
+    pair_(s, 1);
+    cork_(s[0], 1);
+    EQ(send_(s[0], 0, 0, 100), 100);
+    off_t at = 1 << 20;
+    EQ(sendfile(s[0], f, &at, 10), 0);
+    EQ(at, 1 << 20);
+    at = -1;
+    FAILS(sendfile(s[0], f, &at, 10), EINVAL);
+    at = 0;
+    FAILS(sendfile(s[0], only, &at, 10), EBADF);
+    FAILS(sendfile(s[0], d, &at, 10), EINVAL);
+    FAILS(sendfile(s[0], f, (off_t *)8, 10), EFAULT);
+    EQ(sendfile(s[0], f, &at, 0), 0);
+    EQ(right_(s[1], 0, 0), 0);
+    at = 100;
+    EQ(sendfile(s[0], f, &at, 50), 50);
+    EQ(right_(s[1], 0, 150), 150);
+    // The file's end comes within.
+    EQ(ftruncate(f, 200), 0);
+    EQ(send_(s[0], 0, 150, 30), 30);
+    at = 180;
+    EQ(sendfile(s[0], f, &at, 100), 20);
+    EQ(at, 200);
+    cork_(s[0], 0);
+    EQ(right_(s[1], 150, 50), 50);
+    // Alone, before what comes next, and at the end.
+    cork_(s[0], 1);
+    EQ(send_(s[0], 0, 200, 40), 40);
+    cork_(s[0], 0);
+    EQ(right_(s[1], 200, 40), 40);
+    cork_(s[0], 1);
+    EQ(send_(s[0], 0, 240, 40), 40);
+    EQ(send_(s[0], 1, 280, 40), 40);
+    EQ(right_(s[1], 240, 0), 0);
+    EQ(shutdown(s[0], SHUT_WR), 0);
+    EQ(right_(s[1], 240, 100), 80);
+    close(s[0]);
+    close(s[1]);
+    pair_(s, 1);
+    cork_(s[0], 1);
+    EQ(send_(s[0], 0, 0, 40), 40);
+    close(s[0]);
+    EQ(right_(s[1], 0, 100), 40);
+    close(s[1]);
+}
+
+// Heads and bodies until nothing more goes in: what is said to have gone in comes out.
+GROUP(heads_until_full)
+{
+    int f = pattern_(), s[2], size = 8192;
+    for (int small = 0; small < 2; small++) {
+        pair_(s, 1);
+        if (small) setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        // What goes in is counted modulo a period of the pattern.
+        const long period = 251 * 256;
+        long at = 0, come = 0, wrong = 0;
+        for (int round = 0; round < 4; round++) {
+            struct pollfd p = {.fd = s[0], .events = POLLOUT};
+            long full = 0;
+            while (full < 2 && !wrong) {
+                long head = 100 + 37 * (at % 11), body = 200 + 900 * (at % 7), before = at;
+                cork_(s[0], 1);
+                ssize_t n = send_(s[0], 2, at % period, head);
+                if (n > 0) at += n;
+                wrong += n == 0 || (n < 0 && errno != EAGAIN);
+                if (n == head) {
+                    off_t from = at % period;
+                    n = sendfile(s[0], f, &from, body);
+                    if (n > 0) at += n;
+                    wrong += n == 0 || (n < 0 && errno != EAGAIN) || from != (at - (n > 0 ? n : 0)) % period + (n > 0 ? n : 0);
+                }
+                cork_(s[0], 0);
+                full = at == before ? full + 1 : 0;
+            }
+            long part = round == 3 ? at - come : (at - come) * 3 / 4;
+            for (long n; part > 0 && !wrong; part -= n, come += n) {
+                n = part < 10000 ? part : 10000;
+                wrong += right_(s[1], come % period, n) != n;
+            }
+            wrong += poll(&p, 1, 10000) != 1;
+        }
+        EQ(wrong, 0);
+        EQ(come == at, 1);
+        close(s[0]);
+        EQ(right_(s[1], 0, 1), 0);
+        close(s[1]);
+    }
+    // Nobody is there any more.
+    signal(SIGPIPE, SIG_IGN);
+    pair_(s, 1);
+    close(s[1]);
+    int broken = 0;
+    for (int i = 0; i < 1000 && !broken; i++) {
+        off_t from = 0;
+        cork_(s[0], 1);
+        broken = write(s[0], "head", 4) < 0 || sendfile(s[0], f, &from, 10) < 0;
+        broken = broken && (errno == EPIPE || errno == ECONNRESET);
+        cork_(s[0], 0);
+        if (i > 10) usleep(1000);
+    }
+    EQ(broken, 1);
+    close(s[0]);
+}
+
 // Closed files are closed for whatever comes next.
 GROUP(closes)
 {

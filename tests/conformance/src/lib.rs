@@ -48,6 +48,8 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "no_call_follows"),
     ("streams", "closes"),
     ("streams", "corks"),
+    ("streams", "heads"),
+    ("streams", "heads_until_full"),
     ("streams", "told_by_memory"),
     ("twins", "ring"),
     ("twins", "threads"),

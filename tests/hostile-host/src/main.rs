@@ -1,4 +1,4 @@
-//! `hostile-host LIE sync|async PROGRAM ARGUMENTS`: runs a program in an enclave, on a host that lies.
+//! `hostile-host LIE auto|sync|async PROGRAM ARGUMENTS`: runs a program in an enclave, on a host that lies.
 
 use std::{env, process::ExitCode};
 
@@ -10,9 +10,10 @@ fn options() -> Result<Options> {
     let mut text = || words.next().and_then(|word| word.into_string().ok());
     let lie = text().context("which lie?")?;
     let mode = match text().as_deref() {
+        Some("auto") => Mode::Auto,
         Some("sync") => Mode::Sync,
         Some("async") => Mode::Async,
-        other => bail!("calls leave sync or async, not {other:?}"),
+        other => bail!("calls leave auto, sync or async, not {other:?}"),
     };
     let args: Vec<_> = words.collect();
     Ok(Options {

@@ -11,6 +11,7 @@
 
 mod cork;
 mod data;
+mod head;
 mod incoming;
 mod left;
 mod receive;
@@ -24,11 +25,12 @@ use core::{
 };
 
 use enclave_core::Mutex;
-use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, flush, misbehaved};
+use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_hold, can_post, flush, misbehaved};
 use enclave_threads::{give_processor_away, yield_now};
 
-pub use self::{cork::Cork, data::Data, incoming::Moment, told::Told};
+pub use self::{cork::Cork, data::Data, head::Behind, incoming::Moment, told::Told};
 use self::{
+    head::{Head, will_be_taken},
     incoming::Incoming,
     left::{Left, Piece},
     room::Room,
@@ -88,6 +90,8 @@ struct State {
     never: bool,
     /// Lengths of the pieces that were posted and have not come back, in order.
     under_way: VecDeque<u64>,
+    /// The last of them, if it is the head of something.
+    head: Option<Head>,
     /// What the kernel did not take, in order. Not empty only while `holding`.
     left: VecDeque<Piece>,
     holding: bool,
@@ -97,9 +101,12 @@ struct State {
 }
 
 impl State {
-    /// Whether a piece of `len` bytes may be posted.
-    const fn may_post(&self, len: u64) -> bool {
-        !self.never && !self.holding && self.error.is_none() && self.room.has(len)
+    /// Whether a piece of `len` bytes may be posted: by a cork alone if nothing else is under way, for then it
+    /// is sent before the program learns how much room there is.
+    fn may_post(&self, len: u64, corked: bool) -> bool {
+        let may = !self.never && !self.holding && !self.sending && self.error.is_none();
+        may && (can_post() && self.room.has(len)
+            || corked && can_hold() && self.under_way.is_empty())
     }
 }
 
@@ -142,12 +149,13 @@ impl Stream {
     ) -> Result<u64, Errno> {
         if !wait && is_plain(data, flags) {
             let with_cork = self.cork.begin(flags);
-            let sent = match self.post(data, with_cork) {
+            let corked = with_cork != flags;
+            let sent = match self.post(data, with_cork, corked) {
                 Some(posted) => posted,
-                None if with_cork != flags => self.send_now(data, with_cork),
+                None if corked => self.send_now(data, with_cork),
                 None => self.send_behind(wait, send),
             };
-            if with_cork != flags {
+            if corked {
                 self.cork.end();
             }
             return sent;
@@ -167,49 +175,54 @@ impl Stream {
 
     /// Sends data by a call of its own, without waiting.
     fn send_now(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Result<u64, Errno> {
-        let call = self.piece(data, data.len(), flags)?;
+        let call = self.piece(data, flags, 0)?;
         self.send_behind(false, || call.count(Wait::No, data.len()))
     }
 
-    /// Has plain data sent without waiting, with the next call that leaves. `None` if it is to be sent by a
-    /// call of its own, after [`Self::settle`].
+    /// Has plain data sent without waiting, with the next call that leaves, or what belongs to it if there is a
+    /// cork. `None` if it is to be sent by a call of its own, after [`Self::settle`].
     ///
     /// # Errors
     ///
     /// `EFAULT` if the program cannot read a buffer.
-    fn post(self: &Arc<Self>, data: Data<'_>, flags: u64) -> Option<Result<u64, Errno>> {
+    fn post(
+        self: &Arc<Self>,
+        data: Data<'_>,
+        flags: u64,
+        corked: bool,
+    ) -> Option<Result<u64, Errno>> {
         let len = data.len();
         // Staged only if it will be of use.
-        if !can_post() || !self.state.lock().may_post(len) {
+        if !self.state.lock().may_post(len, corked) {
             return None;
         }
-        let call = match self.piece(data, len, flags) {
+        let room = if corked && len <= head::LONGEST { head::ROOM } else { 0 };
+        let call = match self.piece(data, flags, room) {
             Ok(call) => call,
             Err(Errno::ENOMEM) => return None,
             Err(errno) => return Some(Err(errno)),
         };
-        self.reserve(len).then(|| {
-            call.post_for(self.clone(), Kind::Piece);
-            self.ask();
-            Ok(len)
-        })
+        let mut state = self.state.lock();
+        if !state.may_post(len, corked) {
+            return None;
+        }
+        // With nothing else under way, it may be more than there is room for.
+        state.room.take(len);
+        state.under_way.push_back(len);
+        state.head = corked.then(|| Head::new(&call, len, room)).flatten();
+        drop(state);
+        call.post_for(self.clone(), Kind::Piece);
+        self.ask();
+        Some(Ok(len))
     }
 
-    fn piece(&self, data: Data<'_>, len: u64, flags: u64) -> Result<Call, Errno> {
-        let mut call = Call::new(nr::SENDTO, len)?;
+    /// A call that sends data, with room behind it for more.
+    fn piece(&self, data: Data<'_>, flags: u64, room: u64) -> Result<Call, Errno> {
+        let len = data.len();
+        let mut call = Call::new(nr::SENDTO, len + room)?;
         let at = data.stage(&mut call)?;
         call.args([self.fd.number(), at, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL]);
         Ok(call)
-    }
-
-    /// Takes room for a piece, if there is enough.
-    fn reserve(&self, len: u64) -> bool {
-        let mut state = self.state.lock();
-        let may = state.may_post(len) && state.room.take(len);
-        if may {
-            state.under_way.push_back(len);
-        }
-        may
     }
 
     /// Asks how much room there is, if little is known of it: to be called when data was sent.
@@ -240,7 +253,7 @@ impl Stream {
     /// # Errors
     ///
     /// As [`Self::settle`], and `ENOMEM`.
-    pub fn before_sending(&self, wait: bool) -> Result<(), Errno> {
+    pub fn before_sending(self: &Arc<Self>, wait: bool) -> Result<(), Errno> {
         self.settle(wait)?;
         self.cork.tell()
     }
@@ -251,7 +264,7 @@ impl Stream {
     ///
     /// As [`Self::settle`] and `send`.
     pub fn send_all_by(
-        &self,
+        self: &Arc<Self>,
         wait: bool,
         count: u64,
         send: impl FnOnce() -> Result<u64, Errno>,
@@ -265,6 +278,11 @@ impl Stream {
         })
     }
 
+    /// To be called when the program takes the cork out: what waits for more waits no longer.
+    pub fn uncork(self: &Arc<Self>) {
+        self.send_head(false);
+    }
+
     /// Its cork, if it goes by TCP.
     pub fn cork(&self) -> Option<&Cork> {
         self.is_tcp().then_some(&self.cork)
@@ -275,7 +293,8 @@ impl Stream {
     /// # Errors
     ///
     /// `EAGAIN` if the kernel has no room for it, `EINTR`, or what an earlier piece has met.
-    fn settle(&self, wait: bool) -> Result<(), Errno> {
+    fn settle(self: &Arc<Self>, wait: bool) -> Result<(), Errno> {
+        self.send_head(true);
         if !self.state.lock().under_way.is_empty() {
             flush();
         }
@@ -314,13 +333,17 @@ impl Stream {
     fn sent(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
         let mut state = self.state.lock();
         let Some(len) = state.under_way.pop_front() else { return false };
+        if state.under_way.is_empty() {
+            state.head = None;
+        }
         let count = match result {
             _ if state.error.is_some() => return true,
             Some(Ok(count)) if count > len || count > 0 && state.holding => {
                 misbehaved("the host misbehaved: it sent what it cannot have sent")
             }
             Some(Ok(count)) => count,
-            Some(Err(Errno::EAGAIN | Errno::ENOMEM | Errno::ENOBUFS)) | None => 0,
+            Some(Err(errno)) if will_be_taken(errno) => 0,
+            None => 0,
             Some(Err(errno)) => {
                 state.error = Some(errno);
                 return true;

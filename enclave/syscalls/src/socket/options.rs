@@ -88,6 +88,9 @@ pub(crate) fn setsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         Shape::Data => {
             if let Some(cork) = cork(&socket, level, name).filter(|_| len >= 4) {
                 let on = AppPtr::<u32>::new(pointer).read()? != 0;
+                if !on && let Some(stream) = socket.stream() {
+                    stream.uncork();
+                }
                 if !cork.set(on) {
                     return Ok(0);
                 }

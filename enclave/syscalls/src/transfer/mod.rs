@@ -6,8 +6,9 @@ mod inside;
 
 use alloc::sync::Arc;
 
-use enclave_files::{HostFd, HostFile, Io, OpenFile, flag, kind};
-use enclave_hostcalls::{Errno, Wait, can_post};
+use enclave_core::AppPtr;
+use enclave_files::{Behind, HostFd, HostFile, Io, OpenFile, flag, kind};
+use enclave_hostcalls::{Call, Errno, Wait, can_post};
 
 use crate::{
     Sys,
@@ -54,6 +55,9 @@ fn wait(files: [&OpenFile; 2]) -> Wait {
 pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [target, source, offset, count, ..] = sys.args;
     let (to, from) = (args::file(target)?, args::file(source)?);
+    if let Some(sent) = with_head(&from, &to, offset, count)? {
+        return Ok(sent);
+    }
     if count <= LITTLE && can_post() && to.stream().is_some() && to.nonblocking() {
         // It costs less to have it inside than to leave for it: it is sent with the next call.
         coherence::before_read(&from, None)?;
@@ -69,6 +73,35 @@ pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         Some(stream) => stream.send_all_by(!to.nonblocking(), count, send),
         None => send(),
     }
+}
+
+/// Sends little from an offset of the host's file, together with a head that waits for it, if one does.
+fn with_head(
+    from: &OpenFile,
+    to: &OpenFile,
+    offset: u64,
+    count: u64,
+) -> Result<Option<u64>, Errno> {
+    let (Some(stream), Some(source)) = (to.stream(), from.host()) else { return Ok(None) };
+    let offset = AppPtr::<u64>::new(offset);
+    let is_little = (1..=LITTLE).contains(&count) && !offset.is_null();
+    let appends = to.status() & flag::APPEND != 0;
+    if !is_little || appends || !to.nonblocking() || wait([from, to]) != Wait::No {
+        return Ok(None);
+    }
+    coherence::before_read(from, None)?;
+    let at = offset.read()?;
+    let read = |behind: Behind<'_>| {
+        if can_post() {
+            // It may be here already.
+            return behind.fill(count, |bytes| from.fetch(from, bytes, Some(at)));
+        }
+        let mut call = Call::new(nr::PREAD64, 0)?;
+        call.args([source.number(), behind.address(), count, at]).count(Wait::No, count)
+    };
+    let Some(sent) = stream.send_with_head(count, read).transpose()? else { return Ok(None) };
+    offset.write(&(at + sent))?;
+    Ok(Some(sent))
 }
 
 /// splice(2) or copy_file_range(2) by the host.

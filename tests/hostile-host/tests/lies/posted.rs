@@ -56,3 +56,19 @@ fn room_that_is_not_there() -> Result<()> {
     stream("flip", End::Any)?;
     (1..=5).try_for_each(|seed| stream(&format!("random {seed}"), End::Any))
 }
+
+/// Heads that wait for their bodies, whether other calls are posted or not.
+#[test]
+fn heads_and_bodies() -> Result<()> {
+    let heads = |lie: &str, end| tell_to("heads.c", lie, &["auto", "async"], end);
+    for lie in ["honest", "short 1", "short 49", "short 50", "short 51"] {
+        heads(lie, End::Harmless)?;
+    }
+    for lie in ["reply 44 +1", "reply 44 0x7fffffff", "reply 44 -134", "reply 17 0x7fffffff"] {
+        heads(lie, End::Found)?;
+    }
+    for lie in ["reply 44 -104", "posted late", "reply 17 -5", "reply 17 0"] {
+        heads(lie, End::Any)?;
+    }
+    Ok(())
+}
