@@ -25,7 +25,7 @@ const BLOCK: u64 = 64 << 20;
 const FEW: u64 = 4 * PAGE;
 
 /// Bytes of zeroes for which moving memory takes less time than a fault for each page.
-const MANY: u64 = 16 * PAGE;
+const MANY: u64 = 32 * PAGE;
 
 /// Filled pages that are still on their way.
 #[derive(Default)]
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     fn hidden() -> u64 {
-        sys::reserve(0, 64 * PAGE).expect("there is address space")
+        sys::reserve(0, 128 * PAGE).expect("there is address space")
     }
 
     fn words(start: u64, pages: u64) -> Vec<u64> {
@@ -339,17 +339,17 @@ mod tests {
     fn zeroes_come_from_memory_that_nothing_was_copied_to() {
         let to = hidden();
         let page = |number: u64| to + number * PAGE;
-        let mut filled = Filled::new(to..page(64));
+        let mut filled = Filled::new(to..page(100));
         let source = vec![7u64; 512];
         assert_eq!(filled.add(page(0), source.as_ptr() as u64, libc::PROT_READ, 0), 0);
         filled.arrive();
         let used = filled.fresh.start;
         assert_eq!(words(used, 1), [7], "it was copied, and will be filled again");
-        assert!(!filled.bring_zeroes(&(page(1)..page(16))), "few pages");
-        assert!(!filled.bring_zeroes(&(page(50)..page(66))), "the enclave's own");
-        assert!(filled.bring_zeroes(&(page(1)..page(17))));
-        assert!(filled.bring_zeroes(&(page(17)..page(33))));
-        assert_eq!((words(to, 1), words(page(1), 32)), (vec![7], vec![0; 32]));
+        assert!(!filled.bring_zeroes(&(page(1)..page(32))), "few pages");
+        assert!(!filled.bring_zeroes(&(page(70)..page(102))), "the enclave's own");
+        assert!(filled.bring_zeroes(&(page(1)..page(33))));
+        assert!(filled.bring_zeroes(&(page(33)..page(65))));
+        assert_eq!((words(to, 1), words(page(1), 64)), (vec![7], vec![0; 64]));
         assert_eq!(filled.moved.len(), 1, "they follow each other in both places");
     }
 

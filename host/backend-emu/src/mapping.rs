@@ -171,7 +171,7 @@ mod tests {
         let (base, size) = (1 << 40, 64 * PAGE);
         let mapping = Mapping::new(base, size).expect("addresses that nobody uses");
         let epcm = Epcm::new(base, size).expect("there is address space");
-        let run = base..base + 16 * PAGE;
+        let run = base..base + 32 * PAGE;
         let since = mapping.shows();
         for page in run.clone().step_by(PAGE as usize).skip(1) {
             epcm.set(page, Entry::AUGMENTED.settled());
