@@ -1,8 +1,8 @@
 //! The head of an answer, which waits inside for its body.
 //!
 //! What a program sends through a corked connection may not leave before more comes or the cork is out. So it
-//! need not be the kernel's at once: it is posted, with room behind it. A small file that the program sends
-//! next is read to there by the host, and both leave by one call.
+//! need not be the kernel's at once: it is posted, with room behind it. Little of a file that the program
+//! sends next is put there, and both leave by one call.
 
 use alloc::{sync::Arc, vec};
 
@@ -63,7 +63,8 @@ impl Behind<'_> {
 }
 
 impl Stream {
-    /// Sends up to `count` bytes that `read` puts behind a head that waits for them, together with it. `None` if none does, or there is nothing to be read: nothing has changed then.
+    /// Sends up to `count` bytes that `read` puts behind a head that waits for them, together with it. `None`
+    /// if no head waits, or there is nothing to be read: nothing has changed then.
     ///
     /// # Errors
     ///
