@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use enclave_hostcalls::{Call, Errno, Wait};
 use enclave_threads::{clock, set_timer};
 
-use super::{HOLDING, MSG_DONTWAIT, MSG_NOSIGNAL, Stream, nr};
+use super::{HOLDING, MSG_DONTWAIT, MSG_NOSIGNAL, Stream, head::will_be_taken, nr};
 
 /// Nanoseconds after which it is tried again.
 const PATIENCE: u64 = 2_000_000;
@@ -63,7 +63,7 @@ impl Stream {
                     (piece.at, piece.len) = (piece.at + count, piece.len - count);
                     state.left.push_front(piece);
                 }
-                Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS) => {
+                Err(errno) if errno == Errno::EINTR || will_be_taken(errno) => {
                     state.left.push_front(piece);
                     return Left::Refused;
                 }
