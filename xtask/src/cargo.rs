@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use xtask::metadata::Metadata;
+use xtask::metadata::{Metadata, TARGET};
 
 /// Both workspaces of this repository: the host's and the enclave's.
 fn workspaces() -> [PathBuf; 2] {
@@ -119,7 +119,7 @@ pub(crate) fn bench(words: &[String]) -> Result<()> {
     build_command(&outer)?;
     let mut command = cargo(&outer);
     if std::env::var_os("SCONE").is_none() {
-        command.env("SCONE", target_folder().join("release/scone"));
+        command.env("SCONE", target_folder().join(TARGET).join("release/scone"));
     }
     command.args(["run", "--release", "--locked", "--quiet", "--package", "benches", "--"]);
     command.args(words);

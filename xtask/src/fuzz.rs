@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use xtask::metadata::TARGET;
 
 /// Coverage as libFuzzer wants it, and all checks.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

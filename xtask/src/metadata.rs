@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The only platform that the enclave is built for.
+/// The only platform that anything is built for.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Packages, and (unless left out) the resolved graph between them.

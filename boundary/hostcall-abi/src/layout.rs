@@ -11,8 +11,8 @@ pub const USER_BASE: u64 = 0x1_0000;
 pub const USER_END: u64 = 0x3f00_0000_0000;
 /// Where the runtime image is linked to (added by relocation at start).
 pub const IMAGE_BASE: u64 = USER_END;
-/// Distance kept between the start of the image and the first TCS block, so that the image may
-/// grow without moving the blocks.
+/// The per-thread data pages, then the TCS blocks: as far from the start of the image that it may
+/// grow without moving them.
 pub const TCS_AREA: u64 = IMAGE_BASE + (1 << 30);
 /// Start of the runtime's own heap: committed on demand.
 pub const HEAP_BASE: u64 = 0x3f80_0000_0000;
@@ -30,9 +30,8 @@ pub const EXCEPTION_STACK_PAGES: u64 = 8;
 
 /// Pages between the starts of two TCS blocks.
 ///
-/// A block is, from its start: guard page, exception stack, guard page, TCS, SSA frames,
-/// per-thread data page.
-pub const TCS_BLOCK_PAGES: u64 = 1 + EXCEPTION_STACK_PAGES + 1 + 1 + NSSA * SSA_FRAME_PAGES + 1;
+/// A block is, from its start: guard page, exception stack, guard page, TCS, SSA frames.
+pub const TCS_BLOCK_PAGES: u64 = 1 + EXCEPTION_STACK_PAGES + 1 + 1 + NSSA * SSA_FRAME_PAGES;
 
 /// Addresses of the parts of TCS block `index` (`index < TCS_COUNT`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +49,10 @@ pub struct TcsBlock {
 /// Computes where the parts of TCS block `index` stand.
 #[must_use]
 pub const fn tcs_block(index: u64) -> TcsBlock {
-    let start = TCS_AREA + index * TCS_BLOCK_PAGES * PAGE;
+    let start = TCS_AREA + (TCS_COUNT + index * TCS_BLOCK_PAGES) * PAGE;
     let exception_stack = start + PAGE;
     let tcs = exception_stack + (EXCEPTION_STACK_PAGES + 1) * PAGE;
-    let ssa = tcs + PAGE;
-    TcsBlock { exception_stack, tcs, ssa, thread_data: ssa + NSSA * SSA_FRAME_PAGES * PAGE }
+    TcsBlock { exception_stack, tcs, ssa: tcs + PAGE, thread_data: TCS_AREA + index * PAGE }
 }
 
 /// Words of the per-thread data page as it is measured; the rest is zero.

@@ -9,6 +9,8 @@ use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 use crate::{HostFd, HostFile, OpenFile, flag::DIRECTORY, table};
 
 const STANDARD_ERROR: u32 = 2;
+/// Where the host does not say which descriptors there are, those below this are looked for.
+const GUESSED: u32 = 1024;
 const FCNTL: u64 = 72;
 const F_GETFD: u64 = 1;
 const F_GETFL: u64 = 3;
@@ -53,9 +55,17 @@ pub fn init(keep_errors: bool) -> Result<(), Errno> {
 /// What else the host's process was started with: descriptors that it did not make itself, as a
 /// shell's `3<file` or `<(command)`.
 fn inherited() -> Result<Vec<u32>, Errno> {
-    const ROOM: u64 = 32 << 10;
     const FD_CLOEXEC: u64 = 1;
-    let directory = HostFd::open(b"/proc/self/fd", DIRECTORY, 0)?;
+    let kept = |number: &u32| fcntl(*number, F_GETFD).is_ok_and(|flags| flags & FD_CLOEXEC == 0);
+    // A bare container may have no /proc.
+    let numbers = HostFd::open(b"/proc/self/fd", DIRECTORY, 0)
+        .map_or_else(|_| Ok((STANDARD_ERROR + 1..GUESSED).collect()), |all| listed(&all))?;
+    Ok(numbers.into_iter().filter(kept).collect())
+}
+
+/// The numbers above those of the standard streams in a directory.
+fn listed(directory: &HostFd) -> Result<Vec<u32>, Errno> {
+    const ROOM: u64 = 32 << 10;
     let mut numbers = Vec::new();
     loop {
         let mut call = Call::new(GETDENTS64, ROOM)?;
@@ -63,7 +73,7 @@ fn inherited() -> Result<Vec<u32>, Errno> {
         call.args([directory.number(), buffer.address(), ROOM]);
         let count = call.count(Wait::No, ROOM)?;
         if count == 0 {
-            break;
+            return Ok(numbers);
         }
         let mut bytes = vec![0; to_usize(count)];
         buffer.read_bytes(&mut bytes);
@@ -75,8 +85,6 @@ fn inherited() -> Result<Vec<u32>, Errno> {
             misbehaved("the host misbehaved: a directory entry that cannot exist");
         }
     }
-    let kept = |number: &u32| fcntl(*number, F_GETFD).is_ok_and(|flags| flags & FD_CLOEXEC == 0);
-    Ok(numbers.into_iter().filter(kept).collect())
 }
 
 /// The host's limit of open files.

@@ -31,6 +31,8 @@ pub struct Policy {
     pub eager_anon: u64,
     /// Private file mappings up to this are read at once.
     pub eager_file: u64,
+    /// The same for writable ones: the data of programs, most of which is used.
+    pub eager_data: u64,
     /// The topmost bytes of `MAP_STACK` mappings are committed at once.
     pub eager_stack: u64,
     /// First block committed by a fault in anonymous memory; a power of two.
@@ -62,6 +64,7 @@ impl Default for Policy {
         Self {
             eager_anon: 256 * KIB,
             eager_file: 128 * KIB,
+            eager_data: 2 * MIB,
             eager_stack: 32 * KIB,
             anon_block_min: 64 * KIB,
             anon_block_max: 2 * MIB,

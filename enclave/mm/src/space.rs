@@ -9,7 +9,7 @@ use crate::range::{PAGE_SIZE, PageRange};
 use crate::runs::PageSet;
 use crate::shared;
 use crate::store::Store;
-use crate::vma::{Vma, VmaFlags, VmaKind};
+use crate::vma::{Prot, Vma, VmaFlags, VmaKind};
 
 /// The address space of one program: mappings of `F`, on pages of `P`.
 #[derive(Debug)]
@@ -109,6 +109,11 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
                 part
             }
             VmaKind::FilePrivate(_) if len <= self.policy.eager_file => part,
+            VmaKind::FilePrivate(_)
+                if vma.prot().contains(Prot::WRITE) && len <= self.policy.eager_data =>
+            {
+                part
+            }
             _ => PageRange::of(part.end(), part.end()),
         };
         // Best effort by design.

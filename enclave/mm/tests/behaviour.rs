@@ -117,6 +117,8 @@ fn large_files_are_read_in_blocks() {
     }
     let sizes: Vec<u64> = s.pages().commits.iter().map(|range| range.len() / K64).collect();
     assert_eq!(sizes, [1, 1, 2, 4, 4, 4]);
+    let data = s.mmap(file(1, M2, RW, PRIVATE)).unwrap();
+    assert!(s.committed().contains(data + M2 - 1), "the data of programs is read at once");
     s.pages_mut().fail_after = Some(0);
     assert_eq!(load(&mut s, at + (2 << 20)), Touched::Value(13), "a page alone may still be had");
 }

@@ -9,9 +9,7 @@ use object::{
 };
 use sgx_types::{AttributeFlags, Attributes, MiscSelect, PAGE_SIZE, PageType, SecInfoFlags, Xfrm};
 
-use crate::{
-    Contents, EnclaveParams, Layout, LayoutError, PAGE, Region, threads::add_thread_blocks,
-};
+use crate::{Contents, EnclaveParams, Layout, LayoutError, PAGE, Region, threads::add_threads};
 
 /// What may differ between two enclaves of the same image; none of it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub struct ImageOptions {
 }
 
 /// Lays out the enclave of the runtime image `elf`, a static PIE: its segments at
-/// [`IMAGE_BASE`], then the TCS blocks of [`hostcall_abi::layout`].
+/// [`IMAGE_BASE`], then the threads of [`hostcall_abi::layout`].
 ///
 /// Pages keep the permissions of their segment, also those of RELRO, which the runtime writes when
 /// it relocates itself. Everything in segments is measured, zero pages of `.bss` too.
@@ -45,7 +43,7 @@ pub fn image_layout(elf: &[u8], options: ImageOptions) -> Result<Layout<'_>, Ima
     for segment in &image.segments {
         segment.add_to(&mut layout)?;
     }
-    add_thread_blocks(&mut layout, IMAGE_BASE + image.entry)?;
+    add_threads(&mut layout, IMAGE_BASE + image.entry)?;
     Ok(layout)
 }
 

@@ -1,12 +1,12 @@
-//! The TCS blocks behind the image: stacks, TCS, SSA frames and per-thread data.
+//! What belongs to threads, behind the image: per-thread data, then stacks, TCS and SSA frames.
 
 use std::borrow::Cow;
 
 use hostcall_abi::layout::{
-    EXCEPTION_STACK_PAGES, IMAGE_BASE, NSSA, SSA_FRAME_PAGES, TCS_COUNT, TcsBlock, tcs_block,
-    thread_data,
+    EXCEPTION_STACK_PAGES, IMAGE_BASE, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT, TcsBlock,
+    tcs_block, thread_data,
 };
-use sgx_types::{PageType, SecInfoFlags, Tcs};
+use sgx_types::{PAGE_SIZE, PageType, SecInfoFlags, Tcs};
 use zerocopy::IntoBytes;
 
 use crate::{Contents, Layout, LayoutError, PAGE, Region};
@@ -14,29 +14,29 @@ use crate::{Contents, Layout, LayoutError, PAGE, Region};
 /// FSLIMIT and GSLIMIT: EADD wants the low twelve bits set; 64-bit mode does not use them.
 const SEGMENT_LIMIT: u32 = 0xfff;
 
-/// Appends all TCS blocks, whose threads enter at offset `entry`.
-pub(crate) fn add_thread_blocks(layout: &mut Layout<'_>, entry: u64) -> Result<(), LayoutError> {
-    (0..TCS_COUNT).try_for_each(|index| add_thread_block(layout, index, entry))
+/// Appends the data of all threads, and their TCS blocks; they enter at offset `entry`.
+pub(crate) fn add_threads(layout: &mut Layout<'_>, entry: u64) -> Result<(), LayoutError> {
+    let blocks = || (0..TCS_COUNT).map(tcs_block);
+    layout.add(Region {
+        offset: TCS_AREA,
+        pages: TCS_COUNT,
+        flags: read_write(),
+        contents: Contents::Bytes(Cow::Owned((0..).zip(blocks()).flat_map(data_page).collect())),
+        measured: true,
+    })?;
+    blocks().try_for_each(|block| add_block(layout, &block, entry))
 }
 
-fn add_thread_block(layout: &mut Layout<'_>, index: u64, entry: u64) -> Result<(), LayoutError> {
-    let block = tcs_block(index);
+fn add_block(layout: &mut Layout<'_>, block: &TcsBlock, entry: u64) -> Result<(), LayoutError> {
     layout.add(scratch(block.exception_stack, EXCEPTION_STACK_PAGES))?;
     layout.add(Region {
         offset: block.tcs,
         pages: 1,
         flags: SecInfoFlags::of(PageType::Tcs),
-        contents: Contents::Bytes(Cow::Owned(tcs(&block, entry).as_bytes().to_vec())),
+        contents: Contents::Bytes(Cow::Owned(tcs(block, entry).as_bytes().to_vec())),
         measured: true,
     })?;
-    layout.add(scratch(block.ssa, NSSA * SSA_FRAME_PAGES))?;
-    layout.add(Region {
-        offset: block.thread_data,
-        pages: 1,
-        flags: read_write(),
-        contents: Contents::Bytes(Cow::Owned(data_page(&block, index))),
-        measured: true,
-    })
+    layout.add(scratch(block.ssa, NSSA * SSA_FRAME_PAGES))
 }
 
 /// Memory that the enclave (or the processor) writes before it reads it: not measured.
@@ -62,8 +62,8 @@ fn tcs(block: &TcsBlock, entry: u64) -> Tcs {
 }
 
 /// The per-thread data page: what a thread must know before it can find out anything.
-fn data_page(block: &TcsBlock, index: u64) -> Vec<u8> {
-    let mut page = vec![0; sgx_types::PAGE_SIZE];
+fn data_page((index, block): (u64, TcsBlock)) -> [u8; PAGE_SIZE] {
+    let mut page = [0; PAGE_SIZE];
     let mut put = |offset: u64, word: u64| {
         let offset = offset as usize;
         page[offset..offset + 8].copy_from_slice(&word.to_le_bytes());

@@ -145,9 +145,9 @@ fn thread_blocks() {
         };
         assert_eq!(Tcs::read_from_bytes(page.bytes().unwrap()).unwrap(), expected);
 
-        let page = region_at(&layout, block.thread_data);
+        let page = layout.pages().find(|page| page.offset == block.thread_data).unwrap();
         assert!(page.measured);
-        let (words, _) = page.bytes().unwrap().as_chunks::<8>();
+        let (words, _) = page.contents.as_chunks::<8>();
         let words: Vec<_> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let expected = [
             block.thread_data,

@@ -89,7 +89,7 @@ pub fn scone() -> Result<PathBuf> {
     if let Some(path) = env::var_os("SCONE") {
         return Ok(PathBuf::from(path));
     }
-    let path = target().join("release/scone");
+    let path = target().join("x86_64-unknown-linux-gnu/release/scone");
     let _lock = lock("scone")?;
     if !path.exists() {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

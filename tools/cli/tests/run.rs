@@ -1,5 +1,6 @@
 //! `scone run`, as a shell sees it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -134,4 +135,30 @@ fn reports_counts_as_text_and_json() {
     let json = scone(&["-q", "--stats=json", "--", "/bin/true"]);
     let report: serde_json::Value = serde_json::from_str(stderr(&json)).expect("JSON");
     assert!(report.is_object(), "{report}");
+}
+
+/// A container may have nothing else: no library, no device, no `/proc`.
+#[test]
+fn needs_nothing_but_itself_and_the_program() {
+    let root = tempfile::tempdir().expect("a folder");
+    let source = root.path().join("program.c");
+    std::fs::write(
+        &source,
+        r#"int puts(const char *); int main(void) { return puts("hello") < 0; }"#,
+    )
+    .expect("a file is written");
+    let mut compiler = Command::new("gcc");
+    compiler.arg("-static").arg(&source).arg("-o").arg(root.path().join("program"));
+    assert!(compiler.status().expect("gcc starts").success());
+    std::fs::copy(env!("CARGO_BIN_EXE_scone"), root.path().join("scone")).expect("a copy");
+
+    let mut command = Command::new("chroot");
+    if std::fs::metadata("/proc/self").expect("/proc").uid() != 0 {
+        command = Command::new("unshare");
+        command.args(["--map-root-user", "chroot"]);
+    }
+    command.arg(root.path()).args(["/scone", "run", "--quiet", "--", "/program"]);
+    let output = command.output().expect("chroot starts");
+    let why = "RUSTFLAGS of your own replace those of .cargo/config.toml, which link it statically";
+    assert_eq!((stdout(&output), stderr(&output)), ("hello\n", ""), "{why}");
 }

@@ -76,6 +76,7 @@ pub(crate) fn small_space() -> Space {
     let policy = Policy {
         eager_anon: k(2),
         eager_file: k(2),
+        eager_data: k(4),
         eager_stack: k(1),
         anon_block_min: k(2),
         anon_block_max: k(8),
