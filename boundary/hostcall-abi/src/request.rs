@@ -60,16 +60,21 @@ pub const fn is_error(result: u64) -> bool {
 /// that the kernel uses inside for calls to be made again).
 pub const CALLED_OFF: u64 = 512_u64.wrapping_neg();
 
-/// Whether the host can try a system call that may wait, and be told at once that it has to; or whether
-/// it waits so long that it should not be made where anything else waits (fsync and fdatasync).
+/// Whether the host can try a system call that may wait, and be told at once or soon that it has to; or
+/// whether it waits so long that it should not be made where anything else waits (fsync, fdatasync,
+/// connect). Such a call may be called off at any time, and made again.
 #[must_use]
 pub const fn can_be_tried(number: u64) -> bool {
     const READ: u64 = 0;
     const WRITE: u64 = 1;
     const POLL: u64 = 7;
+    const READV: u64 = 19;
+    const WRITEV: u64 = 20;
+    const CONNECT: u64 = 42;
     const ACCEPT: u64 = 43;
     const SENDTO: u64 = 44;
     const RECVFROM: u64 = 45;
+    const SENDMSG: u64 = 46;
     const RECVMSG: u64 = 47;
     const FCNTL: u64 = 72;
     const FLOCK: u64 = 73;
@@ -80,13 +85,20 @@ pub const fn can_be_tried(number: u64) -> bool {
     const EPOLL_PWAIT: u64 = 281;
     const ACCEPT4: u64 = 288;
     const RECVMMSG: u64 = 299;
-    matches!(
+    const SENDMMSG: u64 = 307;
+    const PREADV2: u64 = 327;
+    const PWRITEV2: u64 = 328;
+    let waits = matches!(
         number,
         READ | WRITE
             | POLL
+            | READV
+            | WRITEV
+            | CONNECT
             | ACCEPT
             | SENDTO
             | RECVFROM
+            | SENDMSG
             | RECVMSG
             | FCNTL
             | FLOCK
@@ -97,7 +109,24 @@ pub const fn can_be_tried(number: u64) -> bool {
             | EPOLL_PWAIT
             | ACCEPT4
             | RECVMMSG
-    )
+            | SENDMMSG
+            | PREADV2
+            | PWRITEV2
+    );
+    waits || hardly_waits(number)
+}
+
+/// Whether a system call hardly ever waits, but cannot be asked not to: open(2) does for the other end of a
+/// named pipe, sendfile(2) and its kind for room, ioctl(2) for a terminal.
+#[must_use]
+pub const fn hardly_waits(number: u64) -> bool {
+    const IOCTL: u64 = 16;
+    const SENDFILE: u64 = 40;
+    const OPENAT: u64 = 257;
+    const SPLICE: u64 = 275;
+    const TEE: u64 = 276;
+    const OPENAT2: u64 = 437;
+    matches!(number, IOCTL | SENDFILE | OPENAT | SPLICE | TEE | OPENAT2)
 }
 
 /// Values of the state word.

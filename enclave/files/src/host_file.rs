@@ -9,9 +9,8 @@ use enclave_hostcalls::{Call, Direction, Errno, Wait};
 use crate::{
     Data, HostFd, Io, Object, OpenFile, Stat, Stream, Transport,
     ahead::{self, Ahead},
-    fetch_host, flag, kind, read_host, store_host,
-    transfer::bulk,
-    write_host,
+    flag, kind,
+    transfer::{bulk, fetch_host, read_host, store_host, write_host},
 };
 
 mod nr {
@@ -267,9 +266,10 @@ impl Object for HostFile {
         }
         let wait = self.wait(file)?;
         if io.at.is_some() || io.flags != 0 {
-            return write_host(&self.fd, io, wait);
+            return write_host(&self.fd, io, wait, None);
         }
-        self.send(file, Data::App(io.buffers), || write_host(&self.fd, io, wait))
+        let write = || write_host(&self.fd, io, wait, self.stream.as_deref());
+        self.send(file, Data::App(io.buffers), write)
     }
 
     fn fetch(&self, file: &OpenFile, bytes: &mut [u8], at: Option<u64>) -> Result<usize, Errno> {

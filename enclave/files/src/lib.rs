@@ -39,7 +39,7 @@ pub use stdio::init;
 pub use stream::{Behind, Cork, Data, Moment, Stream, Told, Transport, data_is_left};
 pub use table::{Table, table};
 pub use text::{Directory, Text};
-pub use transfer::{fetch_host, read_host, store_host, write_host};
+pub use transfer::{fetch_host, store_host};
 pub use wait_queue::{WaitQueue, Watcher};
 
 /// Status flags of an open file (`open(2)`) that matter here.

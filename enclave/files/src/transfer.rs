@@ -4,8 +4,9 @@ use alloc::{vec, vec::Vec};
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_hostcalls::{Call, Direction, Errno, Wait, transfer_at};
+use enclave_threads::{check_events, interrupted};
 
-use crate::{HostFd, Io, host::PIECE};
+use crate::{HostFd, Io, Stream, host::PIECE};
 
 mod nr {
     pub(super) const READ: u64 = 0;
@@ -31,17 +32,61 @@ const CURRENT: u64 = u64::MAX;
 /// # Errors
 ///
 /// As preadv2(2).
-pub fn read_host(fd: &HostFd, io: &Io<'_>, wait: Wait, whole: bool) -> Result<u64, Errno> {
-    transfer(Direction::In, fd, io, wait, whole)
+pub(crate) fn read_host(fd: &HostFd, io: &Io<'_>, wait: Wait, whole: bool) -> Result<u64, Errno> {
+    let mut rest = Rest { buffers: io.buffers, done: 0 };
+    let mut done = 0;
+    loop {
+        let piece = rest.next_piece();
+        let at = io.at.map(|at| at.wrapping_add(done));
+        match call(Direction::In, fd, &piece, at, io.flags, wait) {
+            Ok(count) => {
+                done += count;
+                if count < len(&piece) || !whole || rest.is_empty() {
+                    return Ok(done);
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => return Ok(done),
+        }
+    }
 }
 
 /// Writes to the host's descriptor, in pieces if it is much.
 ///
 /// # Errors
 ///
-/// As pwritev2(2); what was written before an error is reported as a short count.
-pub fn write_host(fd: &HostFd, io: &Io<'_>, wait: Wait) -> Result<u64, Errno> {
-    transfer(Direction::Out, fd, io, wait, true)
+/// As pwritev2(2); what was written before an error is reported as a short count, and the error kept for
+/// the next call with `stream`.
+pub(crate) fn write_host(
+    fd: &HostFd,
+    io: &Io<'_>,
+    wait: Wait,
+    stream: Option<&Stream>,
+) -> Result<u64, Errno> {
+    let mut rest = Rest { buffers: io.buffers, done: 0 };
+    let mut done = 0;
+    // What may wait writes all, unless a signal comes: the host's thread may only have been wanted.
+    let goes_on = wait == Wait::Maybe && io.flags == 0;
+    loop {
+        let piece = { rest }.next_piece();
+        let at = io.at.map(|at| at.wrapping_add(done));
+        match call(Direction::Out, fd, &piece, at, io.flags, wait) {
+            Ok(count) => {
+                done += count;
+                rest.skip(count);
+                let short = count < len(&piece);
+                if rest.is_empty() || short && (!goes_on || count == 0 || interrupted()) {
+                    return Ok(done);
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(Errno::EINTR) if goes_on && !interrupted() => check_events(),
+            Err(errno) => {
+                stream.into_iter().for_each(|stream| stream.keep_late(errno));
+                return Ok(done);
+            }
+        }
+    }
 }
 
 /// Reads into the runtime's memory: one piece at most.
@@ -108,37 +153,16 @@ pub(crate) fn bulk(
     Ok(done)
 }
 
-fn transfer(
-    direction: Direction,
-    fd: &HostFd,
-    io: &Io<'_>,
-    wait: Wait,
-    whole: bool,
-) -> Result<u64, Errno> {
-    let mut rest = Rest { buffers: io.buffers, skip: 0 };
-    let mut done = 0;
-    loop {
-        let piece = rest.next_piece();
-        let wanted: u64 = piece.iter().map(|buffer| buffer.len()).sum();
-        let at = io.at.map(|at| at.wrapping_add(done));
-        match call(direction, fd, &piece, at, io.flags, wait) {
-            Ok(count) => {
-                done += count;
-                if count < wanted || !whole || rest.is_empty() {
-                    return Ok(done);
-                }
-            }
-            Err(errno) if done == 0 => return Err(errno),
-            Err(_) => return Ok(done),
-        }
-    }
+fn len(buffers: &[AppSlice]) -> u64 {
+    buffers.iter().map(|buffer| buffer.len()).sum()
 }
 
 /// What remains of the program's buffers.
+#[derive(Clone, Copy)]
 struct Rest<'a> {
     buffers: &'a [AppSlice],
     /// Bytes of the first buffer that are done.
-    skip: u64,
+    done: u64,
 }
 
 /// Buffers of one call.
@@ -160,19 +184,27 @@ impl core::ops::Deref for Piece {
 
 impl Rest<'_> {
     fn is_empty(&self) -> bool {
-        self.buffers.is_empty()
+        len(self.buffers) == self.done
     }
 
     /// Takes up to [`PIECE`] bytes of the first buffer.
     fn take(&mut self, limit: u64) -> Option<AppSlice> {
         let (first, others) = self.buffers.split_first()?;
-        let len = (first.len() - self.skip).min(limit);
-        let part = first.part(self.skip, len);
-        self.skip += len;
-        if self.skip == first.len() {
-            (self.buffers, self.skip) = (others, 0);
+        let len = (first.len() - self.done).min(limit);
+        let part = first.part(self.done, len);
+        self.done += len;
+        if self.done == first.len() {
+            (self.buffers, self.done) = (others, 0);
         }
         Some(part)
+    }
+
+    fn skip(&mut self, mut count: u64) {
+        while count > 0
+            && let Some(part) = self.take(count)
+        {
+            count -= part.len();
+        }
     }
 
     fn next_piece(&mut self) -> Piece {
@@ -246,7 +278,7 @@ fn call_many(
         (Direction::Out, None, 0) => nr::WRITEV,
         (Direction::Out, ..) => nr::PWRITEV2,
     };
-    let len: u64 = piece.iter().map(|part| part.len()).sum();
+    let limit = len(piece);
     let count = piece.len() as u64;
     let padded: u64 = piece.iter().map(|part| part.len().next_multiple_of(8)).sum();
     let mut call = Call::new(number, padded + count * IOVEC)?;
@@ -262,7 +294,7 @@ fn call_many(
         buffers.push(buffer);
     }
     call.args([fd.number(), vector.address(), count, at.unwrap_or(CURRENT), 0, flags]);
-    let done = call.count(wait, len)?;
+    let done = call.count(wait, limit)?;
     if direction == Direction::In {
         scatter(&buffers, piece, done)?;
     }

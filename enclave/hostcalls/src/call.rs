@@ -270,8 +270,11 @@ impl Call {
         }
         // A signal does not end a call that need not wait: it is made once, by a thread that
         // cannot be called off.
-        let can_try = request::can_be_tried(self.number);
-        let blocking = if interrupted() { None } else { Blocking::here(can_try) };
+        let here = || {
+            let hardly_waits = request::hardly_waits(self.number);
+            Blocking::here(request::can_be_tried(self.number), hardly_waits)
+        };
+        let blocking = if interrupted() { None } else { here() };
         if blocking.is_some() {
             exit_call(memory);
             choice.took_waiting(Went::Out);

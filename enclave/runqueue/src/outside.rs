@@ -10,27 +10,38 @@ use crate::set::Set;
 /// search. Of two that do so at once, one sees the other, as all of these accesses are sequentially
 /// consistent.
 #[derive(Debug, Default)]
-pub struct Outside(Set);
+pub struct Outside {
+    waiting: Set,
+    /// Those that were called in, until they have asked.
+    called: Set,
+}
 
 impl Outside {
     /// Nobody waits outside.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Set::new())
+        Self { waiting: Set::new(), called: Set::new() }
     }
 
     /// Says that `index` is about to wait outside.
     pub fn enter(&self, index: usize) {
-        self.0.insert(index);
+        self.waiting.insert(index);
     }
 
     /// Says that `index` is back, or did not go.
     pub fn leave(&self, index: usize) {
-        self.0.remove(index);
+        if !self.waiting.remove(index) {
+            self.called.insert(index);
+        }
+    }
+
+    /// Whether `index` was called in since it last asked: there is work that it should not leave again.
+    pub fn was_called_in(&self, index: usize) -> bool {
+        self.called.contains(index) && self.called.remove(index)
     }
 
     /// Takes one of them, to call it in.
     pub fn call_in(&self) -> Option<usize> {
-        self.0.take_lowest()
+        self.waiting.take_lowest()
     }
 }

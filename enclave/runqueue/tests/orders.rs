@@ -198,3 +198,16 @@ fn one_that_wakes_by_itself_does_not_search() {
     assert!(!sleepers.wake_up(3));
     assert!(!sleepers.any());
 }
+
+#[test]
+fn whoever_was_called_in_is_told_once() {
+    let outside = Outside::new();
+    let there_and_back = |called| {
+        outside.enter(2);
+        assert_eq!(called && outside.call_in() == Some(2), called);
+        outside.leave(2);
+        [outside.was_called_in(2), outside.was_called_in(2)]
+    };
+    assert_eq!(there_and_back(false), [false, false]);
+    assert_eq!(there_and_back(true), [true, false]);
+}

@@ -21,29 +21,34 @@ static CALLABLE: Outside = Outside::new();
 
 /// Permission to block this enclave thread in a call outside.
 #[derive(Debug)]
-pub struct Blocking(());
+pub struct Blocking {
+    callable: bool,
+}
 
 impl Blocking {
-    /// Grants it if enough enclave threads remain for the other threads of the program: then the
-    /// call may be made in place; otherwise it must be handed over. What waits for this enclave
-    /// thread is taken over by another one: by one that is woken, or else by one that is busy now.
+    /// Grants it if enough enclave threads remain for the other threads of the program, and one that is
+    /// woken takes over what waits for this one: then the call may be made in place. Otherwise it must be
+    /// handed over: what waits is run here as soon as it is known that the call has to wait, for enclave
+    /// threads that are busy may never come to it.
     ///
-    /// A call that the host `can_try` without waiting is handed over in that last case: what waits is
-    /// run here as soon as it is known that the call has to wait. To hand others over costs more than
-    /// it gains, for most do not wait.
+    /// From a call that can be made again, `callable`, the thread is called in when others need it. One
+    /// that `hardly_waits` may be made in place whatever waits, unless the thread was just called in from such a
+    /// one: to hand it over costs more than it gains.
     #[must_use]
-    pub fn here(can_try: bool) -> Option<Self> {
+    pub fn here(callable: bool, hardly_waits: bool) -> Option<Self> {
+        let own = own_index();
+        let risks = hardly_waits && !CALLABLE.was_called_in(own);
         let threads = control().threads;
         let blocked = BLOCKED.fetch_add(1, Ordering::AcqRel) + 1;
-        if can_try {
-            CALLABLE.enter(own_index());
+        if callable {
+            CALLABLE.enter(own);
         }
         let others = live_threads() <= threads || blocked < threads;
-        if others && timers_are_watched(blocked) && (leave_queue_to_others() || !can_try) {
+        if others && timers_are_watched(blocked) && (leave_queue_to_others() || risks) {
             current().count_until_now();
-            return Some(Self(()));
+            return Some(Self { callable });
         }
-        is_back();
+        is_back(callable);
         None
     }
 }
@@ -51,12 +56,14 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         current().count_from_now();
-        is_back();
+        is_back(self.callable);
     }
 }
 
-fn is_back() {
-    CALLABLE.leave(own_index());
+fn is_back(callable: bool) {
+    if callable {
+        CALLABLE.leave(own_index());
+    }
     BLOCKED.fetch_sub(1, Ordering::AcqRel);
 }
 

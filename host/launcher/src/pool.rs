@@ -42,7 +42,7 @@ impl Pool {
         request: &Request,
     ) -> Option<bool> {
         running.make_posted(request);
-        let mut job = Job::new(*request);
+        let job = Job::new(*request);
         let made = running.execute(request, || job.attempt(KICK))?;
         if !made {
             request.hand_on();
@@ -104,7 +104,7 @@ impl Pool {
     /// Waits for descriptors, and makes the calls that wait for them.
     fn watch(&'static self, running: &'static Running) {
         let ended = |ended| {
-            let (mut job, ready) = match ended {
+            let (job, ready) = match ended {
                 Ended::Ready(job) => (job, true),
                 Ended::TimedOut(job) => (job, false),
             };

@@ -2,56 +2,48 @@
 
 use std::sync::atomic::Ordering;
 
-use hostcall_abi::request::{ARG_COUNT, is_error};
+use hostcall_abi::request::{ARG_COUNT, hardly_waits};
 
 use crate::{Attention, NOBODY, Request, cpu::monotonic, readiness::Awaited, watch::watched};
 
 type Args = [u64; ARG_COUNT];
 
-/// A call that may wait, and what has been done of it.
+/// A call that may wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
-    request: Request,
-    /// Bytes that a first attempt has written.
-    done: u64,
-}
+pub struct Job(Request);
 
 impl Job {
-    /// The whole call.
+    /// To be made.
     #[must_use]
     pub const fn new(request: Request) -> Self {
-        Self { request, done: 0 }
+        Self(request)
     }
 
     /// The call.
     #[must_use]
     pub const fn request(&self) -> &Request {
-        &self.request
+        &self.0
     }
 
-    /// Makes the call if it need not wait. Returns whether it is done; if not, all that remains is
-    /// to be made by a thread that may wait. `kick` is the signal whose handler calls
-    /// [`crate::interrupt`].
-    pub fn attempt(&mut self, kick: i32) -> bool {
-        let args = self.request.args();
-        let number = self.request.number();
-        let Some(result) = attempt(kick, number, args) else { return false };
-        if matches!(number, nr::WRITE | nr::SENDTO) && result < args[2] && !is_error(result) {
-            // What may wait writes all.
-            self.done = result;
-            return false;
-        }
-        self.request.set_result(result);
-        true
+    /// Makes the call if it need not wait. Returns whether it is done: if not, it is to be made by a thread
+    /// that may wait. Of what can be written in parts, a part may be; the enclave goes on with the rest. `kick` is
+    /// the signal whose handler calls [`crate::interrupt`].
+    #[must_use]
+    pub fn attempt(&self, kick: i32) -> bool {
+        let result = attempt(kick, self.0.number(), self.0.args());
+        result.is_some_and(|result| {
+            self.0.set_result(result);
+            true
+        })
     }
 
     /// What the call waits for, if that is one descriptor and the call can be tried again when that is ready.
     #[must_use]
     pub fn awaits(&self) -> Option<Awaited> {
         const IN: u32 = 1;
-        let [fd, second, third, fourth, ..] = self.request.args();
+        let [fd, second, third, fourth, ..] = self.0.args();
         let receives = |flags: u64| flags & (MSG_WAITALL | MSG_OOB | MSG_ERRQUEUE) == 0;
-        let flags = match self.request.number() {
+        let flags = match self.0.number() {
             nr::PPOLL if second == 1 => return self.polls(fd, third),
             nr::READ | nr::ACCEPT | nr::ACCEPT4 => 0,
             nr::RECVFROM | nr::RECVMMSG => fourth,
@@ -64,14 +56,14 @@ impl Job {
 
     /// What ppoll(2) of one descriptor waits for.
     fn polls(&self, entry: u64, limit: u64) -> Option<Awaited> {
-        let entry = self.request.memory_at(entry, 8)?.word(0).load(Ordering::Relaxed);
+        let entry = self.0.memory_at(entry, 8)?.word(0).load(Ordering::Relaxed);
         // A negative one is nobody's.
         let fd = Some(entry & 0xffff_ffff).filter(|fd| fd >> 31 == 0)?;
         let events = u32::try_from(entry >> 32 & 0xffff).ok()?;
         let until = match limit {
             0 => None,
             limit => {
-                let limit = self.request.memory_at(limit, 16)?;
+                let limit = self.0.memory_at(limit, 16)?;
                 let [seconds, nanoseconds] =
                     [0, 1].map(|index| limit.word(index).load(Ordering::Relaxed));
                 let limit = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
@@ -81,17 +73,9 @@ impl Job {
         Some(Awaited { fd, events, until })
     }
 
-    /// Makes what remains of the call, however long it takes.
+    /// Makes the call, however long it takes.
     pub fn execute(&self, attention: &Attention) {
-        if self.done == 0 {
-            return attention.execute(&self.request);
-        }
-        let [fd, buffer, len, rest @ ..] = self.request.args();
-        let [flags, address, address_len] = rest;
-        let rest = [fd, buffer + self.done, len - self.done, flags, address, address_len];
-        let result = attention.call(self.request.number(), rest);
-        let more = if is_error(result) { 0 } else { result };
-        self.request.set_result(self.done + more);
+        attention.execute(&self.0);
     }
 }
 
@@ -118,22 +102,24 @@ mod nr {
     pub(super) const READ: u64 = 0;
     pub(super) const WRITE: u64 = 1;
     pub(super) const POLL: u64 = 7;
+    pub(super) const READV: u64 = 19;
+    pub(super) const WRITEV: u64 = 20;
     pub(super) const ACCEPT: u64 = 43;
     pub(super) const SENDTO: u64 = 44;
     pub(super) const RECVFROM: u64 = 45;
+    pub(super) const SENDMSG: u64 = 46;
     pub(super) const RECVMSG: u64 = 47;
     pub(super) const GETSOCKOPT: u64 = 55;
     pub(super) const FCNTL: u64 = 72;
     pub(super) const FLOCK: u64 = 73;
     pub(super) const EPOLL_WAIT: u64 = 232;
-    pub(super) const OPENAT: u64 = 257;
     pub(super) const PPOLL: u64 = 271;
     pub(super) const EPOLL_PWAIT: u64 = 281;
     pub(super) const ACCEPT4: u64 = 288;
     pub(super) const RECVMMSG: u64 = 299;
+    pub(super) const SENDMMSG: u64 = 307;
     pub(super) const PREADV2: u64 = 327;
     pub(super) const PWRITEV2: u64 = 328;
-    pub(super) const OPENAT2: u64 = 437;
 }
 
 const EAGAIN: u64 = 11;
@@ -156,20 +142,32 @@ fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
     let now = |number, args| NOBODY.call(number, args);
     let unless_it_waits = |result: u64| (result != EAGAIN.wrapping_neg()).then_some(result);
     match number {
-        nr::READ | nr::WRITE => {
-            let vector = [second, third];
-            let at_once = if number == nr::READ { nr::PREADV2 } else { nr::PWRITEV2 };
-            let vector = std::ptr::from_ref(&vector) as u64;
-            let result = now(at_once, [first, vector, 1, CURRENT, CURRENT, RWF_NOWAIT]);
+        nr::READ | nr::WRITE | nr::READV | nr::WRITEV | nr::PREADV2 | nr::PWRITEV2 => {
+            let reads = matches!(number, nr::READ | nr::READV | nr::PREADV2);
+            let at_once = if reads { nr::PREADV2 } else { nr::PWRITEV2 };
+            let one = [second, third];
+            let [vector, count] = match number {
+                nr::READ | nr::WRITE => [std::ptr::from_ref(&one) as u64, 1],
+                _ => [second, third],
+            };
+            let [low, high, flags] = match number {
+                nr::PREADV2 | nr::PWRITEV2 => [fourth, fifth, sixth],
+                _ => [CURRENT, CURRENT, 0],
+            };
+            let result = now(at_once, [first, vector, count, low, high, flags | RWF_NOWAIT]);
             // What cannot be asked not to wait says that it is not supported.
             [EAGAIN, EOPNOTSUPP, EINVAL]
                 .iter()
                 .all(|e| result != e.wrapping_neg())
                 .then_some(result)
         }
-        nr::OPENAT | nr::OPENAT2 => watched(kick, number, args),
-        nr::SENDTO => {
+        number if hardly_waits(number) => watched(kick, number, args),
+        nr::SENDTO | nr::SENDMMSG => {
             let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
+            unless_it_waits(result)
+        }
+        nr::SENDMSG => {
+            let result = now(number, [first, second, third | MSG_DONTWAIT, 0, 0, 0]);
             unless_it_waits(result)
         }
         nr::RECVFROM if fourth & MSG_WAITALL == 0 => {
@@ -216,16 +214,15 @@ mod tests {
 
     use super::*;
 
-    /// A call on a descriptor that nobody has is answered at once, if it is tried at all; open(2) is
-    /// watched instead, and what brings data to a disk is left to a thread that may block.
+    /// A call on a descriptor that nobody has is answered at once, if it is tried at all; what brings data
+    /// to a disk or connects is left to a thread that may block.
     #[test]
     fn the_enclave_knows_which_calls_are_tried() {
         const NOBODYS: u64 = i32::MAX as u64;
         const SETLKW: u64 = 7;
-        let opens = [nr::OPENAT, nr::OPENAT2];
-        let others = [74, 75];
-        let others = opens.iter().chain(&others);
-        for number in (0..512).filter(|number| others.clone().all(|other| other != number)) {
+        const CONNECT: u64 = 42;
+        let others = [74, 75, CONNECT];
+        for number in (0..512).filter(|number| !others.contains(number)) {
             let second = if number == nr::FCNTL { SETLKW } else { 1 };
             let tried = attempt(libc::SIGUSR1, number, [NOBODYS, second, 0, 0, 0, 0]).is_some();
             assert_eq!(tried, can_be_tried(number), "system call {number}");

@@ -1,8 +1,8 @@
 //! Calls that hardly ever wait, made by a thread that must not wait.
 //!
-//! open(2) waits for the other end of a named pipe and for little else, and it cannot be asked not
-//! to. So the thread makes the call, and an alarm calls it off if it takes too long. The alarm is set
-//! once for many calls: it is let go off when it finds nothing to call off.
+//! They cannot be asked not to wait ([`hostcall_abi::request::hardly_waits`]). So the thread makes
+//! the call, and an alarm calls it off if it takes too long. The alarm is set once for many calls: it is
+//! let go off when it finds nothing to call off.
 
 use std::{cell::Cell, io};
 

@@ -28,6 +28,13 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("ahead", "ends"),
     ("ahead", "files_that_change"),
     ("ahead", "files_that_are_replaced"),
+    ("blocking", "whole_tcp"),
+    ("blocking", "whole_unix"),
+    ("blocking", "whole_fifo"),
+    ("blocking", "messages"),
+    ("blocking", "signals_end_them"),
+    ("blocking", "connects"),
+    ("blocking", "opens"),
     ("fifos", "waiting"),
     ("files", "much_at_offsets"),
     ("files", "read_write"),
@@ -83,7 +90,7 @@ pub fn cases() -> anyhow::Result<Vec<Case>> {
                     &[&format!("{{bin}}/{out}"), &group],
                 )
                 .build(tool, &source, &out)
-                .limit(30);
+                .limit(25);
                 if IN_MEMORY.contains(&family.as_str()) {
                     let mut entry = entry.clone();
                     entry.name = format!("{family}-in-memory::{group}::{link}");

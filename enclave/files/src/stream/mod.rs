@@ -322,6 +322,13 @@ impl Stream {
         self.state.lock().error = Some(errno);
     }
 
+    /// Keeps an error that a call has met after it had sent a part of its data.
+    pub fn keep_late(&self, errno: Errno) {
+        if !matches!(errno, Errno::EAGAIN | Errno::EINTR) {
+            self.keep(errno);
+        }
+    }
+
     /// What an earlier piece has met, once.
     pub fn error(&self) -> Option<Errno> {
         let mut state = self.state.lock();

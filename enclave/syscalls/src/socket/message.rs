@@ -88,8 +88,8 @@ impl Message {
         buffers
     }
 
-    /// Leaves only the `limit` bytes behind the first `skip`.
-    pub(super) fn cut(&mut self, mut skip: u64, mut limit: u64) {
+    /// The same with only the `limit` bytes behind the first `skip`.
+    pub(super) fn cut(mut self, mut skip: u64, mut limit: u64) -> Self {
         let cut = |buffer: &AppSlice| {
             let start = skip.min(buffer.len());
             let part = buffer.part(start, (buffer.len() - start).min(limit));
@@ -99,6 +99,7 @@ impl Message {
         };
         let parts = self.buffers.iter().map(cut).filter(|part| !part.is_empty());
         self.buffers = parts.collect();
+        self
     }
 }
 

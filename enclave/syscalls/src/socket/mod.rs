@@ -27,8 +27,9 @@ use alloc::sync::Arc;
 use enclave_core::AppSlice;
 use enclave_files::{Data, OpenFile, Stream};
 use enclave_hostcalls::{Call, Errno, Wait, connects};
+use enclave_threads::check_events;
 
-use crate::args;
+use crate::{args, wait::interrupted};
 
 /// Flags of the send and receive calls.
 mod msg {
@@ -112,6 +113,36 @@ impl Socket {
             connects();
         }
         self.stream().map_or(Ok(()), |stream| stream.before_sending(!self.never_waits(flags)))
+    }
+
+    /// Sends what follows the first `done` of `len` bytes of a stream by `send`, which is told how many are done:
+    /// as Linux would have in one call, which only a signal ends early. Returns how many were sent in all.
+    fn send_rest(
+        &self,
+        mut done: u64,
+        len: u64,
+        flags: u64,
+        send: impl Fn(u64) -> Result<u64, Errno>,
+    ) -> u64 {
+        // A message is sent as a whole, or not.
+        let ends = |done| done == len || self.is_stream() != Ok(true);
+        while done > 0 && !ends(done) {
+            // A short count: the buffer is full, or the thread was wanted.
+            let short = !done.is_multiple_of(PIECE);
+            if short && (self.never_waits(flags) || interrupted()) {
+                break;
+            }
+            match send(done) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(Errno::EINTR) if !interrupted() => check_events(),
+                Err(errno) => {
+                    self.stream().into_iter().for_each(|stream| stream.keep_late(errno));
+                    break;
+                }
+            }
+        }
+        done
     }
 
     /// Receives with these flags by `receive`, or into `plain` buffers what was seen already.

@@ -52,9 +52,7 @@ struct Incoming(Message);
 
 impl Incoming {
     fn read(address: u64) -> Result<Self, Errno> {
-        let mut message = Message::read(address)?;
-        message.cut(0, PIECE);
-        Ok(Self(message))
+        Ok(Self(Message::read(address)?.cut(0, PIECE)))
     }
 
     fn control_room(&self) -> u64 {

@@ -5,7 +5,6 @@ use alloc::{sync::Arc, vec::Vec};
 use enclave_core::{AppPtr, AppSlice, HostSlice};
 use enclave_files::OpenFile;
 use enclave_hostcalls::{Call, Errno, misbehaved};
-use enclave_threads::check_events;
 
 use super::{
     BATCH, PIECE, Socket, address, control, local,
@@ -37,43 +36,31 @@ pub(crate) fn sendmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     socket.send(&buffers, flags, || send(&socket, message, flags))
 }
 
-fn send(socket: &Socket, mut message: Message, flags: u64) -> Result<u64, Errno> {
+fn send(socket: &Socket, message: Message, flags: u64) -> Result<u64, Errno> {
     let len = message.len();
     if len <= PIECE {
-        return send_piece(socket, Outgoing::new(message)?, flags);
+        let message = Outgoing::new(message)?;
+        let sent = send_piece(socket, &message, flags)?;
+        return Ok(send_rest(socket, &message.message.buffers, sent, flags));
     }
     if !socket.is_stream()? {
         return Err(Errno::EMSGSIZE);
     }
     let buffers = message.buffers.clone();
-    message.cut(0, PIECE);
-    match send_piece(socket, Outgoing::new(message)?, flags)? {
-        PIECE => Ok(send_rest(socket, &buffers, flags)),
-        count => Ok(count),
-    }
+    let sent = send_piece(socket, &Outgoing::new(message.cut(0, PIECE))?, flags)?;
+    Ok(send_rest(socket, &buffers, sent, flags))
 }
 
-/// Sends what follows the first piece of a stream, as Linux would have in one call.
-fn send_rest(socket: &Socket, buffers: &[AppSlice], flags: u64) -> u64 {
-    let mut done = PIECE;
-    loop {
-        let mut message =
-            Message { address: 0, name: [0; 2], buffers: buffers.to_vec(), control: [0; 2] };
-        message.cut(done, PIECE);
-        let wanted = message.len();
-        let sent = Outgoing::new(message).and_then(|piece| send_piece(socket, piece, flags));
-        match sent {
-            Ok(count) => done += count,
-            Err(Errno::EINTR) if !interrupted() => check_events(),
-            Err(_) => return done,
-        }
-        if wanted == 0 || sent.is_ok_and(|count| count < wanted) {
-            return done;
-        }
-    }
+/// Sends what follows the first `sent` bytes of a stream.
+fn send_rest(socket: &Socket, buffers: &[AppSlice], sent: u64, flags: u64) -> u64 {
+    let len = buffers.iter().map(|buffer| buffer.len()).sum();
+    socket.send_rest(sent, len, flags, |done| {
+        let rest = Message { address: 0, name: [0; 2], buffers: buffers.to_vec(), control: [0; 2] };
+        send_piece(socket, &Outgoing::new(rest.cut(done, PIECE))?, flags)
+    })
 }
 
-fn send_piece(socket: &Socket, message: Outgoing, flags: u64) -> Result<u64, Errno> {
+fn send_piece(socket: &Socket, message: &Outgoing, flags: u64) -> Result<u64, Errno> {
     let mut call = Call::new(SENDMSG, HEADER + message.room())?;
     let slot = call.room(HEADER);
     message.stage(&mut call, slot)?;
@@ -147,7 +134,8 @@ pub(crate) fn sendmmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         match sent {
             Ok((sent, wanted)) => {
                 done += sent;
-                if sent < wanted {
+                let cut_short = sent < wanted;
+                if cut_short && (sent == 0 || socket.never_waits(flags) || interrupted()) {
                     break;
                 }
             }

@@ -36,17 +36,14 @@ fn send_all(
     flags: u64,
     name: Option<[u64; 2]>,
 ) -> Result<u64, Errno> {
-    if data.len() <= PIECE {
-        match send(socket, data, flags, name) {
-            Ok(count) if count < data.len() => send_rest(socket, data, count, flags),
-            result => result,
-        }
-    } else if socket.is_stream()? {
-        let first = send(socket, data.first(PIECE), flags, name);
-        first.and_then(|count| send_rest(socket, data, count, flags))
-    } else {
-        Err(Errno::EMSGSIZE)
+    let first = data.first(data.len().min(PIECE));
+    if first.len() < data.len() && !socket.is_stream()? {
+        return Err(Errno::EMSGSIZE);
     }
+    let sent = send(socket, first, flags, name)?;
+    Ok(socket.send_rest(sent, data.len(), flags, |done| {
+        send(socket, data.part(done, (data.len() - done).min(PIECE)), flags, None)
+    }))
 }
 
 fn send(socket: &Socket, data: AppSlice, flags: u64, name: Option<[u64; 2]>) -> Result<u64, Errno> {
@@ -60,24 +57,6 @@ fn send(socket: &Socket, data: AppSlice, flags: u64, name: Option<[u64; 2]>) -> 
     };
     call.args([socket.fd, buffer, data.len(), flags | msg::NOSIGNAL, pointer, len]);
     call.count(wait, data.len())
-}
-
-/// Sends what follows the first `done` bytes of a stream, as Linux would have in one call.
-fn send_rest(socket: &Socket, data: AppSlice, mut done: u64, flags: u64) -> Result<u64, Errno> {
-    while done < data.len() {
-        // A short count: the buffer is full, or the thread was wanted.
-        let short = !done.is_multiple_of(PIECE);
-        if short && (socket.wait(flags).0 == Wait::No || interrupted()) {
-            break;
-        }
-        let piece = data.part(done, (data.len() - done).min(PIECE));
-        match send(socket, piece, flags, None) {
-            Ok(count) if count > 0 => done += count,
-            Err(Errno::EINTR) if !interrupted() => enclave_threads::check_events(),
-            _ => break,
-        }
-    }
-    Ok(done)
 }
 
 pub(crate) fn recvfrom(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -96,6 +96,7 @@ fn copy(source: &mut Position<'_>, target: &mut Position<'_>, len: u64) -> Resul
     let (from, to) = (source.file, target.file);
     let mut buffer = vec![0; PIECE.min(to_usize(len))];
     let mut done = 0;
+    let waits = !to.nonblocking();
     while done < len {
         let part = buffer.len().min(to_usize(len - done));
         let fetched = match from.fetch(from, &mut buffer[..part], source.at()) {
@@ -112,7 +113,7 @@ fn copy(source: &mut Position<'_>, target: &mut Position<'_>, len: u64) -> Resul
         done += kept as u64;
         match stored {
             Err(errno) if done == 0 => return Err(errno),
-            Ok(kept) if kept == fetched && !interrupted() => {}
+            Ok(kept) if (kept == fetched || waits && kept > 0) && !interrupted() => {}
             _ => break,
         }
     }
