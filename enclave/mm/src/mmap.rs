@@ -21,7 +21,7 @@ bitflags! {
         const LOW_2G = 0x40;
         /// `MAP_GROWSDOWN`
         const GROWS_DOWN = 0x100;
-        /// `MAP_DENYWRITE`, ignored
+        /// `MAP_DENYWRITE`: set by those who load programs, says only that
         const DENY_WRITE = 0x800;
         /// `MAP_EXECUTABLE`, ignored
         const EXECUTABLE = 0x1000;
@@ -208,7 +208,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     ) -> Result<(), MmError> {
         let asked = flags & (MapFlags::POPULATE | MapFlags::NON_BLOCK) == MapFlags::POPULATE;
         if !asked && !vma_flags.contains(VmaFlags::LOCKED) {
-            self.populate_eagerly(range);
+            self.populate_eagerly(range, flags.contains(MapFlags::DENY_WRITE));
             return Ok(());
         }
         match self.populate(range) {

@@ -31,7 +31,7 @@ pub struct Policy {
     pub eager_anon: u64,
     /// Private file mappings up to this are read at once.
     pub eager_file: u64,
-    /// The same for writable ones: the data of programs, most of which is used.
+    /// The same for writable data of programs: most of it is used, and files of programs do not change.
     pub eager_data: u64,
     /// The topmost bytes of `MAP_STACK` mappings are committed at once.
     pub eager_stack: u64,

@@ -94,8 +94,10 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
 
     /// Commits `range` when it is small enough that faults would cost more. Failing is no error: a
     /// fault will tell.
-    pub(crate) fn populate_eagerly(&mut self, range: PageRange) {
+    pub(crate) fn populate_eagerly(&mut self, range: PageRange, of_program: bool) {
         let Some(vma) = self.map.find(range.start()) else { return };
+        let data = of_program && vma.prot().contains(Prot::WRITE);
+        let eager_file = if data { self.policy.eager_data } else { self.policy.eager_file };
         let part = vma.range().intersect(range);
         let len = part.len();
         let wanted = match vma.kind() {
@@ -108,12 +110,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             {
                 part
             }
-            VmaKind::FilePrivate(_) if len <= self.policy.eager_file => part,
-            VmaKind::FilePrivate(_)
-                if vma.prot().contains(Prot::WRITE) && len <= self.policy.eager_data =>
-            {
-                part
-            }
+            VmaKind::FilePrivate(_) if len <= eager_file => part,
             _ => PageRange::of(part.end(), part.end()),
         };
         // Best effort by design.

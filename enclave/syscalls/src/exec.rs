@@ -26,6 +26,7 @@ const PROT_EXEC: u64 = 4;
 const MAP_PRIVATE: u64 = 0x02;
 const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
+const MAP_DENYWRITE: u64 = 0x800;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
 /// Where position-independent programs go, before a random offset of whole pages: at two thirds, as on
@@ -202,7 +203,7 @@ fn map_segment(backing: &Backing, base: u64, segment: &Segment) -> Result<(), Er
             hint: start,
             len: file_end - start,
             prot,
-            flags: MAP_PRIVATE | MAP_FIXED,
+            flags: MAP_PRIVATE | MAP_FIXED | MAP_DENYWRITE,
             offset: segment.page_offset(),
             file: Some(backing.for_mapping()),
         };
