@@ -97,6 +97,12 @@ pub fn cases() -> anyhow::Result<Vec<Case>> {
                     let entry = entry.env("TAP_FOLDER", FOLDER).scone("--ephemeral=/dev/shm/tap");
                     all.push(expected(entry, &format!("{family}-in-memory::{group}")));
                 }
+                if family == "blocking" {
+                    // More than processors: calls are made in place that else are handed over.
+                    let mut entry = entry.clone();
+                    entry.name = format!("{family}-by-four::{group}::{link}");
+                    all.push(entry.scone("--threads=4"));
+                }
                 if BY_RINGS.contains(&(&family, &group)) {
                     let mut entry = entry.clone();
                     entry.name = format!("{family}-by-rings::{group}::{link}");

@@ -5,6 +5,7 @@ use alloc::{sync::Arc, vec::Vec};
 use enclave_core::{AppPtr, AppSlice, HostSlice};
 use enclave_files::OpenFile;
 use enclave_hostcalls::{Call, Errno, misbehaved};
+use enclave_threads::check_events;
 
 use super::{
     BATCH, PIECE, Socket, address, control, local,
@@ -139,6 +140,7 @@ pub(crate) fn sendmmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
                     break;
                 }
             }
+            Err(Errno::EINTR) if done > 0 && !interrupted() => check_events(),
             Err(errno) if done == 0 => return Err(errno),
             Err(_) => break,
         }
