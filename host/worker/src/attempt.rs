@@ -162,24 +162,14 @@ fn attempt(kick: i32, number: u64, args: Args) -> Option<u64> {
                 .then_some(result)
         }
         number if hardly_waits(number) => watched(kick, number, args),
-        nr::SENDTO | nr::SENDMMSG => {
+        nr::RECVFROM | nr::RECVMMSG if fourth & MSG_WAITALL != 0 => None,
+        nr::RECVMSG if third & MSG_WAITALL != 0 => None,
+        nr::SENDTO | nr::SENDMMSG | nr::RECVFROM | nr::RECVMMSG => {
             let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
             unless_it_waits(result)
         }
-        nr::SENDMSG => {
+        nr::SENDMSG | nr::RECVMSG => {
             let result = now(number, [first, second, third | MSG_DONTWAIT, 0, 0, 0]);
-            unless_it_waits(result)
-        }
-        nr::RECVFROM if fourth & MSG_WAITALL == 0 => {
-            let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, sixth]);
-            unless_it_waits(result)
-        }
-        nr::RECVMSG if third & MSG_WAITALL == 0 => {
-            let result = now(number, [first, second, third | MSG_DONTWAIT, 0, 0, 0]);
-            unless_it_waits(result)
-        }
-        nr::RECVMMSG if fourth & MSG_WAITALL == 0 => {
-            let result = now(number, [first, second, third, fourth | MSG_DONTWAIT, fifth, 0]);
             unless_it_waits(result)
         }
         nr::ACCEPT | nr::ACCEPT4 => {

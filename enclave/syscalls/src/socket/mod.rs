@@ -124,12 +124,11 @@ impl Socket {
         flags: u64,
         send: impl Fn(u64) -> Result<u64, Errno>,
     ) -> u64 {
-        // A message is sent as a whole, or not.
-        let ends = |done| done == len || self.is_stream() != Ok(true);
-        while done > 0 && !ends(done) {
-            // A short count: the buffer is full, or the thread was wanted.
+        while done > 0 && done < len {
+            // A short count: the buffer is full, or the thread was wanted. A message has no rest.
             let short = !done.is_multiple_of(PIECE);
-            if short && (self.never_waits(flags) || interrupted()) {
+            let ends = || self.never_waits(flags) || interrupted() || self.is_stream() != Ok(true);
+            if short && ends() {
                 break;
             }
             match send(done) {
