@@ -13,12 +13,9 @@
 use std::arch::global_asm;
 use std::ops::Range;
 
-use sgx_types::SecInfoFlags;
-
 use crate::context::{ARENA, ARENA_SIZE, Context, SLOT_SIZE, at};
-use crate::epcm::Entry;
 use crate::lookup::{GS_MASK, GS_TABLE};
-use crate::{exit, leaves, signals};
+use crate::{accept, exit, leaves, signals};
 
 /// Bytes that a stub spills below the stack pointer of the enclave, red zone included.
 pub(crate) const SPILL: u64 = 296;
@@ -38,8 +35,6 @@ unsafe extern "C" {
     fn emu_window_end();
     fn emu_copy_end();
     pub(crate) fn emu_copy_failed();
-    fn emu_fast();
-    fn emu_fast_end();
     pub(crate) fn emu_leaf_slow();
 }
 
@@ -49,17 +44,14 @@ pub(crate) fn range(start: unsafe extern "C" fn(), end: unsafe extern "C" fn()) 
 
 /// Whether `rip` is in the assembler parts.
 pub(crate) fn contains(rip: u64) -> bool {
-    range(emu_asm_begin, emu_asm_end).contains(&rip) || exit::all().contains(&rip)
+    range(emu_asm_begin, emu_asm_end).contains(&rip)
+        || exit::all().contains(&rip)
+        || accept::all().contains(&rip)
 }
 
 /// The restartable part of `emu_enter`.
 pub(crate) fn window() -> Range<u64> {
     range(emu_window, emu_window_end)
-}
-
-/// The part of `emu_leaf` that may fault, and then goes on at `emu_leaf_slow`.
-pub(crate) fn fast() -> Range<u64> {
-    range(emu_fast, emu_fast_end)
 }
 
 /// The part of `emu_copy` that may fault.
@@ -73,7 +65,7 @@ global_asm!(
     .p2align 6
     .globl emu_asm_begin, emu_asm_end, emu_enter, emu_window, emu_window_end, emu_finish
     .globl emu_leaf, emu_signal, emu_copy, emu_copy_end, emu_copy_failed, emu_aep
-    .globl emu_fast, emu_fast_end, emu_leaf_slow
+    .globl emu_leaf_slow
 emu_asm_begin:
 
 emu_enter:
@@ -226,68 +218,7 @@ emu_leaf:                                   // rcx = address after the site, res
     push 2
     popfq
 8:  mov qword ptr [rbx + {ENTERING}], 0
-    cmp ecx, 5
-    jne emu_leaf_slow
-
-    // EACCEPT as it comes by the thousand: a new page next to the last one, a trimmed page, a page
-    // whose permissions were restricted. Everything else is left to Rust, and so are faults here.
-emu_fast:
-    mov r8, [rbx + {REGS} + 24]             // SECINFO
-    mov rcx, [rbx + {REGS} + 8]             // page
-    test r8d, 63
-    jnz emu_leaf_slow
-    test ecx, 4095
-    jnz emu_leaf_slow
-    cmp r8, [rbx + {LIMIT}]
-    jae emu_leaf_slow
-    cmp rcx, [rbx + {LIMIT}]
-    jae emu_leaf_slow
-    mov rdx, [r8 + 8]
-    or rdx, [r8 + 16]
-    or rdx, [r8 + 24]
-    or rdx, [r8 + 32]
-    or rdx, [r8 + 40]
-    or rdx, [r8 + 48]
-    or rdx, [r8 + 56]
-    jnz emu_leaf_slow
-    mov rdx, [r8]
-    xor r9d, r9d                            // bytes by which the run grows
-    cmp rdx, {NEW_PAGE}
-    jne 10f
-    test rcx, rcx                           // the end of an empty run is no page
-    jz emu_leaf_slow
-    cmp rcx, [rbx + {RUN_END}]
-    jne emu_leaf_slow
-    mov r9d, 4096
-    xor eax, eax                            // EPCM entry before
-    mov edx, {NEW_SETTLED}                  // and after
-    jmp 12f
-10: cmp rdx, {TRIMMED_PAGE}
-    jne 11f
-    mov eax, {TRIMMED}
-    mov edx, {TRIMMED_SETTLED}
-    jmp 12f
-11: mov rax, rdx
-    and rdx, 7
-    xor rax, rdx
-    cmp rax, {RESTRICTED_PAGE}
-    jne emu_leaf_slow
-    lea edx, [rdx * 4 + {REGULAR}]
-    mov eax, edx
-    or eax, {RESTRICTED}
-12: mov r8, [rbx + {EPCM}]
-    mov r10, rcx
-    shr r10, 12
-    lock cmpxchg [r8 + r10], dl
-    jne emu_leaf_slow
-    add [rbx + {RUN_END}], r9
-    mov qword ptr [rbx + {REGS}], 0
-    and qword ptr [rbx + {REGS} + 128], -0x8d6
-    mov qword ptr [rbx + {LOAD_VECTORS}], 0
-    mov qword ptr [rbx + {LOAD_BASES}], 0
-    mov r11, rbx
-    jmp emu_window
-emu_fast_end:
+    jmp {emu_accept}
 
 emu_leaf_slow:
     mov qword ptr [rbx + {LOAD_BASES}], 1
@@ -375,17 +306,7 @@ emu_asm_end:
     ARENA_SIZE = sym ARENA_SIZE,
     LOAD_BASES = const at::LOAD_BASES,
     ENTERING = const at::ENTERING,
-    LIMIT = const at::LIMIT,
-    RUN_END = const at::RUN_END,
-    EPCM = const at::EPCM,
-    NEW_PAGE = const (SecInfoFlags::PT_REG.bits() | 0b1011),
-    NEW_SETTLED = const Entry::AUGMENTED.settled().bits(),
-    TRIMMED_PAGE = const (SecInfoFlags::PT_TRIM.bits() | SecInfoFlags::MODIFIED.bits()),
-    TRIMMED = const Entry::TRIMMED.bits(),
-    TRIMMED_SETTLED = const Entry::TRIMMED.settled().bits(),
-    RESTRICTED_PAGE = const (SecInfoFlags::PT_REG.bits() | SecInfoFlags::PR.bits()),
-    REGULAR = const Entry::RESTRICTED.settled().bits(),
-    RESTRICTED = const Entry::RESTRICTED.bits(),
+    emu_accept = sym accept::emu_accept,
     emu_exit = sym exit::emu_exit,
     interrupted = sym leaves::interrupted,
     leaf = sym leaves::leaf,

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use backend::Exception;
 
+use crate::accept::Next;
 use crate::asm;
 use crate::enclave::Inner;
 use crate::exit;
@@ -141,12 +142,14 @@ pub(crate) struct Context {
     pub(crate) epcm: u64,
     /// Accepted pages that the host's mapping does not yet show.
     pub(crate) run: Run,
-    /// What the short cut from EEXIT to the next EENTER needs.
-    pub(crate) again: Again,
-
     /// The page of ELRANGE on which the enclave faulted: the thread is likely to wait for it. 0 after
     /// it was accepted.
     pub(crate) awaited: u64,
+    /// Where EACCEPTCOPY fills the page that follows.
+    pub(crate) next: *const Next,
+    /// What the short cut from EEXIT to the next EENTER needs.
+    pub(crate) again: Again,
+
     /// The enclave and thread control structure in use.
     pub(crate) enclave: *const Inner,
     pub(crate) tcs: *const TcsState,
@@ -184,6 +187,8 @@ pub(crate) mod at {
     pub(crate) const EPCM: usize = offset_of!(Context, epcm);
     pub(crate) const RUN_START: usize = offset_of!(Context, run) + offset_of!(Run, start);
     pub(crate) const RUN_END: usize = offset_of!(Context, run) + offset_of!(Run, end);
+    pub(crate) const AWAITED: usize = offset_of!(Context, awaited);
+    pub(crate) const NEXT: usize = offset_of!(Context, next);
     pub(crate) const TCS: usize = offset_of!(Context, tcs);
     pub(crate) const TCS_CSSA: usize = offset_of!(TcsState, cssa);
     pub(crate) const TCS_BUSY: usize = offset_of!(TcsState, busy);
@@ -263,8 +268,9 @@ impl Attachment {
                 limit: 0,
                 epcm: 0,
                 run: Run::default(),
-                again: Again::default(),
                 awaited: 0,
+                next: ptr::null(),
+                again: Again::default(),
                 enclave: ptr::null(),
                 tcs: ptr::null(),
                 last_tcs: None,

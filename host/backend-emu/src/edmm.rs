@@ -163,6 +163,9 @@ fn fill(inner: &Inner, page: u64, source: u64, settled: Entry, awaited: u64) -> 
     let complete = filled.add(page, source, settled.protection(), awaited) == 0;
     if complete {
         inner.epcm.set(page, settled);
+        if let Some((next, room)) = filled.next() {
+            inner.mapping.next().open(next, room, settled.flags(), settled);
+        }
     }
     complete
 }

@@ -168,6 +168,7 @@ fn prepare(
     context.host_gs = sys::gs_base();
     (context.entering, context.load_bases) = (1, 1);
     (context.limit, context.epcm) = (inner.base() + inner.secs.size, inner.epcm.address());
+    context.next = inner.mapping.next();
     match leaf {
         EnterLeaf::Eenter => {
             spend(inner.costs.eenter);

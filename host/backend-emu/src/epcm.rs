@@ -43,10 +43,15 @@ impl Entry {
     /// Mask and value of the bits that EENTER looks at: those of a TCS,
     pub(crate) const ENTERED: (u8, u8) = (Self::TYPE | Self::PENDING | Self::MODIFIED, Self::TCS);
     /// and those of a page of the SSA frame.
-    pub(crate) const WRITABLE: (u8, u8) = (
-        Self::TYPE | 0b011 << Self::SHIFT | Self::PENDING | Self::MODIFIED,
-        Self::REG | 0b011 << Self::SHIFT,
-    );
+    pub(crate) const WRITABLE: (u8, u8) = Self::accessible(0b011);
+    /// Those that EACCEPTCOPY looks at, of its source.
+    pub(crate) const READABLE: (u8, u8) = Self::accessible(0b001);
+
+    /// Mask and value of the bits of a regular page that may be accessed in all the ways of `permissions`.
+    const fn accessible(permissions: u8) -> (u8, u8) {
+        let access = permissions << Self::SHIFT;
+        (Self::TYPE | access | Self::PENDING | Self::MODIFIED, Self::REG | access)
+    }
 
     /// The entry as the assembler parts see it.
     pub(crate) const fn bits(self) -> u8 {

@@ -4,11 +4,8 @@
 //! pages at a time, before anything else is done to the mapping. So nobody ever sees a part of them,
 //! and that memory comes in huge pages, which the kernel hands out at a fraction of the cost.
 
-use std::fs::{File, OpenOptions};
+use std::mem;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
-use std::{io, mem};
 
 use crate::asm;
 use crate::mapping::HUGE_PAGE;
@@ -150,6 +147,17 @@ impl Filled {
         moved
     }
 
+    /// The page after those that wait, and the memory that is left; `None` if none waits.
+    pub(crate) fn next(&self) -> Option<(u64, &Range<u64>)> {
+        (!self.waiting.is_empty()).then_some((self.waiting.end, &self.fresh))
+    }
+
+    /// The pages before `page` were filled as well, in the memory before `to`.
+    pub(crate) fn went_on(&mut self, page: u64, to: u64) {
+        (self.waiting.end, self.fresh.start) = (page, to);
+        self.zeroes = self.zeroes.max(to);
+    }
+
     /// Whether `page` continues what waits.
     pub(crate) fn follows(&self, page: u64, protection: i32) -> bool {
         !self.waiting.is_empty() && page == self.waiting.end && protection == self.protection
@@ -197,7 +205,7 @@ impl Filled {
     fn copy_in(&self, from: u64, all: &Range<u64>, parts: &[Range<u64>; 2]) -> bool {
         for part in parts.iter().filter(|part| !part.is_empty()) {
             let len = part.end - part.start;
-            if copy_hidden(from + (part.start - all.start), part.start, len).is_err() {
+            if sys::copy_hidden(from + (part.start - all.start), part.start, len).is_err() {
                 return false;
             }
             self.protect(part.start, len, self.protection);
@@ -218,7 +226,7 @@ impl Filled {
                 self.moved.note(at, part);
             } else {
                 // The process has as many mappings as the kernel allows.
-                let copied = copy_hidden(at, part.start, len);
+                let copied = sys::copy_hidden(at, part.start, len);
                 assert!(copied.is_ok(), "{len:#x} bytes for {:#x}: {copied:?}", part.start);
                 self.protect(part.start, len, self.protection);
                 sys::unmap(at, len);
@@ -232,25 +240,6 @@ impl Filled {
 pub(crate) fn copy(to: u64, source: u64) -> u64 {
     // SAFETY: faults become a count; the target is as above.
     unsafe { asm::emu_copy(to, source, PAGE) }
-}
-
-/// The memory of this process, past all protection; `None` where the kernel does not give it.
-fn memory() -> Option<&'static File> {
-    static MEMORY: OnceLock<Option<File>> = OnceLock::new();
-    let open = || OpenOptions::new().read(true).write(true).open("/proc/self/mem").ok();
-    MEMORY.get_or_init(open).as_ref()
-}
-
-/// Copies pages to where nobody sees them, past the protection of both.
-fn copy_hidden(from: u64, to: u64, len: u64) -> io::Result<()> {
-    let memory = memory().ok_or(io::ErrorKind::Unsupported)?;
-    let mut some = [0; FEW as usize];
-    for done in (0..len).step_by(some.len()) {
-        let part = &mut some[..FEW.min(len - done) as usize];
-        memory.read_exact_at(part, from + done)?;
-        memory.write_all_at(part, to + done)?;
-    }
-    Ok(())
 }
 
 /// What waits goes nowhere any more.
@@ -386,7 +375,7 @@ mod tests {
         // SAFETY: just made writable.
         unsafe { *((from + PAGE) as *mut u64) = 7 };
         sys::protect(from, 2 * PAGE, libc::PROT_NONE);
-        copy_hidden(from, to, 2 * PAGE).expect("memory is there");
+        sys::copy_hidden(from, to, 2 * PAGE).expect("memory is there");
         sys::protect(to, 2 * PAGE, libc::PROT_READ);
         assert_eq!(words(to, 2), [0, 7]);
     }

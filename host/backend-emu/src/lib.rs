@@ -20,6 +20,7 @@
 //! - There is one enclave per process, and ELRANGE starts at 0.
 #![expect(unsafe_code, reason = "enters enclaves, handles signals, maps memory")]
 
+mod accept;
 mod asm;
 mod audit;
 mod context;

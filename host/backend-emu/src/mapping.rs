@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::accept::Next;
 use crate::epcm::{Entry, Epcm};
 use crate::filled::{self, Filled};
 use crate::sys;
@@ -31,6 +32,8 @@ pub(crate) const HUGE_PAGE: u64 = 2 << 20;
 pub(crate) struct Mapping {
     range: Range<u64>,
     filled: Mutex<Filled>,
+    /// Closed when that is locked; to be opened only while it is.
+    next: Next,
     shows: AtomicU64,
 }
 
@@ -42,7 +45,7 @@ impl Mapping {
         sys::reserve(start, range.end - start)?;
         sys::advise(start, range.end - start, libc::MADV_DONTDUMP);
         let filled = Mutex::new(Filled::new(range.clone()));
-        Ok(Self { range, filled, shows: AtomicU64::new(0) })
+        Ok(Self { range, filled, next: Next::default(), shows: AtomicU64::new(0) })
     }
 
     /// Addresses that may have pages.
@@ -64,7 +67,16 @@ impl Mapping {
 
     /// The same for filling pages that the mapping does not show.
     pub(crate) fn fill(&self) -> MutexGuard<'_, Filled> {
-        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((page, to)) = self.next.close() {
+            filled.went_on(page, to);
+        }
+        filled
+    }
+
+    /// Where the page that follows the last one is filled.
+    pub(crate) fn next(&self) -> &Next {
+        &self.next
     }
 }
 

@@ -9,7 +9,6 @@ use backend::{Kick, KickHandler};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use sgx_types::Vector;
 
-use crate::asm;
 use crate::audit;
 use crate::context::{Context, mode};
 use crate::enclave::{Inner, count};
@@ -19,6 +18,7 @@ use crate::reason;
 use crate::ssa::Event;
 use crate::stop::{ENCLU, Stop};
 use crate::sys;
+use crate::{accept, asm};
 
 /// Signals by which the kernel reports exceptions.
 const EXCEPTIONS: [c_int; 6] =
@@ -125,8 +125,8 @@ fn repair(frame: &mut ucontext_t) -> bool {
     let at = rip(frame);
     if asm::copying().contains(&at) {
         set(frame, libc::REG_RIP, asm::emu_copy_failed as *const () as u64);
-    } else if asm::fast().contains(&at) {
-        set(frame, libc::REG_RIP, asm::emu_leaf_slow as *const () as u64);
+    } else if accept::all().contains(&at) {
+        set(frame, libc::REG_RIP, accept::after_fault(at));
     } else if exit::fast().contains(&at) {
         set(frame, libc::REG_RIP, exit::emu_again_failed as *const () as u64);
     } else {

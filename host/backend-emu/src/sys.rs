@@ -3,9 +3,10 @@
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::{io, mem, ptr};
 
@@ -210,4 +211,24 @@ pub(crate) fn advise(address: u64, len: u64, advice: i32) -> bool {
     // SAFETY: only memory that this crate mapped is meant, and its owner gave up the contents where
     // the advice destroys them.
     unsafe { libc::madvise(address as *mut _, len as usize, advice) == 0 }
+}
+
+/// The memory of this process, past all protection; `None` where the kernel does not give it.
+fn memory() -> Option<&'static File> {
+    static MEMORY: OnceLock<Option<File>> = OnceLock::new();
+    let open = || OpenOptions::new().read(true).write(true).open("/proc/self/mem").ok();
+    MEMORY.get_or_init(open).as_ref()
+}
+
+/// Copies pages to where nobody sees them, past the protection of both.
+pub(crate) fn copy_hidden(from: u64, to: u64, len: u64) -> io::Result<()> {
+    let memory = memory().ok_or(io::ErrorKind::Unsupported)?;
+    let mut some = [0; 16384];
+    for done in (0..len).step_by(some.len()) {
+        let left = len - done;
+        let part = &mut some[..left.min(16384) as usize];
+        memory.read_exact_at(part, from + done)?;
+        memory.write_all_at(part, to + done)?;
+    }
+    Ok(())
 }
