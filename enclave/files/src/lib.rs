@@ -36,7 +36,9 @@ pub use object::{Io, Object, ready};
 pub use open_file::OpenFile;
 pub use stat::{Stat, kind};
 pub use stdio::init;
-pub use stream::{Behind, Cork, Data, Moment, Stream, Told, Transport, data_is_left};
+pub use stream::{
+    Behind, Cork, Data, Moment, Stream, Told, Transport, data_is_left, keep_heads_waiting,
+};
 pub use table::{Table, table};
 pub use text::{Directory, Text};
 pub use transfer::{fetch_host, store_host};

@@ -208,7 +208,14 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     ) -> Result<(), MmError> {
         let asked = flags & (MapFlags::POPULATE | MapFlags::NON_BLOCK) == MapFlags::POPULATE;
         if !asked && !vma_flags.contains(VmaFlags::LOCKED) {
-            self.populate_eagerly(range, flags.contains(MapFlags::DENY_WRITE));
+            let of_program = flags.contains(MapFlags::DENY_WRITE);
+            // The first part of a library takes the room of all, and the others are mapped over it.
+            let takes_room = of_program && !flags.contains(MapFlags::FIXED);
+            let writable =
+                self.map.find(range.start()).is_some_and(|vma| vma.prot.contains(Prot::WRITE));
+            if !takes_room || writable {
+                self.populate_eagerly(range, of_program);
+            }
             return Ok(());
         }
         match self.populate(range) {

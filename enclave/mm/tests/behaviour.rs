@@ -120,6 +120,8 @@ fn large_files_are_read_in_blocks() {
     assert_eq!(sizes, [1, 1, 2, 4, 4, 4]);
     let data = s.mmap(file(1, M2, RW, PRIVATE | DENYWRITE)).unwrap();
     assert!(s.committed().contains(data + M2 - 1), "the data of programs is read at once");
+    let first = s.mmap(file(1, K64, R, PRIVATE | DENYWRITE)).unwrap();
+    assert!(!s.committed().contains(first), "the rest of a library will be mapped over it");
     s.pages_mut().fail_after = Some(0);
     assert_eq!(load(&mut s, at + (2 << 20)), Touched::Value(13), "a page alone may still be had");
 }

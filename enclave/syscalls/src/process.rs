@@ -4,11 +4,11 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::{Mutex, MutexGuard, Once};
-use enclave_files::{HostFd, data_is_left};
+use enclave_files::{HostFd, data_is_left, keep_heads_waiting};
 use enclave_hostcalls::flush;
 use enclave_mm::{AddressSpace, BackingFile};
 use enclave_rewriter::{AddressMap, Patch};
-use enclave_threads::{check_events, clock, give_processor_away};
+use enclave_threads::{check_events, clock, give_processor_away, yield_now};
 
 use crate::{ephemeral::Held, pages::EnclavePages};
 
@@ -130,10 +130,18 @@ pub(crate) fn settle() {
     const PATIENCE: u64 = 10_000_000_000;
     // What cannot be written back is lost, as when a machine's disk is full.
     let _ = process().space().flush_all();
-    flush();
+    keep_heads_waiting(true);
     let until = clock::monotonic().saturating_add(PATIENCE);
-    while data_is_left() && clock::monotonic() < until {
+    loop {
+        // A head that another thread had taken back is posted again.
+        let was_left = data_is_left();
+        flush();
+        if !was_left && !data_is_left() || clock::monotonic() >= until {
+            break;
+        }
         check_events();
+        yield_now();
         give_processor_away();
     }
+    keep_heads_waiting(false);
 }

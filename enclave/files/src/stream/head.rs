@@ -5,11 +5,12 @@
 //! sends next is put there, and both leave by one call.
 
 use alloc::{sync::Arc, vec};
+use core::sync::atomic::Ordering;
 
 use enclave_core::{HostSlice, to_usize};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, take_back};
 
-use super::{MSG_DONTWAIT, MSG_NOSIGNAL, Stream};
+use super::{HOLDING, MSG_DONTWAIT, MSG_NOSIGNAL, STAYING, Stream};
 
 /// Longest head that has room behind it, and that room, in bytes.
 pub(super) const LONGEST: u64 = 1 << 10;
@@ -27,6 +28,24 @@ impl Head {
     /// The head that `call` sends, of `len` bytes, with `room` behind it.
     pub(super) fn new(call: &Call, len: u64, room: u64) -> Option<Self> {
         Some(Self { memory: HostSlice::new(call.first_room(), len + room).ok()?, len })
+    }
+}
+
+/// A head that a thread has taken back counts as data that is left.
+struct TakenBack;
+
+impl TakenBack {
+    /// `None` if heads are to stay where they wait.
+    fn new() -> Option<Self> {
+        HOLDING.fetch_add(1, Ordering::SeqCst);
+        let taken = Self;
+        (!STAYING.load(Ordering::SeqCst)).then_some(taken)
+    }
+}
+
+impl Drop for TakenBack {
+    fn drop(&mut self) {
+        HOLDING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -74,11 +93,11 @@ impl Stream {
         count: u64,
         read: impl FnOnce(Behind<'_>) -> Result<u64, Errno>,
     ) -> Option<Result<u64, Errno>> {
-        let (mut call, head) = self.take_head(count)?;
+        let (mut call, head, taken) = self.take_head(count)?;
         let body = match read(Behind(&head)) {
             Ok(body) if body > 0 => body,
             _ => {
-                self.put_back(call, head.len, Some(head));
+                self.put_back(call, head.len, Some(head), taken);
                 return None;
             }
         };
@@ -87,14 +106,14 @@ impl Stream {
         call.args([self.fd.number(), at, head.len + body, MSG_DONTWAIT | MSG_NOSIGNAL]);
         if can_post() && self.state.lock().room.take(head.len + body) {
             self.cork.all_sent(begun);
-            self.put_back(call, head.len + body, None);
+            self.put_back(call, head.len + body, None, taken);
             return Some(Ok(body));
         }
         let sent = call.count(Wait::No, head.len + body);
         if sent == Ok(head.len + body) {
             self.cork.all_sent(begun);
         }
-        Some(match self.head_is_sent(call, head, sent) {
+        Some(match self.head_is_sent(call, head, sent, taken) {
             Ok(0) => Err(Errno::EAGAIN),
             result => result,
         })
@@ -102,7 +121,7 @@ impl Stream {
 
     /// Sends a head that waits, if one does: `more` if what comes belongs to it.
     pub(super) fn send_head(self: &Arc<Self>, more: bool) {
-        let Some((mut call, head)) = self.take_head(0) else { return };
+        let Some((mut call, head, taken)) = self.take_head(0) else { return };
         let begun = self.cork.begin_all();
         if !more {
             call.arg(3, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -111,7 +130,7 @@ impl Stream {
         if !more && sent == Ok(head.len) {
             self.cork.all_sent(begun);
         }
-        if let Err(errno) = self.head_is_sent(call, head, sent)
+        if let Err(errno) = self.head_is_sent(call, head, sent, taken)
             && !will_be_taken(errno)
         {
             self.keep(errno);
@@ -120,13 +139,14 @@ impl Stream {
 
     /// Takes the head that waits, if it has room for `count` bytes. Nobody sends anything until
     /// [`Self::put_back`] or [`Self::head_is_sent`].
-    fn take_head(self: &Arc<Self>, count: u64) -> Option<(Call, Head)> {
+    fn take_head(self: &Arc<Self>, count: u64) -> Option<(Call, Head, TakenBack)> {
         let mut state = self.state.lock();
         if state.sending
             || state.head.as_ref().is_none_or(|head| head.memory.len() - head.len < count)
         {
             return None;
         }
+        let taken = TakenBack::new()?;
         let head = state.head.take()?;
         state.sending = true;
         drop(state);
@@ -136,7 +156,7 @@ impl Stream {
         match call {
             Some(call) => {
                 state.under_way.pop_back();
-                Some((call, head))
+                Some((call, head, taken))
             }
             // It is on its way.
             None => {
@@ -147,13 +167,14 @@ impl Stream {
     }
 
     /// What was taken back, now a piece of `len` bytes, waits again: as a `head`, or as it is.
-    fn put_back(self: &Arc<Self>, call: Call, len: u64, head: Option<Head>) {
+    fn put_back(self: &Arc<Self>, call: Call, len: u64, head: Option<Head>, taken: TakenBack) {
         let mut state = self.state.lock();
         state.under_way.push_back(len);
         state.head = head;
         state.sending = false;
         drop(state);
         call.post_for(self.clone(), Kind::Piece);
+        drop(taken);
     }
 
     /// The head was sent, and something behind it. Returns how much of the latter; what the kernel did not take
@@ -163,6 +184,7 @@ impl Stream {
         call: Call,
         head: Head,
         sent: Result<u64, Errno>,
+        taken: TakenBack,
     ) -> Result<u64, Errno> {
         let mut state = self.state.lock();
         state.sending = false;
@@ -178,6 +200,7 @@ impl Stream {
         state.under_way.push_back(head.len);
         drop(state);
         self.clone().sent(call, Some(Ok(count)));
+        drop(taken);
         sent.and(Err(Errno::EAGAIN))
     }
 }

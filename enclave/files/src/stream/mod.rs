@@ -21,7 +21,7 @@ mod told;
 use alloc::{collections::VecDeque, sync::Arc};
 use core::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use enclave_core::Mutex;
@@ -50,13 +50,21 @@ const POLLOUT: u64 = 4;
 /// Longest piece that is posted, in bytes.
 const LONGEST: u64 = 16 << 10;
 
-/// Streams that hold data which the kernel has not taken.
+/// Streams that hold data which the kernel has not taken, and heads that threads have taken back.
 static HOLDING: AtomicU64 = AtomicU64::new(0);
+/// Whether heads stay where they wait.
+static STAYING: AtomicBool = AtomicBool::new(false);
 
 /// Whether the program believes data sent that is here still.
 #[must_use]
 pub fn data_is_left() -> bool {
-    HOLDING.load(Ordering::Relaxed) > 0
+    HOLDING.load(Ordering::SeqCst) > 0
+}
+
+/// Whether heads that wait are sent as they are, since the process is about to end: no thread takes one back to
+/// add its body.
+pub fn keep_heads_waiting(keep: bool) {
+    STAYING.store(keep, Ordering::SeqCst);
 }
 
 /// Whether data may be sent as a piece.
