@@ -9,7 +9,7 @@ pub const ELRANGE_SIZE: u64 = 1 << 46;
 pub const USER_BASE: u64 = 0x1_0000;
 /// End of the program's area.
 pub const USER_END: u64 = 0x3f00_0000_0000;
-/// Where the runtime image is linked to (added by relocation at start).
+/// Where the runtime image is linked to, and runs.
 pub const IMAGE_BASE: u64 = USER_END;
 /// The per-thread data pages, then the TCS blocks: as far from the start of the image that it may
 /// grow without moving them.
@@ -63,12 +63,10 @@ pub mod thread_data {
     pub const EXCEPTION_STACK: u64 = 8;
     /// Byte offset of the index of the TCS.
     pub const INDEX: u64 = 16;
-    /// Byte offset of the image base.
-    pub const IMAGE_BASE: u64 = 24;
     /// Byte offset of the address of the first SSA frame.
-    pub const SSA: u64 = 32;
+    pub const SSA: u64 = 24;
     /// Byte offset of the size of a SSA frame in bytes.
-    pub const SSA_FRAME_SIZE: u64 = 40;
+    pub const SSA_FRAME_SIZE: u64 = 32;
     /// Byte offset of the address of the system call entry, which rewritten sites jump to.
     pub const SYSCALL_ENTRY: u64 = 0x40;
 }

@@ -28,7 +28,6 @@ pub mod exception;
 mod heap;
 mod hooks;
 mod host;
-mod image;
 mod libc_symbols;
 mod missing;
 pub mod pages;

@@ -2,15 +2,11 @@
 //! dependency that links against libc, or asks the processor who it is, does so silently.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
-use object::elf::{
-    DT_JMPREL, DT_NEEDED, DT_NULL, DT_REL, DT_RELA, DT_RELASZ, DT_RELR, ET_DYN, FileHeader64, PF_X,
-    PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS, ProgramHeader64, R_X86_64_RELATIVE, Rela64,
-};
-use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, Rela as _};
+use object::elf::{ET_EXEC, FileHeader64, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian as LE, Object as _, ObjectSymbol as _};
 
 type Header = FileHeader64<LE>;
-type Segment = ProgramHeader64<LE>;
 
 /// Bytes of one-byte nops after each ENCLU, room for the emulator's patch.
 const NOPS_AFTER_ENCLU: usize = 13;
@@ -18,15 +14,18 @@ const NOPS_AFTER_ENCLU: usize = 13;
 /// Checks the whole image; the error names what was found, and where.
 pub(crate) fn check(image: &[u8]) -> Result<(), String> {
     let header = Header::parse(image).map_err(|e| format!("no ELF64 file: {e}"))?;
-    if header.e_type(LE) != ET_DYN {
-        return Err(format!("ELF type {} instead of a static PIE", header.e_type(LE)));
+    if header.e_type(LE) != ET_EXEC {
+        return Err(format!(
+            "ELF type {} instead of a program with fixed addresses",
+            header.e_type(LE)
+        ));
     }
     let segments = header.program_headers(LE, image).map_err(|e| e.to_string())?;
     for segment in segments {
         match segment.p_type(LE) {
             PT_INTERP => return Err("it has an interpreter".into()),
             PT_TLS => return Err("it has thread-local storage".into()),
-            PT_DYNAMIC => dynamic(image, segments, segment)?,
+            PT_DYNAMIC => return Err("it is linked dynamically".into()),
             PT_LOAD if segment.p_flags(LE).contains(PF_X) => {
                 let code = segment.data(LE, image).map_err(|()| "a segment is cut off")?;
                 instructions(code, segment.p_vaddr(LE))?;
@@ -35,41 +34,6 @@ pub(crate) fn check(image: &[u8]) -> Result<(), String> {
         }
     }
     undefined_symbols(image)
-}
-
-fn dynamic(image: &[u8], segments: &[Segment], segment: &Segment) -> Result<(), String> {
-    let entries = segment.dynamic(LE, image).map_err(|e| e.to_string())?.unwrap_or_default();
-    let entries = entries.iter().take_while(|e| e.d_tag(LE) != DT_NULL);
-    let (mut table, mut size) = (0, 0);
-    for entry in entries {
-        let value = entry.d_val(LE);
-        match entry.d_tag(LE) {
-            DT_NEEDED => return Err("it needs a shared library".into()),
-            DT_REL | DT_RELR | DT_JMPREL => return Err("it has relocations other than RELA".into()),
-            DT_RELA => table = value,
-            DT_RELASZ => size = value,
-            _ => {}
-        }
-    }
-    relocations(image, segments, table, size)
-}
-
-fn relocations(image: &[u8], segments: &[Segment], table: u64, size: u64) -> Result<(), String> {
-    if size == 0 {
-        return Ok(());
-    }
-    let bytes = segments
-        .iter()
-        .filter(|s| s.p_type(LE) == PT_LOAD)
-        .find_map(|s| s.data_range(LE, image, table, size).ok().flatten())
-        .ok_or_else(|| format!("the relocations at {table:#x} are not in the file"))?;
-    let count = bytes.len() / size_of::<Rela64<LE>>();
-    let (relocations, _) = object::slice_from_bytes::<Rela64<LE>>(bytes, count)
-        .map_err(|()| "the relocations are misaligned")?;
-    match relocations.iter().find(|r| r.r_type(LE, false) != R_X86_64_RELATIVE) {
-        None => Ok(()),
-        Some(r) => Err(format!("relocation {} at {:#x}", r.r_type(LE, false), r.r_offset(LE))),
-    }
 }
 
 fn undefined_symbols(image: &[u8]) -> Result<(), String> {

@@ -20,11 +20,11 @@ pub struct ImageOptions {
     pub xfrm: Xfrm,
 }
 
-/// Lays out the enclave of the runtime image `elf`, a static PIE: its segments at
-/// [`IMAGE_BASE`], then the threads of [`hostcall_abi::layout`].
+/// Lays out the enclave of the runtime image `elf`, a program that is linked to run from
+/// [`IMAGE_BASE`] on: its segments, then the threads of [`hostcall_abi::layout`].
 ///
-/// Pages keep the permissions of their segment, also those of RELRO, which the runtime writes when
-/// it relocates itself. Everything in segments is measured, zero pages of `.bss` too.
+/// Pages have the permissions of their segment; nobody relocates them, so those of RELRO are only
+/// readable. Everything in segments is measured, zero pages of `.bss` too.
 ///
 /// # Errors
 /// When `elf` is not such an image, is truncated, or has segments that overlap, share a page, or are
@@ -43,7 +43,7 @@ pub fn image_layout(elf: &[u8], options: ImageOptions) -> Result<Layout<'_>, Ima
     for segment in &image.segments {
         segment.add_to(&mut layout)?;
     }
-    add_threads(&mut layout, IMAGE_BASE + image.entry)?;
+    add_threads(&mut layout, image.entry)?;
     Ok(layout)
 }
 
@@ -53,7 +53,7 @@ struct Image<'a> {
     segments: Vec<Segment<'a>>,
 }
 
-/// A PT_LOAD segment; addresses are relative to the image base.
+/// A PT_LOAD segment.
 struct Segment<'a> {
     address: u64,
     end: u64,
@@ -66,14 +66,16 @@ impl<'a> Image<'a> {
         let endian = LittleEndian;
         let header = elf::FileHeader64::<LittleEndian>::parse(elf)
             .map_err(|error| ImageError::NotElf(error.to_string()))?;
-        if header.e_machine(endian) != elf::EM_X86_64 || header.e_type(endian) != elf::ET_DYN {
-            return Err(ImageError::NotPie);
+        if header.e_machine(endian) != elf::EM_X86_64 || header.e_type(endian) != elf::ET_EXEC {
+            return Err(ImageError::NotFixed);
         }
         let headers = header
             .program_headers(endian, elf)
             .map_err(|error| ImageError::NotElf(error.to_string()))?;
         let mut segments: Vec<Segment<'a>> = Vec::new();
+        let mut read_only = 0..0;
         for header in headers {
+            let address = header.p_vaddr(endian);
             match header.p_type(endian) {
                 elf::PT_INTERP => return Err(ImageError::Dynamic),
                 elf::PT_TLS => return Err(ImageError::ThreadLocal),
@@ -85,7 +87,15 @@ impl<'a> Image<'a> {
                     }
                     segments.push(segment);
                 }
+                elf::PT_GNU_RELRO => {
+                    read_only = address..address.saturating_add(header.p_memsz(endian));
+                }
                 _ => {}
+            }
+        }
+        for segment in &mut segments {
+            if read_only.start <= segment.address && segment.end <= read_only.end {
+                segment.flags.remove(SecInfoFlags::W);
             }
         }
         let entry = header.e_entry(endian);
@@ -110,12 +120,13 @@ impl<'a> Segment<'a> {
         let address = header.p_vaddr(endian);
         let data = header.data(endian, elf).map_err(|()| ImageError::Truncated { address })?;
         let memory = header.p_memsz(endian);
-        let end = address.checked_add(memory).filter(|&end| end <= TCS_AREA - IMAGE_BASE);
+        let end =
+            address.checked_add(memory).filter(|&end| address >= IMAGE_BASE && end <= TCS_AREA);
         match end {
             Some(end) if data.len() as u64 <= memory => {
                 Ok(Self { address, end, flags: permissions(header, address)?, data })
             }
-            _ => Err(ImageError::Size { address, size: memory }),
+            _ => Err(ImageError::Extent { address, size: memory }),
         }
     }
 
@@ -128,13 +139,7 @@ impl<'a> Segment<'a> {
     fn add_to(&self, layout: &mut Layout<'a>) -> Result<(), LayoutError> {
         let (mut offset, end) = (self.first_page(), self.end.next_multiple_of(PAGE));
         let mut add = |contents: Contents<'a>, pages: u64| {
-            let region = Region {
-                offset: IMAGE_BASE + offset,
-                pages,
-                flags: self.flags,
-                contents,
-                measured: true,
-            };
+            let region = Region { offset, pages, flags: self.flags, contents, measured: true };
             offset += pages * PAGE;
             layout.add(region)
         };
@@ -151,7 +156,7 @@ impl<'a> Segment<'a> {
             add(Contents::Bytes(Cow::Owned(padded(0, tail))), 1)?;
         }
         let region = Region {
-            offset: IMAGE_BASE + offset,
+            offset,
             pages: (end - offset) / PAGE,
             flags: self.flags,
             contents: Contents::Zero,
@@ -193,8 +198,8 @@ pub enum ImageError {
     #[error("enclave image is not a 64-bit ELF file: {0}")]
     NotElf(String),
     /// Another machine or kind of file.
-    #[error("enclave image is not a position-independent x86-64 program")]
-    NotPie,
+    #[error("enclave image is not an x86-64 program with fixed addresses")]
+    NotFixed,
     /// It has an interpreter.
     #[error("enclave image is dynamically linked")]
     Dynamic,
@@ -207,11 +212,12 @@ pub enum ImageError {
         /// Where the segment is loaded.
         address: u64,
     },
-    /// A segment is smaller than its data, or too large for the image area.
+    /// A segment is smaller than its data, or not where images are.
     #[error(
-        "segment at {address:#x} of the enclave image has an impossible size of {size:#x} bytes"
+        "segment at {address:#x} of the enclave image, of {size:#x} bytes, is smaller than its data or does \
+         not lie between {IMAGE_BASE:#x} and {TCS_AREA:#x}"
     )]
-    Size {
+    Extent {
         /// Where the segment is loaded.
         address: u64,
         /// Bytes in memory.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use hostcall_abi::layout::{
-    EXCEPTION_STACK_PAGES, IMAGE_BASE, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT, TcsBlock,
+    EXCEPTION_STACK_PAGES, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT, TcsBlock,
     tcs_block, thread_data,
 };
 use sgx_types::{PAGE_SIZE, PageType, SecInfoFlags, Tcs};
@@ -71,7 +71,6 @@ fn data_page((index, block): (u64, TcsBlock)) -> [u8; PAGE_SIZE] {
     put(thread_data::SELF, block.thread_data);
     put(thread_data::EXCEPTION_STACK, block.exception_stack + EXCEPTION_STACK_PAGES * PAGE);
     put(thread_data::INDEX, index);
-    put(thread_data::IMAGE_BASE, IMAGE_BASE);
     put(thread_data::SSA, block.ssa);
     put(thread_data::SSA_FRAME_SIZE, SSA_FRAME_PAGES * PAGE);
     page

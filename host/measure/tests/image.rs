@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, FromZeros};
 const LOAD: u32 = 1;
 const INTERP: u32 = 3;
 const TLS: u32 = 7;
+const GNU_RELRO: u32 = 0x6474_e552;
 const R: u32 = 4;
 const RW: u32 = 6;
 const RX: u32 = 5;
@@ -29,7 +30,7 @@ struct Segment {
 
 fn segment(flags: u32, address: u64, len: usize, memory: u64) -> Segment {
     let data = (0..len).map(|i| (i / 7) as u8 | 1).collect();
-    Segment { kind: LOAD, flags, address, data, memory }
+    Segment { kind: LOAD, flags, address: IMAGE_BASE + address, data, memory }
 }
 
 /// Read-only data, code that ends in the middle of a page, and data that starts in the middle of a
@@ -42,11 +43,11 @@ fn segments() -> Vec<Segment> {
     ]
 }
 
-/// A static PIE for x86-64 with entry point 0x2040.
+/// A program for x86-64 with fixed addresses, and an entry point in its second segment.
 fn elf(segments: &[Segment]) -> Vec<u8> {
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0".to_vec();
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
     let mut words = |words: &[u64]| file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    words(&[0x2040, 64, 0, 0x0038_0040_0000_0000, segments.len() as u64 | 64 << 16]);
+    words(&[IMAGE_BASE + 0x2040, 64, 0, 0x0038_0040_0000_0000, segments.len() as u64 | 64 << 16]);
     let mut offset = 64 + 56 * segments.len() as u64;
     for Segment { kind, flags, address, data, memory } in segments {
         let kind = u64::from(*kind) | u64::from(*flags) << 32;
@@ -92,7 +93,7 @@ fn segments_keep_their_place_bytes_and_permissions() {
     let layout = image_layout(&elf, OPTIONS).unwrap();
     let mut expected = vec![0; 0xb000];
     for Segment { address, data, .. } in &segments {
-        let start = *address as usize;
+        let start = (*address - IMAGE_BASE) as usize;
         expected[start..start + data.len()].copy_from_slice(data);
     }
     assert_eq!(memory(&layout, IMAGE_BASE, 0xb), expected);
@@ -107,6 +108,20 @@ fn segments_keep_their_place_bytes_and_permissions() {
     expected.extend((2..5).map(|page| (page, r | x, true)));
     expected.extend((5..11).map(|page| (page, r | w, true)));
     assert_eq!(image, expected);
+}
+
+#[test]
+fn nobody_writes_to_what_is_read_only_after_relocation() {
+    let permissions = |end| {
+        let mut segments = segments();
+        let relro = Segment { kind: GNU_RELRO, memory: end, ..segment(R, 0x5f00, 0, 0) };
+        segments.push(relro);
+        let elf = elf(&segments);
+        let layout = image_layout(&elf, OPTIONS).unwrap();
+        region_at(&layout, IMAGE_BASE + 0x5000).flags.permissions()
+    };
+    assert_eq!(permissions(0x5000), SecInfoFlags::R);
+    assert_eq!(permissions(0x4fff), SecInfoFlags::R | SecInfoFlags::W, "of another segment");
 }
 
 #[test]
@@ -153,12 +168,11 @@ fn thread_blocks() {
             block.thread_data,
             block.exception_stack + EXCEPTION_STACK_PAGES * PAGE,
             index,
-            IMAGE_BASE,
             block.ssa,
             SSA_FRAME_PAGES * PAGE,
         ];
-        assert_eq!(words[..6], expected);
-        assert!(words[6..].iter().all(|&word| word == 0));
+        assert_eq!(words[..5], expected);
+        assert!(words[5..].iter().all(|&word| word == 0));
     }
 }
 
@@ -190,24 +204,23 @@ fn differences_are_found() {
 fn bad_segments() {
     assert_eq!(refusal(|s| s[0].kind = INTERP), ImageError::Dynamic);
     assert_eq!(refusal(|s| s[2].kind = TLS), ImageError::ThreadLocal);
-    assert_eq!(refusal(|s| s[1].address = 0x1900), ImageError::Overlap(0x1900));
-    assert_eq!(refusal(|s| s.swap(0, 1)), ImageError::Overlap(0));
-    assert_eq!(refusal(|s| s[1].flags = R), ImageError::Entry(0x2040));
-    assert_eq!(
-        refusal(|s| s[2].memory = 0x127f),
-        ImageError::Size { address: 0x5f00, size: 0x127f }
-    );
-    assert_eq!(
-        refusal(|s| s[2].memory = u64::MAX),
-        ImageError::Size { address: 0x5f00, size: u64::MAX }
-    );
-    assert_eq!(
-        refusal(|s| s[2].memory = 1 << 30),
-        ImageError::Size { address: 0x5f00, size: 1 << 30 }
-    );
+    let overlap = ImageError::Overlap(IMAGE_BASE + 0x1900);
+    assert_eq!(refusal(|s| s[1].address -= 0x700), overlap);
+    assert_eq!(refusal(|s| s.swap(0, 1)), ImageError::Overlap(IMAGE_BASE));
+    assert_eq!(refusal(|s| s[1].flags = R), ImageError::Entry(IMAGE_BASE + 0x2040));
+    let address = IMAGE_BASE + 0x5f00;
+    for size in [0x127f, u64::MAX, 1 << 30] {
+        assert_eq!(refusal(|s| s[2].memory = size), ImageError::Extent { address, size });
+    }
+    let (address, size) = (0, 0x1800);
+    assert_eq!(refusal(|s| s[0].address = 0), ImageError::Extent { address, size });
+    let address = IMAGE_BASE + 0x5f00;
     for flags in [7, 2, 1, 0] {
         let refused = refusal(|s| s[2].flags = flags);
-        assert!(matches!(refused, ImageError::Permissions { address: 0x5f00, .. }), "{flags}");
+        assert!(
+            matches!(refused, ImageError::Permissions { address: at, .. } if at == address),
+            "{flags}"
+        );
     }
 }
 
@@ -215,14 +228,14 @@ fn bad_segments() {
 fn bad_files() {
     let good = elf(&segments());
     let error = |bytes: &[u8]| image_layout(bytes, OPTIONS).map(|_| ()).unwrap_err();
-    let truncated = ImageError::Truncated { address: 0x5f00 };
+    let truncated = ImageError::Truncated { address: IMAGE_BASE + 0x5f00 };
     assert_eq!(error(&good[..good.len() - 1]), truncated);
     for bad in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &good[..63], &good[..100]] {
         assert!(matches!(error(bad), ImageError::NotElf(_)), "{} bytes", bad.len());
     }
-    for (offset, value) in [(16, 2), (18, 0xb7)] {
+    for (offset, value) in [(16, 3), (18, 0xb7)] {
         let mut bad = good.clone();
         bad[offset] = value;
-        assert_eq!(error(&bad), ImageError::NotPie);
+        assert_eq!(error(&bad), ImageError::NotFixed);
     }
 }
