@@ -11,17 +11,12 @@ use std::thread;
 
 use sgx_types::{Enclu, SecInfoFlags};
 
-use crate::asm::{emu_leaf_slow, emu_window, range};
+use crate::asm::{
+    emu_accept, emu_accept_end, emu_filling, emu_filling_end, emu_filling_failed, emu_leaf_slow,
+    emu_window, range,
+};
 use crate::context::at;
 use crate::epcm::Entry;
-
-unsafe extern "C" {
-    pub(crate) fn emu_accept();
-    fn emu_filling();
-    fn emu_filling_end();
-    fn emu_accept_end();
-    fn emu_filling_failed();
-}
 
 /// All code of this module.
 pub(crate) fn all() -> Range<u64> {

@@ -36,6 +36,11 @@ unsafe extern "C" {
     fn emu_copy_end();
     pub(crate) fn emu_copy_failed();
     pub(crate) fn emu_leaf_slow();
+    pub(crate) fn emu_accept();
+    pub(crate) fn emu_accept_end();
+    pub(crate) fn emu_filling();
+    pub(crate) fn emu_filling_end();
+    pub(crate) fn emu_filling_failed();
 }
 
 pub(crate) fn range(start: unsafe extern "C" fn(), end: unsafe extern "C" fn()) -> Range<u64> {
@@ -306,7 +311,7 @@ emu_asm_end:
     ARENA_SIZE = sym ARENA_SIZE,
     LOAD_BASES = const at::LOAD_BASES,
     ENTERING = const at::ENTERING,
-    emu_accept = sym accept::emu_accept,
+    emu_accept = sym emu_accept,
     emu_exit = sym exit::emu_exit,
     interrupted = sym leaves::interrupted,
     leaf = sym leaves::leaf,

@@ -2,9 +2,12 @@
 //! dependency that links against libc, or asks the processor who it is, does so silently.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
-use object::elf::{ET_EXEC, FileHeader64, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS};
+use object::LittleEndian as LE;
+use object::elf::{
+    ET_EXEC, FileHeader64, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS,
+    ProgramHeader64,
+};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
-use object::{LittleEndian as LE, Object as _, ObjectSymbol as _};
 
 type Header = FileHeader64<LE>;
 
@@ -25,6 +28,11 @@ pub(crate) fn check(image: &[u8]) -> Result<(), String> {
         match segment.p_type(LE) {
             PT_INTERP => return Err("it has an interpreter".into()),
             PT_TLS => return Err("it has thread-local storage".into()),
+            PT_GNU_RELRO if !segments.iter().any(|load| is_whole(load, segment)) => {
+                return Err(
+                    "what is read-only after relocation shares a segment with other data".into()
+                );
+            }
             PT_DYNAMIC => return Err("it is linked dynamically".into()),
             PT_LOAD if segment.p_flags(LE).contains(PF_X) => {
                 let code = segment.data(LE, image).map_err(|()| "a segment is cut off")?;
@@ -33,15 +41,14 @@ pub(crate) fn check(image: &[u8]) -> Result<(), String> {
             _ => {}
         }
     }
-    undefined_symbols(image)
+    Ok(())
 }
 
-fn undefined_symbols(image: &[u8]) -> Result<(), String> {
-    let file = object::File::parse(image).map_err(|e| e.to_string())?;
-    match file.symbols().chain(file.dynamic_symbols()).find(|s| s.is_undefined()) {
-        None => Ok(()),
-        Some(symbol) => Err(format!("undefined symbol {}", symbol.name().unwrap_or("?"))),
-    }
+/// Whether the segment `load` is all of `relro`, whose pages are not to be written to.
+fn is_whole(load: &ProgramHeader64<LE>, relro: &ProgramHeader64<LE>) -> bool {
+    load.p_type(LE) == PT_LOAD
+        && load.p_vaddr(LE) == relro.p_vaddr(LE)
+        && load.p_memsz(LE) <= relro.p_memsz(LE)
 }
 
 fn instructions(code: &[u8], address: u64) -> Result<(), String> {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use hostcall_abi::layout::{
-    EXCEPTION_STACK_PAGES, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT, TcsBlock,
-    tcs_block, thread_data,
+    EXCEPTION_STACK_PAGES, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT, TcsBlock, tcs_block,
+    thread_data,
 };
 use sgx_types::{PAGE_SIZE, PageType, SecInfoFlags, Tcs};
 use zerocopy::IntoBytes;

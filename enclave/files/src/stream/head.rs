@@ -5,12 +5,12 @@
 //! sends next is put there, and both leave by one call.
 
 use alloc::{sync::Arc, vec};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_core::{HostSlice, to_usize};
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, take_back};
 
-use super::{HOLDING, MSG_DONTWAIT, MSG_NOSIGNAL, STAYING, Stream};
+use super::{MSG_DONTWAIT, MSG_NOSIGNAL, Stream, left::HOLDING};
 
 /// Longest head that has room behind it, and that room, in bytes.
 pub(super) const LONGEST: u64 = 1 << 10;
@@ -29,6 +29,15 @@ impl Head {
     pub(super) fn new(call: &Call, len: u64, room: u64) -> Option<Self> {
         Some(Self { memory: HostSlice::new(call.first_room(), len + room).ok()?, len })
     }
+}
+
+/// Whether heads stay where they wait.
+static STAYING: AtomicBool = AtomicBool::new(false);
+
+/// Whether heads that wait are sent as they are, since the process is about to end: no thread takes one back to
+/// add its body.
+pub fn keep_heads_waiting(keep: bool) {
+    STAYING.store(keep, Ordering::SeqCst);
 }
 
 /// A head that a thread has taken back counts as data that is left.

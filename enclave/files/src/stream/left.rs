@@ -1,12 +1,21 @@
 //! What the kernel did not take of what it was sent.
 
 use alloc::{boxed::Box, sync::Arc};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_hostcalls::{Call, Errno, Wait};
 use enclave_threads::{clock, set_timer};
 
-use super::{HOLDING, MSG_DONTWAIT, MSG_NOSIGNAL, Stream, head::will_be_taken, nr};
+use super::{MSG_DONTWAIT, MSG_NOSIGNAL, Stream, head::will_be_taken, nr};
+
+/// Streams that hold data which the kernel has not taken, and heads that threads have taken back.
+pub(super) static HOLDING: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the program believes data sent that is here still.
+#[must_use]
+pub fn data_is_left() -> bool {
+    HOLDING.load(Ordering::SeqCst) > 0
+}
 
 /// Nanoseconds after which it is tried again.
 const PATIENCE: u64 = 2_000_000;

@@ -19,20 +19,24 @@ mod room;
 mod told;
 
 use alloc::{collections::VecDeque, sync::Arc};
-use core::{
-    fmt,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use core::{fmt, sync::atomic::Ordering};
 
 use enclave_core::Mutex;
 use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_hold, can_post, flush, misbehaved};
 use enclave_threads::{give_processor_away, yield_now};
 
-pub use self::{cork::Cork, data::Data, head::Behind, incoming::Moment, told::Told};
+pub use self::{
+    cork::Cork,
+    data::Data,
+    head::{Behind, keep_heads_waiting},
+    incoming::Moment,
+    left::data_is_left,
+    told::Told,
+};
 use self::{
     head::{Head, will_be_taken},
     incoming::Incoming,
-    left::{Left, Piece},
+    left::{HOLDING, Left, Piece},
     room::Room,
 };
 use crate::HostFd;
@@ -49,23 +53,6 @@ const MSG_MORE: u64 = 0x8000;
 const POLLOUT: u64 = 4;
 /// Longest piece that is posted, in bytes.
 const LONGEST: u64 = 16 << 10;
-
-/// Streams that hold data which the kernel has not taken, and heads that threads have taken back.
-static HOLDING: AtomicU64 = AtomicU64::new(0);
-/// Whether heads stay where they wait.
-static STAYING: AtomicBool = AtomicBool::new(false);
-
-/// Whether the program believes data sent that is here still.
-#[must_use]
-pub fn data_is_left() -> bool {
-    HOLDING.load(Ordering::SeqCst) > 0
-}
-
-/// Whether heads that wait are sent as they are, since the process is about to end: no thread takes one back to
-/// add its body.
-pub fn keep_heads_waiting(keep: bool) {
-    STAYING.store(keep, Ordering::SeqCst);
-}
 
 /// Whether data may be sent as a piece.
 fn is_plain(data: Data<'_>, flags: u64) -> bool {
