@@ -62,7 +62,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            eager_anon: 256 * KIB,
+            eager_anon: MIB,
             eager_file: 128 * KIB,
             eager_data: 2 * MIB,
             eager_stack: 32 * KIB,

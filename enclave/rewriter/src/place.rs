@@ -8,8 +8,7 @@ use crate::map::Piece;
 use crate::relocate::jump;
 use crate::sites::{SYSCALL, Sites};
 use crate::surroundings::{
-    Behind, JUMP, behind, inner, inner_before, is_agreed, number_before, short_displacement,
-    surroundings,
+    Behind, behind, inner, inner_before, is_agreed, number_before, short_displacement, surroundings,
 };
 use crate::targets::{Queries, Targets};
 use crate::trampoline::{Displaced, Trampolines};
@@ -65,35 +64,36 @@ fn place_all(code: &Code<'_>, sites: &[usize], area: Area, map: &AddressMap) -> 
             continue;
         }
         let behind = behind(&mut placer.reader, site);
-        let before = number_before(&mut placer.reader, site);
-        inner(&behind).chain(inner_before(site, &before)).for_each(|o| queries.ask(o));
-        waiting.push(Candidate { site, before, behind, left: Left::NoPlace });
+        let number = number_before(&mut placer.reader, site);
+        inner(&behind).chain(inner_before(site, number.as_slice())).for_each(|o| queries.ask(o));
+        waiting.push((Candidate { site, behind, left: Left::NoPlace }, number));
     }
     let targets = queries.answer(code, map.branches());
-    waiting.retain_mut(|candidate| !placer.try_direct(candidate, &targets));
+    waiting.retain_mut(|(candidate, number)| {
+        !placer.try_direct(candidate, number.as_slice(), &targets)
+    });
 
     // The few that are left may cost more.
     let mut queries = Queries::default();
     let mut hard = Vec::new();
-    for candidate in waiting {
+    for (candidate, _) in waiting {
         let (before, caves) = surroundings(&mut placer.reader, candidate.site);
         inner_before(candidate.site, &before).for_each(|o| queries.ask(o));
         caves.iter().cloned().flatten().for_each(|o| queries.ask(o));
-        hard.push((Candidate { before, behind: Behind::default(), ..candidate }, caves));
+        hard.push((Candidate { behind: Behind::default(), ..candidate }, before, caves));
     }
     let targets = queries.answer(code, map.branches());
-    for (mut candidate, caves) in hard {
-        if !placer.try_direct(&mut candidate, &targets) {
+    for (mut candidate, before, caves) in hard {
+        if !placer.try_direct(&mut candidate, &before, &targets) {
             placer.try_caves(&candidate, &caves, &targets);
         }
     }
     placer.finish()
 }
 
-/// A site and what could be displaced around it; nothing when that can't be.
+/// A site and what could be displaced behind it; nothing when that can't be.
 struct Candidate {
     site: usize,
-    before: Vec<Insn>,
     behind: Behind,
     /// Why it couldn't be placed so far.
     left: Left,
@@ -126,10 +126,15 @@ impl<'a> Placer<'a> {
         self.out.sites.push((self.code.at(site), result));
     }
 
-    /// Places the jump at the site, or else before it. False when neither can be, with the reason in
-    /// `candidate`.
-    fn try_direct(&mut self, candidate: &mut Candidate, targets: &Targets) -> bool {
-        let Candidate { site, before, behind, left } = candidate;
+    /// Places the jump at the site, or else before it, where the instructions `before` stand. False when
+    /// neither can be, with the reason in `candidate`.
+    fn try_direct(
+        &mut self,
+        candidate: &mut Candidate,
+        before: &[Insn],
+        targets: &Targets,
+    ) -> bool {
+        let Candidate { site, behind, left } = candidate;
         let mut note = |result: Result<(), Left>| {
             *left = result.err().filter(|&left| left != Left::NoPlace).unwrap_or(*left);
             result.is_ok()
@@ -159,9 +164,9 @@ impl<'a> Placer<'a> {
         }
         let from = self.trampolines.moved.pieces.len();
         let entry = self.trampolines.push(&Displaced { site, before, behind: &behind.insns })?;
-        let mut bytes = Vec::with_capacity(JUMP);
-        jump(entry, self.code.at(start), &mut bytes)?;
-        let patch = Patch::new(self.code.at(start), &bytes, end - start).ok_or(Left::NoPlace)?;
+        let len = end - start;
+        let start = self.code.at(start);
+        let patch = Patch::new(start, &jump(entry, start)?, len).ok_or(Left::NoPlace)?;
         self.add_inside(from, patch.addr, patch.end());
         self.add(patch);
         self.settle(site, Ok(kind));
@@ -195,9 +200,8 @@ impl<'a> Placer<'a> {
             return Err(Left::NoPlace);
         }
         let entry = self.trampolines.push(&Displaced { site, before: &[], behind: &[] })?;
-        let mut bytes = Vec::with_capacity(JUMP);
-        jump(entry, self.code.at(cave.start), &mut bytes)?;
-        let long = Patch::new(self.code.at(cave.start), &bytes, cave.len()).ok_or(Left::NoPlace)?;
+        let start = self.code.at(cave.start);
+        let long = Patch::new(start, &jump(entry, start)?, cave.len()).ok_or(Left::NoPlace)?;
         let short =
             Patch::new(self.code.at(site), &[0xeb, displacement], 2).ok_or(Left::NoPlace)?;
         let piece = Piece { start: long.addr, end: long.end(), original: short.addr };

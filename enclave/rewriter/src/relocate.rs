@@ -80,7 +80,8 @@ pub(crate) fn relocate(
 
 fn branch(insn: &Insn, target: u64, base: u64, out: &mut Vec<u8>) -> Result<(), Left> {
     if insn.insn.mnemonic() == Mnemonic::Jmp {
-        return jump(target, base, out);
+        out.extend(jump(target, base + out.len() as u64)?);
+        return Ok(());
     }
     out.extend([0x0f, condition(insn.insn.code()).ok_or(Left::NoPlace)?]);
     let next = base + out.len() as u64 + 4;
@@ -88,13 +89,10 @@ fn branch(insn: &Insn, target: u64, base: u64, out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-/// Appends `jmp target`.
-pub(crate) fn jump(target: u64, base: u64, out: &mut Vec<u8>) -> Result<(), Left> {
-    let next = base + out.len() as u64 + 5;
-    let displacement = displacement(next, target)?;
-    out.push(0xe9);
-    out.extend(displacement);
-    Ok(())
+/// `jmp target`, for the place `at`.
+pub(crate) fn jump(target: u64, at: u64) -> Result<[u8; 5], Left> {
+    let [a, b, c, d] = displacement(at + 5, target)?;
+    Ok([0xe9, a, b, c, d])
 }
 
 /// The displacement that leads from `next` to `target`.

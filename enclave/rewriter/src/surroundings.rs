@@ -80,14 +80,14 @@ fn padding<'r>(reader: &'r mut Reader<'_>, offset: usize) -> impl Iterator<Item 
 
 /// What looks like `mov eax, NUMBER` before the site, the usual case. To be checked with
 /// [`is_agreed`] when it is needed.
-pub(crate) fn number_before(reader: &mut Reader<'_>, site: usize) -> Vec<Insn> {
+pub(crate) fn number_before(reader: &mut Reader<'_>, site: usize) -> Option<Insn> {
     let before = reader.code.bytes.get(..site).unwrap_or_default();
     let len = match before {
         [.., 0x48, 0xc7, 0xc0, _, _, 0, 0] => 7,
         [.., 0xb8, _, _, 0, 0] => 5,
-        _ => return Vec::new(),
+        _ => return None,
     };
-    reader.decode(site - len).into_iter().collect()
+    reader.decode(site - len)
 }
 
 /// An instruction before the site is one by consensus.

@@ -65,7 +65,7 @@ impl<'a> Trampolines<'a> {
         }
         if last == Flow::On {
             let (start, back) = (self.here(), self.code.at(end));
-            jump(back, self.area.addr, &mut self.bytes)?;
+            self.bytes.extend(jump(back, start)?);
             self.piece(start, back);
         }
         Ok(())

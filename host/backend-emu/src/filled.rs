@@ -17,9 +17,9 @@ const PAGE: u64 = 4096;
 /// Address space that is taken at a time, for memory to be filled.
 const BLOCK: u64 = 64 << 20;
 
-/// Bytes that are rather copied than moved: to move memory, the processors of all threads must forget
-/// where it was.
-const FEW: u64 = 4 * PAGE;
+/// Bytes that are rather copied than moved: memory that is moved takes a mapping of its own, and the
+/// processors of all threads must forget where it was.
+const FEW: u64 = PAGE;
 
 /// Bytes of zeroes for which moving memory takes less time than a fault for each page.
 const MANY: u64 = 32 * PAGE;
