@@ -168,22 +168,14 @@ impl Enclave for EmuEnclave {
     }
 
     fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        install(signal, handler, false)
-    }
-
-    fn install_tick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        install(signal, handler, true)
+        if signals::install_kick(signal, handler) {
+            return Ok(());
+        }
+        let reason = format!("signal {signal} cannot be used");
+        Err(Refused::new(Operation::InstallKick, Errno::EINVAL, reason))
     }
 
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         self.0.statistics()
     }
-}
-
-fn install(signal: i32, handler: KickHandler, restart: bool) -> Result<(), Refused> {
-    if signals::install_kick(signal, handler, restart) {
-        return Ok(());
-    }
-    let reason = format!("signal {signal} cannot be used");
-    Err(Refused::new(Operation::InstallKick, Errno::EINVAL, reason))
 }

@@ -50,16 +50,15 @@ pub(crate) fn attach_thread(inner: &Inner) {
     ALLOWED_FROM.set(end);
 }
 
-/// Installs the handler of a kick; whether the signal may be used for one. `restart`: system calls that
-/// it hits go on afterwards.
-pub(crate) fn install_kick(signal: c_int, handler: KickHandler, restart: bool) -> bool {
+/// Installs the handler of a kick; whether the signal may be used for one.
+pub(crate) fn install_kick(signal: c_int, handler: KickHandler) -> bool {
     let reserved =
         EXCEPTIONS.contains(&signal) || signal == libc::SIGKILL || signal == libc::SIGSTOP;
     if reserved || !(1..65).contains(&signal) {
         return false;
     }
     KICKS[signal as usize].store(handler as *mut (), Ordering::Release);
-    install(signal, if restart { libc::SA_RESTART } else { 0 });
+    install(signal, 0);
     true
 }
 

@@ -324,11 +324,7 @@ impl Enclave for SgxEnclave {
     }
 
     fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        kick::install(&self.vdso, signal, handler, 0)
-    }
-
-    fn install_tick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        kick::install(&self.vdso, signal, handler, libc::SA_RESTART)
+        kick::install(&self.vdso, signal, handler)
     }
 }
 

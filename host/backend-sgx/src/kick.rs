@@ -20,12 +20,7 @@ static HANDLERS: [AtomicPtr<()>; 65] = [const { AtomicPtr::new(ptr::null_mut()) 
 static VDSO: OnceLock<Range<u64>> = OnceLock::new();
 
 /// Installs a handler.
-pub(crate) fn install(
-    vdso: &Vdso,
-    signal: c_int,
-    handler: KickHandler,
-    flags: c_int,
-) -> Result<(), Refused> {
+pub(crate) fn install(vdso: &Vdso, signal: c_int, handler: KickHandler) -> Result<(), Refused> {
     let refuse = || {
         let reason = format!("signal {signal} cannot be used");
         Refused::new(Operation::InstallKick, Errno::EINVAL, reason)
@@ -38,7 +33,7 @@ pub(crate) fn install(
     let installed = unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = on_signal as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | flags;
+        action.sa_flags = libc::SA_SIGINFO;
         libc::sigfillset(&mut action.sa_mask);
         libc::sigaction(signal, &action, ptr::null_mut()) == 0
     };
@@ -86,12 +81,12 @@ mod tests {
     #[test]
     fn kicks_outside_are_told() {
         let vdso = Vdso::find().expect("Linux has one");
-        install(&vdso, libc::SIGUSR2, on_kick, 0).expect("SIGUSR2 can be used");
+        install(&vdso, libc::SIGUSR2, on_kick).expect("SIGUSR2 can be used");
         // SAFETY: raise has no preconditions.
         unsafe { libc::raise(libc::SIGUSR2) };
         assert_eq!(SEEN.load(Ordering::SeqCst), 12);
         for signal in [libc::SIGKILL, 0, 65, -1] {
-            let refused = install(&vdso, signal, on_kick, 0).expect_err("no such signal");
+            let refused = install(&vdso, signal, on_kick).expect_err("no such signal");
             assert_eq!(refused.errno, Errno::EINVAL);
         }
     }

@@ -105,12 +105,6 @@ pub trait Enclave: Send + Sync {
     /// EINVAL: a signal that cannot be caught, or that the backend needs itself.
     fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused>;
 
-    /// The same for a signal that interrupts the enclave but no system call (SA_RESTART).
-    ///
-    /// # Errors
-    /// As for [`Enclave::install_kick`].
-    fn install_tick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused>;
-
     /// Lines for the statistics: name and value.
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

@@ -23,7 +23,7 @@ use crate::{
 
 /// The signal by which threads are called out of the enclave, or of a system call.
 pub(crate) const KICK: i32 = 64;
-/// The signal of the preemption tick. It interrupts no system call.
+/// The signal of the preemption tick, and of alarms. The enclave makes a call that it interrupts once more.
 pub(crate) const TICK: i32 = 63;
 /// Nanoseconds of processor time between ticks.
 const TICK_PERIOD: u64 = 10_000_000;

@@ -15,8 +15,9 @@ global_asm!(
     ".global worker_syscall",
     ".type worker_syscall, @function",
     "worker_syscall:",
+    "push rbx",
     "mov rax, rdi",
-    "mov r11, rdx",
+    "mov rbx, rdx",
     "mov rcx, rsi",
     "mov rdi, [rcx]",
     "mov rsi, [rcx + 8]",
@@ -26,16 +27,17 @@ global_asm!(
     "mov r9, [rcx + 40]",
     ".global worker_syscall_check",
     "worker_syscall_check:",
-    "cmp qword ptr [r11], 0",
+    "cmp qword ptr [rbx], 0",
     "jne worker_syscall_interrupted",
     "syscall",
     ".global worker_syscall_done",
     "worker_syscall_done:",
+    "pop rbx",
     "ret",
     ".global worker_syscall_interrupted",
     "worker_syscall_interrupted:",
     "mov rax, {called_off}",
-    "ret",
+    "jmp worker_syscall_done",
     called_off = const request::CALLED_OFF.cast_signed(),
 );
 
@@ -99,8 +101,9 @@ impl Attention {
     }
 }
 
-/// A system call that can be called off: between `check` and `done`, R11 holds the address of the
-/// thread's [`Attention`].
+/// A system call that can be called off: between `check` and `done`, RBX holds the address of the
+/// thread's [`Attention`]. The kernel leaves it alone, also when it has the call made once more: then
+/// a kick hits before the same instruction, but with R11 and RCX as the first time has left them.
 #[derive(Clone, Copy)]
 pub(crate) struct Site {
     pub(crate) check: unsafe extern "sysv64" fn(),
@@ -124,15 +127,45 @@ pub fn interrupt(context: *mut c_void) {
     }
     // SAFETY: the kernel passed this context to the handler that calls us, on this thread.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    let attention = registers[libc::REG_R11 as usize] as *const AtomicU64;
+    let attention = registers[libc::REG_RBX as usize] as *const AtomicU64;
     let rip = &mut registers[libc::REG_RIP as usize];
     for Site { check, done, interrupted } in [SITE, exits::site()] {
         if !(check as usize as i64..done as usize as i64).contains(rip) {
             continue;
         }
-        // SAFETY: between these labels R11 holds the address of the thread's flag, which outlives it.
+        // SAFETY: between these labels RBX holds the address of the thread's flag, which outlives it.
         if unsafe { (*attention).load(Ordering::SeqCst) } != 0 {
             *rip = interrupted as usize as i64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a thread goes on that a kick hits right before the system call itself, which was made before.
+    fn after_a_kick(site: Site, attention: &Attention) -> i64 {
+        /// `uc_mcontext` in words.
+        const REGISTERS: usize = 5;
+        const FLAGS: i64 = 0x246;
+        let mut context = [0_i64; size_of::<libc::ucontext_t>() / 8];
+        let mut set = |register, value| context[REGISTERS + register as usize] = value;
+        set(libc::REG_RIP, site.done as usize as i64 - 2);
+        set(libc::REG_RBX, std::ptr::from_ref(attention) as i64);
+        set(libc::REG_R11, FLAGS);
+        interrupt(context.as_mut_ptr().cast());
+        context[REGISTERS + libc::REG_RIP as usize]
+    }
+
+    #[test]
+    fn a_call_that_is_made_once_more_is_called_off() {
+        for site in [SITE, exits::site()] {
+            let attention = Attention::new();
+            let before = site.done as usize as i64 - 2;
+            assert_eq!(after_a_kick(site, &attention), before, "nobody wants it");
+            attention.want();
+            assert_eq!(after_a_kick(site, &attention), site.interrupted as usize as i64);
         }
     }
 }

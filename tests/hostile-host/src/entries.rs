@@ -229,10 +229,6 @@ impl Enclave for Wrong {
         self.enclave.install_kick(signal, handler)
     }
 
-    fn install_tick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        self.enclave.install_tick(signal, handler)
-    }
-
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         self.enclave.statistics()
     }
