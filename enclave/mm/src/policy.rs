@@ -27,7 +27,9 @@ impl Default for Layout {
 /// without a fault about 1 us per call, and 2 MiB blocks let the host use huge pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Anonymous mappings, heap growth and `mprotect` from nothing up to this are committed at once.
+    /// Anonymous mappings, heap growth and `mprotect` from nothing up to this are committed at once. A
+    /// MiB that is used is there after 74 us instead of 223, natively after 354; one of which only a page is
+    /// used takes 73 instead of 17.
     pub eager_anon: u64,
     /// Private file mappings up to this are read at once.
     pub eager_file: u64,
