@@ -57,7 +57,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         self.check_limits(true, range.pages(), 0)?;
         let flags = if self.lock_future { VmaFlags::LOCKED } else { VmaFlags::empty() };
         self.insert(Vma { range, prot: Prot::RW, may: Prot::all(), flags, kind: VmaKind::Heap });
-        self.populate_eagerly(range, false);
+        self.populate_eagerly(range);
         Ok(())
     }
 }

@@ -196,26 +196,30 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             self.make_room(range, plan.flags)?;
         }
         self.insert(vma);
-        self.populate_new(range, plan.flags, flags)?;
+        self.populate_new(range, prot, plan.flags, flags)?;
         Ok(range.start())
     }
 
     fn populate_new(
         &mut self,
         range: PageRange,
+        prot: Prot,
         flags: MapFlags,
         vma_flags: VmaFlags,
     ) -> Result<(), MmError> {
         let asked = flags & (MapFlags::POPULATE | MapFlags::NON_BLOCK) == MapFlags::POPULATE;
         if !asked && !vma_flags.contains(VmaFlags::LOCKED) {
-            let of_program = flags.contains(MapFlags::DENY_WRITE);
-            // The first part of a library takes the room of all, and the others are mapped over it.
-            let takes_room = of_program && !flags.contains(MapFlags::FIXED);
-            let writable =
-                self.map.find(range.start()).is_some_and(|vma| vma.prot.contains(Prot::WRITE));
-            if !takes_room || writable {
-                self.populate_eagerly(range, of_program);
-            }
+            let eager_file = if !flags.contains(MapFlags::DENY_WRITE) {
+                self.policy.eager_file
+            } else if prot.contains(Prot::WRITE) {
+                self.policy.eager_data
+            } else if flags.contains(MapFlags::FIXED) {
+                self.policy.eager_file
+            } else {
+                // The first part of a library takes the room of all, and the others are mapped over it.
+                0
+            };
+            self.populate_up_to(range, eager_file);
             return Ok(());
         }
         match self.populate(range) {

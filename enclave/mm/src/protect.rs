@@ -70,7 +70,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         self.map.change(piece.range, |vma| vma.prot = prot)?;
         let opened = prot.contains(Prot::WRITE) && !piece.prot.contains(Prot::WRITE);
         if opened && piece.file().is_none() {
-            self.populate_eagerly(piece.range, false);
+            self.populate_eagerly(piece.range);
         }
         Ok(())
     }

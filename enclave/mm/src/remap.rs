@@ -144,7 +144,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             // As in Linux, `mremap` does not fail for it.
             let _ = self.populate(more);
         } else {
-            self.populate_eagerly(more, false);
+            self.populate_eagerly(more);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::range::{PAGE_SIZE, PageRange};
 use crate::runs::PageSet;
 use crate::shared;
 use crate::store::Store;
-use crate::vma::{Prot, Vma, VmaFlags, VmaKind};
+use crate::vma::{Vma, VmaFlags, VmaKind};
 
 /// The address space of one program: mappings of `F`, on pages of `P`.
 #[derive(Debug)]
@@ -94,10 +94,13 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
 
     /// Commits `range` when it is small enough that faults would cost more. Failing is no error: a
     /// fault will tell.
-    pub(crate) fn populate_eagerly(&mut self, range: PageRange, of_program: bool) {
+    pub(crate) fn populate_eagerly(&mut self, range: PageRange) {
+        self.populate_up_to(range, self.policy.eager_file);
+    }
+
+    /// The same, where so many bytes of a private file mapping are small enough.
+    pub(crate) fn populate_up_to(&mut self, range: PageRange, eager_file: u64) {
         let Some(vma) = self.map.find(range.start()) else { return };
-        let data = of_program && vma.prot().contains(Prot::WRITE);
-        let eager_file = if data { self.policy.eager_data } else { self.policy.eager_file };
         let part = vma.range().intersect(range);
         let len = part.len();
         let wanted = match vma.kind() {

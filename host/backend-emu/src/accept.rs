@@ -44,7 +44,7 @@ pub(crate) struct Next {
     end: AtomicU64,
     /// Flags of its SECINFO.
     flags: AtomicU64,
-    /// The EPCM entry that follows from them.
+    /// Its EPCM entry when it is filled.
     entry: AtomicU64,
 }
 
@@ -54,13 +54,13 @@ const OPEN: u64 = 1;
 const BUSY: u64 = 2;
 
 impl Next {
-    /// Lets `page`, and those that follow it, be filled in the memory `room`, if `flags` are asked for. To be
-    /// called while closed.
-    pub(crate) fn open(&self, page: u64, room: &Range<u64>, flags: SecInfoFlags, entry: Entry) {
+    /// Lets `page`, and those that follow it, be filled in the memory `room`, if they are to become what `entry`
+    /// says. To be called while closed.
+    pub(crate) fn open(&self, page: u64, room: &Range<u64>, entry: Entry) {
         self.page.store(page, Ordering::Relaxed);
         self.to.store(room.start, Ordering::Relaxed);
         self.end.store(room.end, Ordering::Relaxed);
-        self.flags.store(flags.bits(), Ordering::Relaxed);
+        self.flags.store(entry.flags().bits(), Ordering::Relaxed);
         self.entry.store(entry.bits().into(), Ordering::Relaxed);
         self.state.store(OPEN, Ordering::Release);
     }

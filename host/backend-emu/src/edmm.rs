@@ -164,7 +164,7 @@ fn fill(inner: &Inner, page: u64, source: u64, settled: Entry, awaited: u64) -> 
     if complete {
         inner.epcm.set(page, settled);
         if let Some((next, room)) = filled.next() {
-            inner.mapping.next().open(next, room, settled.flags(), settled);
+            inner.mapping.next().open(next, room, settled);
         }
     }
     complete

@@ -75,6 +75,20 @@ fn enclu_needs_room_for_a_patch() {
 fn imports_are_refused() {
     let dynamic = link("void _start(void) {}", &["-no-pie", "-Wl,--no-as-needed,-lc"]);
     assert_eq!(refusal(&dynamic), "it has an interpreter");
+    for (source, options) in [
+        ("void _start(void) {}", &["-shared", "-Wl,--no-as-needed,-lc"][..]),
+        (
+            "int missing(void); int (*p)(void) = missing; void _start(void) { p(); }",
+            &["-shared", "-fPIC"],
+        ),
+        (
+            "int missing(void); void _start(void) { missing(); }",
+            &["-shared", "-fPIC", "-Wl,-z,lazy"],
+        ),
+    ] {
+        let refused = refusal(&link(source, options));
+        assert_eq!(refused, "ELF type 3 instead of a program with fixed addresses", "{source}");
+    }
 }
 
 #[test]
