@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use enclave_rewriter::{AddressMap, Area, Code, Origin, rewrite, scan};
+use enclave_rewriter::{AddressMap, Area, Code, rewrite, scan};
 use object::LittleEndian as LE;
 use object::read::elf::{ElfFile64, ProgramHeader};
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for ph in elf.elf_program_headers() {
             if ph.p_type(LE) == object::elf::PT_LOAD && ph.p_flags(LE).contains(object::elf::PF_X) {
                 let bytes = ph.data(LE, &file[..]).map_err(|()| "segment outside the file")?;
-                let code = Code { bytes, addr: ph.p_vaddr(LE), origin: Origin::File };
+                let code = Code { bytes, addr: ph.p_vaddr(LE) };
                 measure(&path, &code);
             }
         }

@@ -15,7 +15,8 @@ const AGREED: u32 = 20;
 pub(crate) struct Insn {
     pub(crate) insn: Instruction,
     pub(crate) offset: usize,
-    pub(crate) constants: ConstantOffsets,
+    /// Where its displacement is, if that is relative to `rip`.
+    pub(crate) displacement: ConstantOffsets,
 }
 
 impl Insn {
@@ -51,8 +52,12 @@ impl<'a> Reader<'a> {
         if insn.is_invalid() {
             return None;
         }
-        let constants = self.decoder.get_constant_offsets(&insn);
-        Some(Insn { insn, offset, constants })
+        let displacement = if insn.is_ip_rel_memory_operand() {
+            self.decoder.get_constant_offsets(&insn)
+        } else {
+            ConstantOffsets::default()
+        };
+        Some(Insn { insn, offset, displacement })
     }
 
     /// Length of the instruction at `offset`, 0 when it is none or none that programs use.
@@ -187,10 +192,9 @@ impl Backward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Origin;
 
     fn agrees(bytes: &[u8]) -> bool {
-        let mut reader = Reader::new(Code { bytes, addr: 0x1000, origin: Origin::File });
+        let mut reader = Reader::new(Code { bytes, addr: 0x1000 });
         quick_len(bytes).is_none_or(|len| len == reader.decoded_len(0))
     }
 

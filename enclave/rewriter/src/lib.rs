@@ -2,8 +2,7 @@
 //!
 //! Pure logic: [`scan`] finds the sites of an executable mapping, or [`Parts`] of a long one,
 //! [`rewrite`] decides on patches and lays out trampolines, and the caller writes both. What isn't certain is left alone: the
-//! instruction then traps, which is slow and correct, and [`rewrite_confirmed`] may treat it then,
-//! since a site that trapped is surely an instruction.
+//! instruction then traps, which is slow and correct.
 //!
 //! A trampoline leaves the stack (and so the red zone) and all registers but `rcx` alone, which
 //! `syscall` clobbers anyway:
@@ -22,10 +21,14 @@
 //! 2. [`Kind::Preceding`]: instructions before it are displaced, usually `mov eax, NUMBER`.
 //! 3. [`Kind::Cave`]: a two-byte jump to nearby padding, which holds the long one.
 //!
-//! No displaced instruction but the first may be the target of a branch. Since branches can't be
-//! told from data, every byte within 32 KiB counts as the begin of one. Indirect jumps to a
-//! displaced instruction aren't excluded: compilers don't make the instruction behind a system call
-//! the target of a jump table, because it is reached by falling through.
+//! What a jump overwrites may be entered elsewhere than at its begin. A displaced instruction that began
+//! two bytes behind that, as the one behind a `syscall` does, is *guarded*: the trampoline lies where the
+//! jump's third byte is an opcode that raises #UD. So is one that began behind the jump, where breakpoints
+//! are. A thread that comes there traps, and [`AddressMap::relocated`] leads it on. That is slow, so no
+//! place is chosen that a branch nearby may lead to; since branches can't be told from data, every byte
+//! counts as the begin of one. Where an instruction that can't be guarded would be displaced, branches
+//! within 32 KiB are looked for, and indirect ones aren't excluded: that is for the few sites that leave
+//! no other way.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -37,6 +40,7 @@ mod map;
 mod parts;
 mod place;
 mod relocate;
+mod room;
 mod sites;
 mod surroundings;
 mod targets;
@@ -46,23 +50,11 @@ use alloc::vec::Vec;
 
 pub use map::{AddressMap, Moved};
 pub use parts::Parts;
-pub use place::{rewrite, rewrite_confirmed};
+pub use place::rewrite;
 pub use sites::{Sites, scan};
 
 /// Offset from `gs` of the runtime's entry address in the per-thread data.
 pub const ENTRY_SLOT: u32 = 0x40;
-
-/// Most bytes that a trampoline takes.
-pub const TRAMPOLINE_MAX: usize = 80;
-
-/// Where code came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A file: compiled ahead of time.
-    File,
-    /// The program wrote it itself. Only unmistakable sites are rewritten.
-    Anonymous,
-}
 
 /// One executable mapping.
 #[derive(Clone, Copy, Debug)]
@@ -71,20 +63,12 @@ pub struct Code<'a> {
     pub bytes: &'a [u8],
     /// Address of the first byte; the last one's must not overflow.
     pub addr: u64,
-    /// Where it came from.
-    pub origin: Origin,
 }
 
 impl Code<'_> {
     /// Address of the byte at `offset`.
     const fn at(&self, offset: usize) -> u64 {
         self.addr.wrapping_add(offset as u64)
-    }
-
-    /// Offset of `addr`, when it lies in this code.
-    fn offset(&self, addr: u64) -> Option<usize> {
-        let offset = usize::try_from(addr.checked_sub(self.addr)?).ok()?;
-        (offset < self.bytes.len()).then_some(offset)
     }
 
     /// Bytes from `offset` on.
@@ -149,8 +133,6 @@ pub enum Kind {
 /// Why a site was left to trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// There is no `syscall` instruction at this address.
-    NotSyscall,
     /// It returns from a signal: unwinders know such frames by the bytes of this code.
     SignalReturn,
     /// Instructions around it can't be moved, and no padding is near.
@@ -213,7 +195,7 @@ impl Stats {
             Ok(Kind::Preceding) => &mut self.preceding,
             Ok(Kind::Cave) => &mut self.cave,
             Err(Left::SignalReturn) => &mut self.signal_return,
-            Err(Left::NoPlace | Left::NotSyscall) => &mut self.no_place,
+            Err(Left::NoPlace) => &mut self.no_place,
             Err(Left::OutOfReach) => &mut self.out_of_reach,
             Err(Left::NoRoom) => &mut self.no_room,
         };

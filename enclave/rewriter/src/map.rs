@@ -12,8 +12,6 @@ pub struct Moved {
     pub(crate) inside: Vec<(u64, u64)>,
     /// Ranges of the code that hold a patch or a cave's jump.
     pub(crate) taken: Vec<(u64, u64)>,
-    /// Targets of branches that were displaced.
-    pub(crate) branches: Vec<u64>,
 }
 
 /// A piece of new code that stands for one original instruction.
@@ -28,19 +26,16 @@ pub(crate) struct Piece {
 #[derive(Clone, Debug, Default)]
 pub struct AddressMap {
     all: Moved,
+    /// Pieces and instructions inside patches are in order, as looking for them needs.
+    sorted: bool,
 }
 
 impl AddressMap {
     /// An empty map.
     #[must_use]
     pub const fn new() -> Self {
-        let all = Moved {
-            pieces: Vec::new(),
-            inside: Vec::new(),
-            taken: Vec::new(),
-            branches: Vec::new(),
-        };
-        Self { all }
+        let all = Moved { pieces: Vec::new(), inside: Vec::new(), taken: Vec::new() };
+        Self { all, sorted: true }
     }
 
     /// Adds the moves of a rewriting.
@@ -48,18 +43,16 @@ impl AddressMap {
         self.all.pieces.extend(moved.pieces);
         self.all.inside.extend(moved.inside);
         self.all.taken.extend(moved.taken);
-        self.all.branches.extend(moved.branches);
-        // These are made of few sorted runs, which a stable sort merges.
-        self.all.pieces.sort();
-        self.all.inside.sort();
+        // Few sorted runs, which a stable sort merges.
         self.all.taken.sort();
-        self.all.branches.sort_unstable();
+        self.sorted = false;
     }
 
     /// The original instruction that is executed when `rip` is in a trampoline or cave. To show to
     /// the program in place of `rip`.
     #[must_use]
-    pub fn original(&self, rip: u64) -> Option<u64> {
+    pub fn original(&mut self, rip: u64) -> Option<u64> {
+        self.sort();
         let after = self.all.pieces.partition_point(|piece| piece.start <= rip);
         let piece = self.all.pieces.get(after.checked_sub(1)?)?;
         (rip < piece.end).then_some(piece.original)
@@ -68,7 +61,8 @@ impl AddressMap {
     /// Where to go on instead, when an original instruction at `rip` is now inside a patch. Needed
     /// wherever a saved `rip` of the program is resumed.
     #[must_use]
-    pub fn relocated(&self, rip: u64) -> Option<u64> {
+    pub fn relocated(&mut self, rip: u64) -> Option<u64> {
+        self.sort();
         let index = self.all.inside.binary_search_by_key(&rip, |&(original, _)| original).ok()?;
         self.all.inside.get(index).map(|&(_, now)| now)
     }
@@ -81,9 +75,13 @@ impl AddressMap {
         self.all.taken.retain(|(start, _)| !range.contains(start));
     }
 
-    /// Targets of displaced branches, sorted.
-    pub(crate) fn branches(&self) -> &[u64] {
-        &self.all.branches
+    /// Most programs start without ever asking where code went.
+    fn sort(&mut self) {
+        if !self.sorted {
+            self.all.pieces.sort_unstable();
+            self.all.inside.sort_unstable();
+            self.sorted = true;
+        }
     }
 
     /// Ranges that hold patches, sorted.

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::{Code, Origin, Sites, sites, targets};
+use crate::{Code, Sites, sites, targets};
 
 /// Bytes of a page: what is displaced lies within so many of its site.
 const PAGE: usize = 4096;
@@ -57,7 +57,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Parts<B> {
         let Range { start, end } = self.done..self.len.min(self.done + PART);
         self.done = end;
         let bytes = self.buffer.as_ref().get(..self.filled - self.start).unwrap_or_default();
-        let code = Code { bytes, addr: self.addr + self.start as u64, origin: Origin::File };
+        let code = Code { bytes, addr: self.addr + self.start as u64 };
         let part = start.saturating_sub(self.start)..end.saturating_sub(self.start);
         Ok(Some((code, sites::scan_part(&code, part))))
     }

@@ -8,9 +8,10 @@ use crate::map::Piece;
 use crate::relocate::jump;
 use crate::sites::{SYSCALL, Sites};
 use crate::surroundings::{
-    Behind, behind, inner, inner_before, is_agreed, number_before, short_displacement, surroundings,
+    Behind, JUMP, behind, inner, inner_before, is_agreed, is_guarded, number_before,
+    short_displacement, surroundings,
 };
-use crate::targets::{Queries, Targets};
+use crate::targets::{NEAR, REACH, Targets};
 use crate::trampoline::{Displaced, Trampolines};
 use crate::{AddressMap, Area, Code, Kind, Left, Patch, Rewritten};
 
@@ -18,85 +19,86 @@ use crate::{AddressMap, Area, Code, Kind, Left, Patch, Rewritten};
 const SIGNAL_RETURN: [&[u8]; 2] =
     [&[0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05], &[0xb8, 15, 0, 0, 0, 0x0f, 0x05]];
 
-/// Rewrites all `sites` of `code`, with trampolines at the begin of `area`. `map` has all that was
-/// moved so far.
+/// Rewrites all `sites` of `code`, with trampolines in `area`. `map` has all that was moved so far.
 #[must_use]
 pub fn rewrite(code: &Code<'_>, sites: &Sites, area: Area, map: &AddressMap) -> Rewritten {
-    let mut out = place_all(code, &sites.offsets, area, map);
-    out.stats.unconfirmed = sites.unconfirmed;
-    out
-}
-
-/// Rewrites the one site at `addr`, which trapped. `code` is the mapping as it is now, or the part of
-/// it within 32 KiB of the site; `map` has all that was moved so far. Other threads must not execute near the site while the patch is
-/// written; saved instruction pointers go through [`AddressMap::relocated`].
-///
-/// # Errors
-///
-/// Why it must go on trapping; that doesn't change.
-pub fn rewrite_confirmed(
-    code: &Code<'_>,
-    addr: u64,
-    area: Area,
-    map: &AddressMap,
-) -> Result<Rewritten, Left> {
-    let offset = code.offset(addr).ok_or(Left::NotSyscall)?;
-    if !code.from(offset).starts_with(&SYSCALL) {
-        return Err(Left::NotSyscall);
-    }
-    let out = place_all(code, &[offset], area, map);
-    match out.sites.first() {
-        Some(&(_, Err(left))) => Err(left),
-        _ => Ok(out),
-    }
-}
-
-fn place_all(code: &Code<'_>, sites: &[usize], area: Area, map: &AddressMap) -> Rewritten {
     let mut placer = Placer::new(code, area, map);
+    placer.out.stats.unconfirmed = sites.unconfirmed;
     let mut waiting = Vec::new();
-    let mut queries = Queries::default();
-    for &site in sites {
-        if SIGNAL_RETURN
-            .iter()
-            .any(|bytes| code.bytes.get(..site + 2).is_some_and(|b| b.ends_with(bytes)))
-        {
+    for &site in &sites.offsets {
+        let before = code.bytes.get(..site + SYSCALL.len()).unwrap_or_default();
+        if SIGNAL_RETURN.iter().any(|bytes| before.ends_with(bytes)) {
             placer.settle(site, Err(Left::SignalReturn));
             continue;
         }
         let behind = behind(&mut placer.reader, site);
-        let number = number_before(&mut placer.reader, site);
-        inner(&behind).chain(inner_before(site, number.as_slice())).for_each(|o| queries.ask(o));
-        waiting.push((Candidate { site, behind, left: Left::NoPlace }, number));
+        waiting.push(Candidate { site, behind, before: Vec::new(), left: Left::NoPlace });
     }
-    let targets = queries.answer(code, map.branches());
-    waiting.retain_mut(|(candidate, number)| {
-        !placer.try_direct(candidate, number.as_slice(), &targets)
-    });
+    let inner_behind = waiting.iter().flat_map(|candidate| inner(&candidate.behind));
+    let targets = Targets::among(inner_behind, code, NEAR);
+    waiting.retain_mut(|candidate| !placer.try_following(candidate, &targets, true));
+
+    for candidate in &mut waiting {
+        candidate.before.extend(number_before(&mut placer.reader, candidate.site));
+    }
+    let targets = Targets::among(waiting.iter().flat_map(Candidate::inner_before), code, NEAR);
+    waiting.retain_mut(|candidate| !placer.try_preceding(candidate, &targets, true));
 
     // The few that are left may cost more.
-    let mut queries = Queries::default();
-    let mut hard = Vec::new();
-    for (candidate, _) in waiting {
-        let (before, caves) = surroundings(&mut placer.reader, candidate.site);
-        inner_before(candidate.site, &before).for_each(|o| queries.ask(o));
-        caves.iter().cloned().flatten().for_each(|o| queries.ask(o));
-        hard.push((Candidate { behind: Behind::default(), ..candidate }, before, caves));
+    let mut caves = Vec::new();
+    for candidate in &mut waiting {
+        let (before, near) = surroundings(&mut placer.reader, candidate.site);
+        candidate.before = before;
+        caves.push(near);
     }
-    let targets = queries.answer(code, map.branches());
-    for (mut candidate, before, caves) in hard {
-        if !placer.try_direct(&mut candidate, &before, &targets) {
+    let inner = waiting.iter().flat_map(|c| inner(&c.behind).chain(c.inner_before()));
+    let padding = caves.iter().flatten().cloned().flatten();
+    let targets = Targets::among(inner.chain(padding), code, REACH);
+    for (mut candidate, caves) in waiting.into_iter().zip(caves) {
+        if !placer.try_following(&mut candidate, &targets, false)
+            && !placer.try_preceding(&mut candidate, &targets, false)
+        {
             placer.try_caves(&candidate, &caves, &targets);
         }
     }
     placer.finish()
 }
 
-/// A site and what could be displaced behind it; nothing when that can't be.
+/// A site that has no jump yet.
 struct Candidate {
     site: usize,
+    /// What could be displaced behind it; nothing when that can't be.
     behind: Behind,
+    /// The same before it.
+    before: Vec<Insn>,
     /// Why it couldn't be placed so far.
     left: Left,
+}
+
+impl Candidate {
+    fn inner_before(&self) -> impl Iterator<Item = usize> + '_ {
+        inner_before(self.site, &self.before)
+    }
+
+    /// Whether it has been placed; keeps the reason if not.
+    fn note(&mut self, result: Result<(), Left>) -> bool {
+        match result {
+            Ok(()) => return true,
+            Err(Left::NoPlace) => {}
+            Err(left) => self.left = left,
+        }
+        false
+    }
+}
+
+/// Whether a jump at `start` may displace what begins at the offsets `inner`.
+fn may_displace(
+    start: usize,
+    mut inner: impl Iterator<Item = usize>,
+    targets: &Targets,
+    guarded: bool,
+) -> bool {
+    inner.all(|offset| !targets.contains(offset) && (!guarded || is_guarded(start, offset)))
 }
 
 struct Placer<'a> {
@@ -126,28 +128,37 @@ impl<'a> Placer<'a> {
         self.out.sites.push((self.code.at(site), result));
     }
 
-    /// Places the jump at the site, or else before it, where the instructions `before` stand. False when
-    /// neither can be, with the reason in `candidate`.
-    fn try_direct(
+    /// Places the jump at the site. Where it is to be guarded, only if all that is displaced is.
+    fn try_following(
         &mut self,
         candidate: &mut Candidate,
-        before: &[Insn],
         targets: &Targets,
+        guarded: bool,
     ) -> bool {
-        let Candidate { site, behind, left } = candidate;
-        let mut note = |result: Result<(), Left>| {
-            *left = result.err().filter(|&left| left != Left::NoPlace).unwrap_or(*left);
-            result.is_ok()
-        };
-        if !behind.insns.is_empty()
-            && !inner(behind).any(|offset| targets.contains(offset))
-            && note(self.place(Kind::Following, *site, &[], behind))
-        {
-            return true;
+        let Candidate { site, behind, .. } = &*candidate;
+        if behind.insns.is_empty() || !may_displace(*site, inner(behind), targets, guarded) {
+            return false;
         }
-        before.first().is_some_and(|first| is_agreed(&mut self.reader, *site, first))
-            && !inner_before(*site, before).any(|offset| targets.contains(offset))
-            && note(self.place(Kind::Preceding, *site, before, &Behind::default()))
+        let result = self.place(Kind::Following, *site, &[], behind, guarded);
+        candidate.note(result)
+    }
+
+    /// The same before the site.
+    fn try_preceding(
+        &mut self,
+        candidate: &mut Candidate,
+        targets: &Targets,
+        guarded: bool,
+    ) -> bool {
+        let Candidate { site, before, .. } = &*candidate;
+        let Some(first) = before.first() else { return false };
+        if !may_displace(first.offset, candidate.inner_before(), targets, guarded)
+            || !is_agreed(&mut self.reader, *site, first)
+        {
+            return false;
+        }
+        let result = self.place(Kind::Preceding, *site, before, &Behind::default(), guarded);
+        candidate.note(result)
     }
 
     fn place(
@@ -156,6 +167,7 @@ impl<'a> Placer<'a> {
         site: usize,
         before: &[Insn],
         behind: &Behind,
+        guarded: bool,
     ) -> Result<(), Left> {
         let start = before.first().map_or(site, |insn| insn.offset);
         let end = behind.end.max(site + SYSCALL.len());
@@ -163,7 +175,9 @@ impl<'a> Placer<'a> {
             return Err(Left::NoPlace);
         }
         let from = self.trampolines.moved.pieces.len();
-        let entry = self.trampolines.push(&Displaced { site, before, behind: &behind.insns })?;
+        let displaced = Displaced { site, before, behind: &behind.insns };
+        let next = guarded.then(|| self.code.at(start + JUMP));
+        let entry = self.trampolines.push(&displaced, next)?;
         let len = end - start;
         let start = self.code.at(start);
         let patch = Patch::new(start, &jump(entry, start)?, len).ok_or(Left::NoPlace)?;
@@ -199,7 +213,7 @@ impl<'a> Placer<'a> {
         if !self.is_free(site, site + 2) || !self.is_free(cave.start, cave.end) {
             return Err(Left::NoPlace);
         }
-        let entry = self.trampolines.push(&Displaced { site, before: &[], behind: &[] })?;
+        let entry = self.trampolines.push(&Displaced { site, before: &[], behind: &[] }, None)?;
         let start = self.code.at(cave.start);
         let long = Patch::new(start, &jump(entry, start)?, cave.len()).ok_or(Left::NoPlace)?;
         let short =

@@ -7,6 +7,9 @@ use iced_x86::{Code as Opcode, Mnemonic, OpKind};
 use crate::Left;
 use crate::decode::Insn;
 
+/// Most bytes that an instruction grows by: a short `jcc` becomes a long one.
+pub(crate) const GROWTH: usize = 4;
+
 /// Whether execution goes on behind an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -72,8 +75,8 @@ pub(crate) fn relocate(
     }
     let next = base + out.len() as u64;
     let displacement = displacement(next, insn.insn.ip_rel_memory_address())?;
-    let at = start + insn.constants.displacement_offset();
-    let field = out.get_mut(at..at + 4).filter(|_| insn.constants.displacement_size() == 4);
+    let at = start + insn.displacement.displacement_offset();
+    let field = out.get_mut(at..at + 4).filter(|_| insn.displacement.displacement_size() == 4);
     field.ok_or(Left::NoPlace)?.copy_from_slice(&displacement);
     Ok(())
 }
@@ -128,11 +131,11 @@ pub(crate) const fn condition(code: Opcode) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Code;
     use crate::decode::Reader;
-    use crate::{Code, Origin};
 
     fn moved(bytes: &[u8], addr: u64, base: u64) -> Result<Vec<u8>, Left> {
-        let insn = Reader::new(Code { bytes, addr, origin: Origin::File }).decode(0).unwrap();
+        let insn = Reader::new(Code { bytes, addr }).decode(0).unwrap();
         flow(&insn)?;
         let mut out = Vec::new();
         relocate(&insn, bytes, base, &mut out).map(|()| out)

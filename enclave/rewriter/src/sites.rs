@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 
 use crate::decode::{Backward, Insn, Reader, is_rax};
 use crate::relocate::condition;
-use crate::{Code, Origin, TRAMPOLINE_MAX};
+use crate::{Code, room};
 
 /// The instruction.
 pub(crate) const SYSCALL: [u8; 2] = [0x0f, 0x05];
@@ -45,10 +45,10 @@ impl Sites {
         self.unconfirmed
     }
 
-    /// Bytes that suffice for the trampolines of all sites.
+    /// Bytes of an area for the trampolines of all sites.
     #[must_use]
     pub const fn area_size(&self) -> usize {
-        self.offsets.len() * TRAMPOLINE_MAX
+        self.offsets.len() * room::EACH + room::FIRST
     }
 }
 
@@ -81,9 +81,6 @@ fn is_site<'a>(code: &Code<'a>, offset: usize, reader: &mut Option<Reader<'a>>) 
     let checked = checks_result(code.from(offset + 2));
     if numbered && checked {
         return true;
-    }
-    if code.origin == Origin::Anonymous && !numbered && !checked {
-        return false;
     }
     let reader = reader.get_or_insert_with(|| Reader::new(*code));
     let backward = Backward::new(reader, offset, CONTEXT);

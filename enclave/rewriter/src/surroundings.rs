@@ -24,6 +24,15 @@ pub(crate) struct Behind {
     pub(crate) end: usize,
 }
 
+/// Distance from the begin of a jump to the one byte of it that is an undefined opcode when it is guarded:
+/// where the instruction behind a `syscall` begins.
+const GUARD: usize = SYSCALL.len();
+
+/// Whether what begins at `offset` is guarded, when a guarded jump is written at `start`.
+pub(crate) fn is_guarded(start: usize, offset: usize) -> bool {
+    offset == start + GUARD || offset >= start + JUMP
+}
+
 /// Offsets behind the site's own at which displaced instructions begin, and all bytes of padding that
 /// the jump overwrites.
 pub(crate) fn inner(behind: &Behind) -> impl Iterator<Item = usize> + '_ {

@@ -8,6 +8,8 @@ use crate::Code;
 
 /// How far away branches with a long displacement are looked for.
 pub(crate) const REACH: usize = 32 << 10;
+/// The same for those that may be missed, since what they lead to is guarded.
+pub(crate) const NEAR: usize = 1 << 10;
 /// How far away branches with a short displacement can be.
 const SHORT_REACH: usize = 130;
 /// Bytes that are looked at together.
@@ -15,52 +17,38 @@ const LANES: usize = 512;
 /// Bits of the filter, a power of two.
 const FILTER_BITS: usize = 1 << 18;
 
-/// Addresses asked about, as offsets; then those of them that could be targets.
-#[derive(Default)]
-pub(crate) struct Queries {
-    offsets: Vec<usize>,
-}
-
-/// The answers.
+/// Offsets that a branch may lead to.
 pub(crate) struct Targets {
     hits: Vec<usize>,
 }
 
 impl Targets {
-    /// Whether a branch may lead to `offset`, which must have been asked.
-    pub(crate) fn contains(&self, offset: usize) -> bool {
-        self.hits.binary_search(&offset).is_ok()
-    }
-}
-
-impl Queries {
-    pub(crate) fn ask(&mut self, offset: usize) {
-        self.offsets.push(offset);
-    }
-
-    /// Scans the code around all offsets. `moved` are targets of branches that were moved out of
-    /// this code earlier.
-    pub(crate) fn answer(mut self, code: &Code<'_>, moved: &[u64]) -> Targets {
-        self.offsets.sort_unstable();
-        self.offsets.dedup();
-        let mut hits: Vec<usize> = self
-            .offsets
-            .iter()
-            .copied()
-            .filter(|&offset| {
-                has_short_branch(code, offset) || moved.binary_search(&code.at(offset)).is_ok()
-            })
-            .collect();
-        let filter = Filter::new(&self.offsets);
-        for window in windows(&self.offsets, code.bytes.len()) {
+    /// Those among `offsets`. The code around all of them is searched, as far as `reach`.
+    pub(crate) fn among(
+        offsets: impl Iterator<Item = usize>,
+        code: &Code<'_>,
+        reach: usize,
+    ) -> Self {
+        let mut offsets: Vec<usize> = offsets.collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        let short = offsets.iter().copied().filter(|&offset| has_short_branch(code, offset));
+        let mut hits: Vec<usize> = short.collect();
+        let filter = Filter::new(&offsets);
+        for window in windows(&offsets, reach, code.bytes.len()) {
             long_branches(code, window, |target| {
-                if filter.may_contain(target) && self.offsets.binary_search(&target).is_ok() {
+                if filter.may_contain(target) && offsets.binary_search(&target).is_ok() {
                     hits.push(target);
                 }
             });
         }
         hits.sort_unstable();
-        Targets { hits }
+        Self { hits }
+    }
+
+    /// Whether a branch may lead to `offset`, which must be one of those asked about.
+    pub(crate) fn contains(&self, offset: usize) -> bool {
+        self.hits.binary_search(&offset).is_ok()
     }
 }
 
@@ -85,11 +73,11 @@ impl Filter {
     }
 }
 
-/// Ranges of code within [`REACH`] of any of the sorted `offsets`, merged.
-fn windows(offsets: &[usize], len: usize) -> Vec<Range<usize>> {
+/// Ranges of code within `reach` of any of the sorted `offsets`, merged.
+fn windows(offsets: &[usize], reach: usize, len: usize) -> Vec<Range<usize>> {
     let mut windows: Vec<Range<usize>> = Vec::new();
     for &offset in offsets {
-        let (start, end) = (offset.saturating_sub(REACH), (offset + REACH).min(len));
+        let (start, end) = (offset.saturating_sub(reach), (offset + reach).min(len));
         match windows.last_mut() {
             Some(last) if last.end >= start => last.end = end,
             _ => windows.push(start..end),
@@ -191,13 +179,10 @@ fn long_target(window: &Window, offset: usize, lane: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Origin;
 
     fn hits(bytes: &[u8], asked: &[usize]) -> Vec<usize> {
-        let code = Code { bytes, addr: 0x1000, origin: Origin::File };
-        let mut queries = Queries::default();
-        asked.iter().for_each(|&offset| queries.ask(offset));
-        queries.answer(&code, &[0x1001]).hits
+        let code = Code { bytes, addr: 0x1000 };
+        Targets::among(asked.iter().copied(), &code, REACH).hits
     }
 
     #[test]
@@ -212,7 +197,6 @@ mod tests {
             let target = opcode.len() + 7;
             assert_eq!(hits(&bytes, &[target - 1, target, target + 1]), [target]);
         }
-        assert_eq!(hits(&[0x90; 4], &[0, 1, 2]), [1], "moved branches count");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use enclave_rewriter::{AddressMap, Area, Code, ENTRY_SLOT, Origin, rewrite, scan};
+use enclave_rewriter::{AddressMap, Area, Code, ENTRY_SLOT, rewrite, scan};
 
 const PROGRAM: &str = "/usr/bin/busybox";
 const PAGE: usize = 4096;
@@ -75,7 +75,7 @@ fn rewritten(mut file: Vec<u8>) -> (Vec<u8>, usize) {
         let (from, addr, len) =
             (word(&file, header + 8), word(&file, header + 16), word(&file, header + 32));
         let bytes = file[offset(from)..offset(from + len)].to_vec();
-        let code = Code { bytes: &bytes, addr, origin: Origin::File };
+        let code = Code { bytes: &bytes, addr };
         let sites = scan(&code);
         let area = Area { addr: SEGMENT + segment.len() as u64, size: sites.area_size() };
         let out = rewrite(&code, &sites, area, &AddressMap::new());

@@ -2,27 +2,26 @@
 
 mod invariants;
 
-use enclave_rewriter::{
-    AddressMap, Area, Code, Kind, Left, Origin, Rewritten, rewrite, rewrite_confirmed, scan,
-};
+use enclave_rewriter::{AddressMap, Area, Code, Kind, Left, Rewritten, rewrite, scan};
 
 /// Address of the pieces of a program.
 const ADDR: u64 = 0x40_0000;
 /// Code before them, so that there is something to agree on.
 const BEFORE: [u8; 48] = [0x50; 48];
-const AREA: Area = Area { addr: 0x50_0000, size: 4096 };
+const AREA: Area = Area { addr: 0x50_0000, size: 1 << 16 };
 const MOV_EAX: &[u8] = &[0xb8, 1, 0, 0, 0];
 const SYSCALL: &[u8] = &[0x0f, 0x05];
 const CMP_RAX: &[u8] = &[0x48, 0x3d, 1, 0xf0, 0xff, 0xff];
 const NOP5: &[u8] = &[0x0f, 0x1f, 0x44, 0, 0];
 const RET: &[u8] = &[0xc3];
+const PUSH: &[u8] = &[0x57];
 
 fn program(pieces: &[&[u8]]) -> Vec<u8> {
     [&BEFORE[..], &pieces.concat()].concat()
 }
 
 fn code(bytes: &[u8]) -> Code<'_> {
-    Code { bytes, addr: ADDR - BEFORE.len() as u64, origin: Origin::File }
+    Code { bytes, addr: ADDR - BEFORE.len() as u64 }
 }
 
 /// Rewrites and checks a program put together from pieces.
@@ -41,24 +40,18 @@ fn outcome(pieces: &[&[u8]]) -> Vec<(u64, Result<Kind, Left>)> {
     run(pieces).0.sites.into_iter().map(|(addr, result)| (addr - ADDR, result)).collect()
 }
 
-fn confirmed(pieces: &[&[u8]], offset: u64) -> Result<Kind, Left> {
-    let bytes = program(pieces);
-    let code = code(&bytes);
-    let out = rewrite_confirmed(&code, ADDR + offset, AREA, &AddressMap::new())?;
-    invariants::check(&code, AREA, &out);
-    out.sites[0].1
-}
-
 #[test]
 fn following_instructions_are_displaced() {
-    let (out, map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, RET]);
+    let (out, mut map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, RET]);
     assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Following))]);
-    assert_eq!(out.patches[0].bytes(), [0xe9, 0xf6, 0xff, 0x0f, 0, 0xcc, 0xcc, 0xcc]);
-    assert_eq!(map.relocated(ADDR + 7), Some(AREA.addr + 15));
+    // The third byte, where the comparison was, is an undefined opcode.
+    let start = AREA.addr + 0x620;
+    assert_eq!(out.patches[0].bytes(), [0xe9, 0x16, 0x06, 0x10, 0, 0xcc, 0xcc, 0xcc]);
+    assert_eq!(map.relocated(ADDR + 7), Some(start + 15));
     assert_eq!(map.relocated(ADDR + 5), None, "the jump itself can be executed");
-    assert_eq!(map.original(AREA.addr + 15), Some(ADDR + 7));
-    assert_eq!(map.original(AREA.addr + 3), Some(ADDR + 5));
-    assert_eq!(map.original(AREA.addr - 1), None);
+    assert_eq!(map.original(start + 15), Some(ADDR + 7));
+    assert_eq!(map.original(start + 3), Some(ADDR + 5));
+    assert_eq!(map.original(start - 1), None);
     assert_eq!(map.original(AREA.addr + out.trampolines.len() as u64), None);
 }
 
@@ -67,9 +60,9 @@ fn operands_and_branches_are_relocated() {
     let load = [0x48, 0x8b, 0x15, 0x10, 0, 0, 0]; // mov rdx, [rip + 0x10]
     assert_eq!(outcome(&[MOV_EAX, SYSCALL, &load, RET]), [(5, Ok(Kind::Following))]);
     let test = [0x85, 0xc0, 0x78, 0x20]; // test eax, eax; js
-    assert_eq!(outcome(&[MOV_EAX, SYSCALL, &test, RET]), [(5, Ok(Kind::Following))]);
-    let (out, _) = run(&[MOV_EAX, SYSCALL, &[0xeb, 0x20], &[0x90; 8]]); // jmp, padding
-    assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Following))]);
+    assert_eq!(outcome(&[MOV_EAX, PUSH, SYSCALL, &test, RET]), [(6, Ok(Kind::Following))]);
+    let jump = [&[0xeb, 0x20][..], &[0x90; 8]].concat(); // and padding
+    assert_eq!(outcome(&[MOV_EAX, PUSH, SYSCALL, &jump]), [(6, Ok(Kind::Following))]);
 }
 
 #[test]
@@ -79,9 +72,10 @@ fn preceding_instructions_are_displaced_when_the_following_must_stay() {
     let wide = [0x48, 0xc7, 0xc0, 1, 0, 0, 0];
     assert_eq!(outcome(&[&wide, SYSCALL, &call, RET]), [(7, Ok(Kind::Preceding))]);
     let back = [0x75, 0xf8]; // jne to the instruction behind the syscall
-    let (out, map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &back, RET]);
+    let (out, mut map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &back, RET]);
     assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Preceding))]);
-    assert_eq!(map.relocated(ADDR + 5), Some(AREA.addr + 5), "a trapped thread may wait here");
+    let now = map.relocated(ADDR + 5).expect("a thread may come here");
+    assert_eq!(map.original(now), Some(ADDR + 5));
 }
 
 #[test]
@@ -108,7 +102,7 @@ fn a_short_jump_reaches_padding() {
     assert_eq!(outcome(&pieces), [(5, Ok(Kind::Following))], "it may be a target itself");
     let call = [0xe8, 0, 1, 0, 0];
     let back = [0x75, 0xf7];
-    let (out, map) = run(&[MOV_EAX, SYSCALL, &call, &back, RET, NOP5, NOP5]);
+    let (out, mut map) = run(&[MOV_EAX, SYSCALL, &call, &back, RET, NOP5, NOP5]);
     assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Cave))]);
     assert_eq!(out.patches.len(), 2);
     assert_eq!(map.original(ADDR + 15), Some(ADDR + 5));
@@ -141,25 +135,26 @@ fn the_next_function_is_not_displaced() {
     assert_eq!(outcome(&exit), [(14, Ok(Kind::Preceding))]);
     let marked = [MOV_EAX, SYSCALL, &[0xf3, 0x0f, 0x1e, 0xfa], RET];
     assert_eq!(outcome(&marked), [(5, Ok(Kind::Preceding))]);
-    let padded = [MOV_EAX, SYSCALL, RET, &[0xcc; 8]];
-    assert_eq!(outcome(&padded), [(5, Ok(Kind::Following))]);
-    let unpadded = [MOV_EAX, SYSCALL, RET, &[0x55], &[0x55], RET];
-    assert_eq!(outcome(&unpadded), [(5, Ok(Kind::Preceding))]);
+    let padded = [MOV_EAX, PUSH, SYSCALL, RET, &[0xcc; 8]];
+    assert_eq!(outcome(&padded), [(6, Ok(Kind::Following))]);
+    let unpadded = [MOV_EAX, PUSH, SYSCALL, RET, PUSH, PUSH, RET];
+    assert_eq!(outcome(&unpadded), [(6, Ok(Kind::Preceding))]);
 }
 
 #[test]
 fn a_lock_prefix_may_be_jumped_over() {
-    let add = [0xf0, 0xff, 0x07]; // lock inc dword ptr [rdi]
+    let add = [0xf0, 0x01, 0x07]; // lock add dword ptr [rdi], eax
     let jump = [0xeb, 0xfc]; // to behind the prefix
     let code = [MOV_EAX, SYSCALL, &add, &jump, RET];
-    assert_eq!(confirmed(&code, 5), Ok(Kind::Preceding));
+    assert_eq!(outcome(&code), [(5, Ok(Kind::Preceding))]);
 }
 
 #[test]
 fn returns_from_signals_stay_as_they_are() {
     let wide = [0x48, 0xc7, 0xc0, 15, 0, 0, 0];
     assert_eq!(outcome(&[&wide, SYSCALL, CMP_RAX]), [(7, Err(Left::SignalReturn))]);
-    assert_eq!(confirmed(&[&[0xb8, 15, 0, 0, 0], SYSCALL, CMP_RAX], 5), Err(Left::SignalReturn));
+    let short = [0xb8, 15, 0, 0, 0];
+    assert_eq!(outcome(&[&short, SYSCALL, CMP_RAX]), [(5, Err(Left::SignalReturn))]);
 }
 
 #[test]
@@ -190,58 +185,54 @@ fn data_and_other_instructions_are_no_sites() {
     }
 }
 
-#[test]
-fn code_that_a_program_wrote_needs_more_evidence() {
-    let bytes = [&[0x50; 40][..], &[0x89, 0xf8], SYSCALL, &[0x89, 0xc3], RET].concat();
-    assert_eq!(scan(&code(&bytes)).len(), 1);
-    assert_eq!(scan(&Code { origin: Origin::Anonymous, ..code(&bytes) }).len(), 0);
-    let bytes = [MOV_EAX, SYSCALL, CMP_RAX].concat();
-    assert_eq!(scan(&Code { origin: Origin::Anonymous, ..code(&bytes) }).len(), 1);
+/// A jump to what stands so many bytes before its end.
+fn back(distance: i32) -> Vec<u8> {
+    [&[0xe9][..], &(-distance).to_le_bytes()].concat()
 }
 
 #[test]
-fn a_site_that_trapped_needs_no_evidence() {
-    let bytes: [&[u8]; 3] = [&[0x55], SYSCALL, &[0x48, 0x89, 0xc3]];
-    assert_eq!(outcome(&bytes), []);
-    assert_eq!(confirmed(&bytes, 1), Ok(Kind::Following));
-    assert_eq!(confirmed(&bytes, 2), Err(Left::NotSyscall));
-    assert_eq!(confirmed(&bytes, 100), Err(Left::NotSyscall));
+fn jumps_into_patches_are_guarded_and_avoided_when_near() {
+    let cases = [(500, 511, Kind::Preceding), (2000, 2011, Kind::Following)];
+    for (nops, distance, kind) in cases {
+        // To the comparison, of six bytes.
+        let jump = back(distance);
+        let (out, _) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &vec![0x90; nops], &jump, RET]);
+        assert_eq!(out.sites, [(ADDR + 5, Ok(kind))]);
+    }
+    // Two instructions are displaced, and the second one, which nothing guards, is entered.
+    let moves = [0x89, 0xc3, 0x89, 0xc1]; // mov ebx, eax; mov ecx, eax
+    let call = [0xe8, 0, 1, 0, 0];
+    let lea = [0x48, 0x8d, 0x7c, 0x24, 0x08]; // lea rdi, [rsp + 8]
+    let site = [&lea, MOV_EAX, PUSH, SYSCALL, &moves, &call].concat();
+    let cases = [(2000, 2012, Kind::Preceding), (40_000, 40_012, Kind::Following)];
+    for (nops, distance, kind) in cases {
+        let (out, _) = run(&[&site, &vec![0x90; nops], &back(distance), RET]);
+        assert_eq!(out.sites, [(ADDR + 11, Ok(kind))], "{distance}");
+    }
 }
 
 #[test]
 fn later_rewritings_respect_earlier_ones() {
     let call = [0xe8, 0, 1, 0, 0];
-    // The first site's displaced branch leads behind the second one.
-    let js = [0x85, 0xc0, 0x78, 0x0c];
-    let mov = [0x48, 0x89, 0xc3];
-    let bytes = program(&[MOV_EAX, SYSCALL, &js, &call, MOV_EAX, SYSCALL, &mov, &call]);
-    let first =
-        rewrite_confirmed(&code(&bytes), ADDR + 5, AREA, &AddressMap::new()).expect("first");
-    assert_eq!(first.stats.following, 1);
-    let mut now = bytes.clone();
-    for patch in &first.patches {
-        let at = usize::try_from(patch.addr - code(&bytes).addr).expect("offset");
-        now[at..at + patch.bytes().len()].copy_from_slice(patch.bytes());
-    }
+    let bytes = program(&[MOV_EAX, SYSCALL, CMP_RAX, &call, MOV_EAX, SYSCALL, &call, RET]);
+    let (code, sites) = (code(&bytes), scan(&code(&bytes)));
+    let first = rewrite(&code, &sites, AREA, &AddressMap::new());
+    assert_eq!((first.stats.following, first.stats.preceding), (1, 1));
     let mut map = AddressMap::new();
     map.add(first.moved);
-    let rest = Area { addr: AREA.addr + first.trampolines.len() as u64, size: 1000 };
-    let second = rewrite_confirmed(&code(&now), ADDR + 21, rest, &map).expect("second");
-    assert_eq!(second.sites, [(ADDR + 21, Ok(Kind::Preceding))]);
-    map.add(second.moved);
-    assert!(map.relocated(ADDR + 7).is_some() && map.relocated(ADDR + 21).is_some());
+    let second = rewrite(&code, &sites, Area { addr: AREA.addr + (1 << 20), ..AREA }, &map);
+    assert!(second.sites.iter().all(|(_, result)| *result == Err(Left::NoPlace)));
+    assert!(map.relocated(ADDR + 7).is_some() && map.relocated(ADDR + 23).is_some());
     map.remove(ADDR..ADDR + 12);
-    assert!(map.relocated(ADDR + 7).is_none() && map.relocated(ADDR + 21).is_some());
-    assert!(map.original(AREA.addr).is_none() && map.original(rest.addr).is_some());
+    assert!(map.relocated(ADDR + 7).is_none() && map.relocated(ADDR + 23).is_some());
 }
 
 #[test]
 fn an_area_out_of_reach_or_full_is_refused() {
     let bytes = program(&[MOV_EAX, SYSCALL, CMP_RAX]);
-    let far = Area { addr: ADDR + (1 << 32), size: 4096 };
-    let result =
-        |area| rewrite_confirmed(&code(&bytes), ADDR + 5, area, &AddressMap::new()).map(|_| ());
-    assert_eq!(result(far), Err(Left::OutOfReach));
-    assert_eq!(result(Area { size: 79, ..AREA }), Err(Left::NoRoom));
-    assert_eq!(result(Area { size: 80, ..AREA }), Ok(()));
+    let sites = scan(&code(&bytes));
+    let result = |area| rewrite(&code(&bytes), &sites, area, &AddressMap::new()).sites[0].1;
+    assert_eq!(result(Area { addr: ADDR + (1 << 32), ..AREA }), Err(Left::OutOfReach));
+    assert_eq!(result(Area { size: 31, ..AREA }), Err(Left::NoRoom));
+    assert_eq!(result(Area { size: 32, ..AREA }), Ok(Kind::Following), "not guarded");
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use enclave_rewriter::{
-    AddressMap, Area, Code, Kind, Left, Origin, Parts, Rewritten, Stats, rewrite, scan,
+    AddressMap, Area, Code, Kind, Left, Parts, Rewritten, Stats, rewrite, scan,
 };
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic};
 use object::read::elf::{ElfFile64, ProgramHeader};
@@ -30,7 +30,7 @@ fn code_of(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
 
 /// Rewrites one segment, with the trampolines right behind it.
 fn rewritten<'a>(addr: u64, bytes: &'a [u8]) -> (Code<'a>, Area, Rewritten) {
-    let code = Code { bytes, addr, origin: Origin::File };
+    let code = Code { bytes, addr };
     let sites = scan(&code);
     let area = Area { addr: addr + bytes.len() as u64, size: sites.area_size() };
     let mut out = rewrite(&code, &sites, area, &AddressMap::new());

@@ -30,6 +30,7 @@ pub fn exception(regs: &mut UserRegs, exception: Exception) {
         Exception::Kick => dispatch::tick(),
         Exception::PageFault { address, code } => page_fault(regs, address, code),
         Exception::Other(Vector::InvalidOpcode) => invalid_opcode(regs),
+        Exception::Other(Vector::Breakpoint) if leave_patch(regs) => {}
         Exception::Other(vector) => other(regs, vector),
     }
 }
@@ -88,8 +89,18 @@ fn invalid_opcode(regs: &mut UserRegs) {
             stats::EMULATED.fetch_add(1, Ordering::Relaxed);
             cpuid::emulate(regs, instruction);
         }
+        None if leave_patch(regs) => {}
         None => other(regs, Vector::InvalidOpcode),
     }
+}
+
+/// Goes on where the instruction is that stood here, if this is inside of a patch: a branch that the
+/// rewriter did not know of leads here.
+fn leave_patch(regs: &mut UserRegs) -> bool {
+    let Some(now) = process().rewritten.lock().relocated(regs.rip) else { return false };
+    stats::ENTERED.fetch_add(1, Ordering::Relaxed);
+    regs.rip = now;
+    true
 }
 
 /// A system call that was not rewritten: executed as the processor would have entered the kernel.

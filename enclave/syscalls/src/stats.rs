@@ -27,6 +27,8 @@ static NANOSECONDS: Table = [const { AtomicU64::new(0) }; NUMBERS];
 static UNKNOWN: Table = [const { AtomicU64::new(0) }; NUMBERS];
 /// System calls that came by an exception instead of a rewritten site.
 pub(crate) static TRAPPED: AtomicU64 = AtomicU64::new(0);
+/// Jumps into what was overwritten at a rewritten system call.
+pub(crate) static ENTERED: AtomicU64 = AtomicU64::new(0);
 /// Instructions that an enclave cannot execute, emulated.
 pub(crate) static EMULATED: AtomicU64 = AtomicU64::new(0);
 static OPTIONS: AtomicU64 = AtomicU64::new(0);
@@ -161,13 +163,14 @@ impl Report {
         let _ = writeln!(
             out,
             "sites: {} rewritten ({} following, {} preceding, {} cave), {} left to trap; {} calls \
-             trapped, {} instructions emulated\nmemory: {} KiB committed at most",
+             trapped, {} jumps into patches, {} instructions emulated\nmemory: {} KiB committed at most",
             sites.rewritten(),
             sites.following,
             sites.preceding,
             sites.cave,
             sites.left() + sites.unconfirmed,
             load(&TRAPPED),
+            load(&ENTERED),
             load(&EMULATED),
             self.resident / 1024,
         );
@@ -194,7 +197,7 @@ impl Report {
         format!(
             "{{\"nanoseconds\":{},\"calls\":[{}],\"unsupported\":[{}],\"unsupported_ioctls\":[{}],\
              \"left\":[{}],\"posted\":{},\"comparisons\":{},\"changes\":{},\"sites\":{{\"following\":{},\
-             \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"emulated\":{},\
+             \"preceding\":{},\"cave\":{},\"left\":{}}},\"trapped\":{},\"entered\":{},\"emulated\":{},\
              \"committed_bytes\":{}}}\n",
             self.elapsed,
             list(&self.rows),
@@ -209,6 +212,7 @@ impl Report {
             sites.cave,
             sites.left() + sites.unconfirmed,
             load(&TRAPPED),
+            load(&ENTERED),
             load(&EMULATED),
             self.resident,
         )

@@ -8,7 +8,7 @@ pub(crate) fn check(code: &Code<'_>, area: Area, out: &Rewritten) {
     check_patches(code, out);
     let mut map = AddressMap::new();
     map.add(out.moved.clone());
-    let checker = Checker { code, area, out, map };
+    let mut checker = Checker { code, area, out, map };
     let mut done = 0;
     for &(site, result) in &out.sites {
         if let Ok(kind) = result {
@@ -46,7 +46,7 @@ fn decode(bytes: &[u8], base: u64, addr: u64) -> Instruction {
     Decoder::with_ip(64, bytes, addr, DecoderOptions::NONE).decode()
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     fn original(&self, addr: u64) -> Instruction {
         decode(self.code.bytes, self.code.addr, addr)
     }
@@ -55,12 +55,12 @@ impl Checker<'_> {
         decode(&self.out.trampolines, self.area.addr, addr)
     }
 
-    fn patch_at(&self, addr: u64) -> &Patch {
+    fn patch_at(&self, addr: u64) -> &'a Patch {
         let found = self.out.patches.iter().find(|patch| (patch.addr..patch.end()).contains(&addr));
         found.unwrap_or_else(|| panic!("no patch at {addr:#x}"))
     }
 
-    fn site(&self, site: u64, kind: Kind) {
+    fn site(&mut self, site: u64, kind: Kind) {
         assert_eq!(self.original(site).code(), Opcode::Syscall, "{site:#x}");
         let patch = self.patch_at(site);
         match kind {
@@ -75,7 +75,7 @@ impl Checker<'_> {
     }
 
     /// The long jump that a short one leads to, in what was padding.
-    fn cave(&self, short: &Patch) -> u64 {
+    fn cave(&mut self, short: &Patch) -> u64 {
         let jump = decode(short.bytes(), short.addr, short.addr);
         assert_eq!((jump.code(), jump.len()), (Opcode::Jmp_rel8_64, 2));
         let cave = self.patch_at(jump.near_branch_target());
@@ -86,14 +86,18 @@ impl Checker<'_> {
     }
 
     /// The trampoline at `entry` does what the original code from the patch on does.
-    fn trampoline(&self, site: u64, patch: &Patch, entry: u64) {
+    fn trampoline(&mut self, site: u64, patch: &Patch, entry: u64) {
         let (mut old, mut new) = (patch.addr, entry);
         let mut entered = false;
         loop {
             assert_eq!(self.map.original(new), Some(old), "map of {new:#x}");
             if old != patch.addr && (patch.addr..patch.end()).contains(&old) {
                 assert_eq!(self.map.relocated(old), Some(new), "map of {old:#x}");
-                self.no_branch_to(old);
+                let place = usize::try_from(old - patch.addr).unwrap_or(usize::MAX);
+                self.no_branch_to(
+                    old,
+                    if is_guarded(patch.bytes(), place) { 1 << 10 } else { 32 << 10 },
+                );
             }
             let moved = self.moved(new);
             if old == site {
@@ -141,11 +145,11 @@ impl Checker<'_> {
         assert_eq!(from, to, "half an instruction was overwritten");
     }
 
-    /// No byte of the code could be the begin of a direct branch to `addr`; slow and simple.
-    fn no_branch_to(&self, addr: u64) {
+    /// No byte of the code within `reach` could be the begin of a direct branch to `addr`; slow and simple.
+    fn no_branch_to(&self, addr: u64, reach: usize) {
         let bytes = self.code.bytes;
         let offset = usize::try_from(addr - self.code.addr).unwrap_or(usize::MAX);
-        for from in offset.saturating_sub(32 << 10)..bytes.len().min(offset + (32 << 10)) {
+        for from in offset.saturating_sub(reach)..bytes.len().min(offset + reach) {
             let (next, distance) = match bytes[from..] {
                 [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, a, ..] => (2, i32::from(a.cast_signed())),
                 [0xe8 | 0xe9, a, b, c, d, ..] => (5, i32::from_le_bytes([a, b, c, d])),
@@ -160,6 +164,15 @@ impl Checker<'_> {
             assert_ne!(target, addr, "{from:#x} in the code may jump there");
         }
     }
+}
+
+/// A thread that comes to `place` in a patch traps, whatever follows.
+fn is_guarded(patch: &[u8], place: usize) -> bool {
+    let invalid = |following: u8| {
+        let bytes = [patch[place], following, 0xc0, 0x90, 0x90, 0x90];
+        Decoder::new(64, &bytes, DecoderOptions::NONE).decode().is_invalid()
+    };
+    patch[place] == 0xcc || (0..=255).all(invalid)
 }
 
 /// Target of a patch that is a long jump, filled with breakpoints.

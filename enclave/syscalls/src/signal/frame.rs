@@ -87,7 +87,7 @@ fn context(regs: &UserRegs) -> SigContext {
 
 /// The instruction pointer as the program knows its code: not in a trampoline.
 fn shown(rip: u64) -> u64 {
-    let map = process().rewritten.lock();
+    let mut map = process().rewritten.lock();
     let Some(original) = map.original(rip) else { return rip };
     match map.relocated(original) {
         // In the middle of what stands for one instruction: it cannot be said otherwise.
