@@ -1,11 +1,11 @@
 //! What the host claims of its processor.
 
-use std::arch::x86_64::{__cpuid, __cpuid_count, _rdtsc};
+use std::arch::x86_64::{__cpuid_count, _rdtsc};
 
 /// Claims about the processor for the boot parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
-    /// AT_HWCAP: CPUID.1:EDX.
+    /// AT_HWCAP of this process: CPUID.1:EDX.
     pub hwcap: u64,
     /// AT_HWCAP2 of this process.
     pub hwcap2: u64,
@@ -17,8 +17,12 @@ pub struct Cpu {
 #[must_use]
 pub fn cpu() -> Cpu {
     // SAFETY: getauxval reads this process's auxiliary vector.
-    let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
-    Cpu { hwcap: __cpuid(1).edx.into(), hwcap2, xsave_size: __cpuid_count(0xd, 0).ebx.into() }
+    let auxiliary = |entry| unsafe { libc::getauxval(entry) };
+    Cpu {
+        hwcap: auxiliary(libc::AT_HWCAP),
+        hwcap2: auxiliary(libc::AT_HWCAP2),
+        xsave_size: __cpuid_count(0xd, 0).ebx.into(),
+    }
 }
 
 /// EAX, EBX, ECX and EDX of a leaf of CPUID.
