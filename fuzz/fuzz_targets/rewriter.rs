@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let size = if choice & 2 == 0 { 1 << 20 } else { 200 };
     let area = Area { addr: ADDR + far, size };
     let code = Code { bytes, addr: ADDR };
-    let out = rewrite(&code, &scan(&code), area, &AddressMap::new());
+    let out = rewrite(&code, &scan(&code), area);
     invariants::check(&code, area, &out);
     let mut map = AddressMap::new();
     map.add(out.moved);

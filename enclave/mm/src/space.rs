@@ -70,6 +70,11 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         self.map.iter()
     }
 
+    /// Those that have pages in `range`.
+    pub fn overlapping(&self, range: PageRange) -> impl Iterator<Item = &Vma<F>> {
+        self.map.overlapping(range)
+    }
+
     /// The pages that are present.
     pub const fn committed(&self) -> &PageSet {
         &self.store.committed

@@ -156,7 +156,8 @@ impl<F> Vma<F> {
         matches!(self.kind, VmaKind::Special(_))
     }
 
-    pub(crate) const fn file(&self) -> Option<&FileRef<F>> {
+    /// The file that is mapped.
+    pub const fn file(&self) -> Option<&FileRef<F>> {
         match &self.kind {
             VmaKind::FilePrivate(file) | VmaKind::FileShared(file) => Some(file),
             _ => None,

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use enclave_rewriter::{AddressMap, Area, Code, rewrite, scan};
+use enclave_rewriter::{Area, Code, rewrite, scan};
 use object::LittleEndian as LE;
 use object::read::elf::{ElfFile64, ProgramHeader};
 
@@ -27,14 +27,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(path: &str, code: &Code<'_>) {
-    let map = AddressMap::new();
     let sites = scan(code);
     let area = Area { addr: code.addr + code.bytes.len() as u64, size: sites.area_size() };
     let cold = Instant::now();
-    let out = rewrite(code, &sites, area, &map);
+    let out = rewrite(code, &sites, area);
     let cold = cold.elapsed();
     let scanning = fastest(|| drop(scan(code)));
-    let rewriting = fastest(|| drop(rewrite(code, &sites, area, &map)));
+    let rewriting = fastest(|| drop(rewrite(code, &sites, area)));
     println!(
         "{path}: {} bytes of code, {} of trampolines",
         code.bytes.len(),

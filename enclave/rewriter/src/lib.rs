@@ -1,6 +1,6 @@
 //! Replaces `syscall` instructions in mapped code by jumps to trampolines that enter the runtime.
 //!
-//! Pure logic: [`scan`] finds the sites of an executable mapping, or [`Parts`] of a long one,
+//! Pure logic: [`scan`] finds the sites of an executable mapping, or [`Parts`] those of a part of one,
 //! [`rewrite`] decides on patches and lays out trampolines, and the caller writes both. What isn't certain is left alone: the
 //! instruction then traps, which is slow and correct.
 //!

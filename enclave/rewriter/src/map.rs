@@ -10,8 +10,6 @@ pub struct Moved {
     pub(crate) pieces: Vec<Piece>,
     /// Instructions inside patches: (original address, where they are now).
     pub(crate) inside: Vec<(u64, u64)>,
-    /// Ranges of the code that hold a patch or a cave's jump.
-    pub(crate) taken: Vec<(u64, u64)>,
 }
 
 /// A piece of new code that stands for one original instruction.
@@ -34,7 +32,7 @@ impl AddressMap {
     /// An empty map.
     #[must_use]
     pub const fn new() -> Self {
-        let all = Moved { pieces: Vec::new(), inside: Vec::new(), taken: Vec::new() };
+        let all = Moved { pieces: Vec::new(), inside: Vec::new() };
         Self { all, sorted: true }
     }
 
@@ -42,9 +40,6 @@ impl AddressMap {
     pub fn add(&mut self, moved: Moved) {
         self.all.pieces.extend(moved.pieces);
         self.all.inside.extend(moved.inside);
-        self.all.taken.extend(moved.taken);
-        // Few sorted runs, which a stable sort merges.
-        self.all.taken.sort();
         self.sorted = false;
     }
 
@@ -72,7 +67,6 @@ impl AddressMap {
     pub fn remove(&mut self, range: Range<u64>) {
         self.all.pieces.retain(|piece| !range.contains(&piece.original));
         self.all.inside.retain(|(original, _)| !range.contains(original));
-        self.all.taken.retain(|(start, _)| !range.contains(start));
     }
 
     /// Most programs start without ever asking where code went.
@@ -82,10 +76,5 @@ impl AddressMap {
             self.all.inside.sort_unstable();
             self.sorted = true;
         }
-    }
-
-    /// Ranges that hold patches, sorted.
-    pub(crate) fn taken(&self) -> &[(u64, u64)] {
-        &self.all.taken
     }
 }

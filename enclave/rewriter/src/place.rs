@@ -13,16 +13,16 @@ use crate::surroundings::{
 };
 use crate::targets::{NEAR, REACH, Targets};
 use crate::trampoline::{Displaced, Trampolines};
-use crate::{AddressMap, Area, Code, Kind, Left, Patch, Rewritten};
+use crate::{Area, Code, Kind, Left, Patch, Rewritten};
 
 /// Code of `mov eax/rax, 15` and `syscall`: returns from a signal.
 const SIGNAL_RETURN: [&[u8]; 2] =
     [&[0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05], &[0xb8, 15, 0, 0, 0, 0x0f, 0x05]];
 
-/// Rewrites all `sites` of `code`, with trampolines in `area`. `map` has all that was moved so far.
+/// Rewrites all `sites` of `code`, with trampolines in `area`.
 #[must_use]
-pub fn rewrite(code: &Code<'_>, sites: &Sites, area: Area, map: &AddressMap) -> Rewritten {
-    let mut placer = Placer::new(code, area, map);
+pub fn rewrite(code: &Code<'_>, sites: &Sites, area: Area) -> Rewritten {
+    let mut placer = Placer::new(code, sites.part.clone(), area);
     placer.out.stats.unconfirmed = sites.unconfirmed;
     let mut waiting = Vec::new();
     for &site in &sites.offsets {
@@ -105,20 +105,21 @@ struct Placer<'a> {
     code: Code<'a>,
     reader: Reader<'a>,
     trampolines: Trampolines<'a>,
-    /// Ranges that hold patches, sorted; those of earlier times apart.
+    /// What may be changed.
+    part: Range<usize>,
+    /// Ranges that hold patches, sorted.
     taken: Vec<(u64, u64)>,
-    earlier: &'a [(u64, u64)],
     out: Rewritten,
 }
 
 impl<'a> Placer<'a> {
-    fn new(code: &Code<'a>, area: Area, map: &'a AddressMap) -> Self {
+    fn new(code: &Code<'a>, part: Range<usize>, area: Area) -> Self {
         Self {
             code: *code,
             reader: Reader::new(*code),
             trampolines: Trampolines::new(*code, area),
+            part,
             taken: Vec::new(),
-            earlier: map.taken(),
             out: Rewritten::default(),
         }
     }
@@ -171,7 +172,7 @@ impl<'a> Placer<'a> {
     ) -> Result<(), Left> {
         let start = before.first().map_or(site, |insn| insn.offset);
         let end = behind.end.max(site + SYSCALL.len());
-        if end > self.code.bytes.len() || !self.is_free(start, end) {
+        if !self.is_free(start, end) {
             return Err(Left::NoPlace);
         }
         let from = self.trampolines.moved.pieces.len();
@@ -232,17 +233,15 @@ impl<'a> Placer<'a> {
         self.out.patches.push(patch);
     }
 
-    /// No patch lies between two offsets yet.
+    /// All between two offsets may be changed, and no patch lies there yet.
     fn is_free(&self, start: usize, end: usize) -> bool {
+        let inside = self.part.start <= start && end <= self.part.end;
         let (start, end) = (self.code.at(start), self.code.at(end));
-        [self.earlier, &self.taken].iter().all(|ranges| {
-            let next = ranges.partition_point(|taken| taken.1 <= start);
-            ranges.get(next).is_none_or(|taken| end <= taken.0)
-        })
+        let next = self.taken.partition_point(|taken| taken.1 <= start);
+        inside && self.taken.get(next).is_none_or(|taken| end <= taken.0)
     }
 
     fn finish(mut self) -> Rewritten {
-        self.trampolines.moved.taken = self.taken;
         self.out.moved = self.trampolines.moved;
         self.out.trampolines = self.trampolines.bytes;
         self.out

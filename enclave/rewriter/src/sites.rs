@@ -17,9 +17,11 @@ const NUMBER_MAX: u32 = 1024;
 /// Bytes before a candidate that tell whether it is an instruction.
 const CONTEXT: usize = 40;
 
-/// The sites of a mapping, from [`scan`].
+/// The sites of a mapping or a part of it, from [`scan`] or [`Parts`](crate::Parts).
 #[derive(Clone, Debug, Default)]
 pub struct Sites {
+    /// The part, as offsets: nothing is changed around it.
+    pub(crate) part: Range<usize>,
     /// Offsets, rising.
     pub(crate) offsets: Vec<usize>,
     /// Candidates that weren't confirmed.
@@ -60,7 +62,7 @@ pub fn scan(code: &Code<'_>) -> Sites {
 
 /// Finds those that begin in `part`.
 pub(crate) fn scan_part(code: &Code<'_>, part: Range<usize>) -> Sites {
-    let mut sites = Sites::default();
+    let mut sites = Sites { part: part.clone(), ..Sites::default() };
     let mut reader = None;
     let end = code.bytes.len().min(part.end + SYSCALL.len() - 1);
     let bytes = code.bytes.get(part.start..end).unwrap_or_default();

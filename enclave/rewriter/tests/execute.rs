@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use enclave_rewriter::{AddressMap, Area, Code, ENTRY_SLOT, rewrite, scan};
+use enclave_rewriter::{Area, Code, ENTRY_SLOT, rewrite, scan};
 
 const PROGRAM: &str = "/usr/bin/busybox";
 const PAGE: usize = 4096;
@@ -78,7 +78,7 @@ fn rewritten(mut file: Vec<u8>) -> (Vec<u8>, usize) {
         let code = Code { bytes: &bytes, addr };
         let sites = scan(&code);
         let area = Area { addr: SEGMENT + segment.len() as u64, size: sites.area_size() };
-        let out = rewrite(&code, &sites, area, &AddressMap::new());
+        let out = rewrite(&code, &sites, area);
         count += out.stats.rewritten();
         segment.extend(out.trampolines);
         for patch in out.patches {

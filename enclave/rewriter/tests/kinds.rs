@@ -29,7 +29,7 @@ fn run(pieces: &[&[u8]]) -> (Rewritten, AddressMap) {
     let bytes = program(pieces);
     let code = code(&bytes);
     let sites = scan(&code);
-    let out = rewrite(&code, &sites, AREA, &AddressMap::new());
+    let out = rewrite(&code, &sites, AREA);
     invariants::check(&code, AREA, &out);
     let mut map = AddressMap::new();
     map.add(out.moved.clone());
@@ -212,16 +212,10 @@ fn jumps_into_patches_are_guarded_and_avoided_when_near() {
 }
 
 #[test]
-fn later_rewritings_respect_earlier_ones() {
+fn code_that_goes_away_is_forgotten() {
     let call = [0xe8, 0, 1, 0, 0];
-    let bytes = program(&[MOV_EAX, SYSCALL, CMP_RAX, &call, MOV_EAX, SYSCALL, &call, RET]);
-    let (code, sites) = (code(&bytes), scan(&code(&bytes)));
-    let first = rewrite(&code, &sites, AREA, &AddressMap::new());
-    assert_eq!((first.stats.following, first.stats.preceding), (1, 1));
-    let mut map = AddressMap::new();
-    map.add(first.moved);
-    let second = rewrite(&code, &sites, Area { addr: AREA.addr + (1 << 20), ..AREA }, &map);
-    assert!(second.sites.iter().all(|(_, result)| *result == Err(Left::NoPlace)));
+    let (out, mut map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &call, MOV_EAX, SYSCALL, &call, RET]);
+    assert_eq!((out.stats.following, out.stats.preceding), (1, 1));
     assert!(map.relocated(ADDR + 7).is_some() && map.relocated(ADDR + 23).is_some());
     map.remove(ADDR..ADDR + 12);
     assert!(map.relocated(ADDR + 7).is_none() && map.relocated(ADDR + 23).is_some());
@@ -231,7 +225,7 @@ fn later_rewritings_respect_earlier_ones() {
 fn an_area_out_of_reach_or_full_is_refused() {
     let bytes = program(&[MOV_EAX, SYSCALL, CMP_RAX]);
     let sites = scan(&code(&bytes));
-    let result = |area| rewrite(&code(&bytes), &sites, area, &AddressMap::new()).sites[0].1;
+    let result = |area| rewrite(&code(&bytes), &sites, area).sites[0].1;
     assert_eq!(result(Area { addr: ADDR + (1 << 32), ..AREA }), Err(Left::OutOfReach));
     assert_eq!(result(Area { size: 31, ..AREA }), Err(Left::NoRoom));
     assert_eq!(result(Area { size: 32, ..AREA }), Ok(Kind::Following), "not guarded");

@@ -7,9 +7,7 @@ mod invariants;
 use std::fmt::Write;
 use std::path::Path;
 
-use enclave_rewriter::{
-    AddressMap, Area, Code, Kind, Left, Parts, Rewritten, Stats, rewrite, scan,
-};
+use enclave_rewriter::{Area, Code, Kind, Left, Parts, Rewritten, Stats, rewrite, scan};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, Mnemonic};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{LittleEndian as LE, Object, ObjectSymbol};
@@ -33,26 +31,27 @@ fn rewritten<'a>(addr: u64, bytes: &'a [u8]) -> (Code<'a>, Area, Rewritten) {
     let code = Code { bytes, addr };
     let sites = scan(&code);
     let area = Area { addr: addr + bytes.len() as u64, size: sites.area_size() };
-    let mut out = rewrite(&code, &sites, area, &AddressMap::new());
+    let mut out = rewrite(&code, &sites, area);
     out.sites.sort_unstable_by_key(|&(addr, _)| addr);
     (code, area, out)
 }
 
-/// The same, as the code is read part by part.
-fn rewritten_in_parts(addr: u64, bytes: &[u8]) -> Vec<(u64, Result<Kind, Left>)> {
-    let mut parts = Parts::new(addr, bytes.len(), vec![0; Parts::<Vec<u8>>::BUFFER]);
-    let mut map = AddressMap::new();
-    let mut area = addr + bytes.len() as u64;
+/// The same by parts of so many bytes; patches stay in their part.
+fn rewritten_in_parts(addr: u64, bytes: &[u8], size: usize) -> Vec<(u64, Result<Kind, Left>)> {
+    let mut parts = Parts::new(addr, bytes.len(), vec![0; Parts::<Vec<u8>>::buffer_for(size)]);
     let mut outcomes = Vec::new();
     let read = |from: usize, buffer: &mut [u8]| {
         buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
         Ok::<_, std::convert::Infallible>(buffer.len())
     };
-    while let Ok(Some((code, sites))) = parts.next(read) {
-        let out = rewrite(&code, &sites, Area { addr: area, size: sites.area_size() }, &map);
-        area += out.trampolines.len() as u64;
+    for start in (0..bytes.len()).step_by(size) {
+        let Ok((code, sites)) = parts.show(start..start + size, read);
+        let area = Area { addr: addr + bytes.len() as u64, size: sites.area_size() };
+        let out = rewrite(&code, &sites, area);
+        invariants::check(&code, area, &out);
+        let part = addr + start as u64..addr + (start + size) as u64;
+        assert!(out.patches.iter().all(|p| part.contains(&p.addr) && p.end() <= part.end));
         outcomes.extend(out.sites);
-        map.add(out.moved);
     }
     outcomes.sort_unstable_by_key(|&(addr, _)| addr);
     outcomes
@@ -61,25 +60,61 @@ fn rewritten_in_parts(addr: u64, bytes: &[u8]) -> Vec<(u64, Result<Kind, Left>)>
 #[test]
 fn parts_are_rewritten_as_the_whole_is() {
     for (addr, bytes) in code_of(&std::fs::read(LIBC).expect("there is a libc")) {
-        assert!(bytes.len() > Parts::<Vec<u8>>::BUFFER, "this must be several parts");
         let (_, _, whole) = rewritten(addr, &bytes);
-        assert_eq!(rewritten_in_parts(addr, &bytes), whole.sites);
+        for size in [Parts::<Vec<u8>>::LONGEST, 128 << 10] {
+            assert!(bytes.len() > size, "this must be several parts");
+            let mut parts = rewritten_in_parts(addr, &bytes, size);
+            let mut whole = whole.sites.clone();
+            // At a border, there is less room.
+            let inside = |&(site, _): &(u64, _)| {
+                let place = usize::try_from(site - addr).expect("inside") % size;
+                (16..size - 16).contains(&place)
+            };
+            parts.retain(inside);
+            whole.retain(inside);
+            assert_eq!(parts, whole);
+        }
     }
 }
 
 #[test]
 fn code_may_end_early() {
     let bytes = [0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0xc3];
-    let mut parts = Parts::new(0x1000, 10 << 20, vec![0; Parts::<Vec<u8>>::BUFFER]);
+    let mut parts = Parts::new(0x1000, 10 << 20, vec![1; Parts::<Vec<u8>>::BUFFER]);
     let read = |from: usize, buffer: &mut [u8]| {
         assert_eq!(from, 0, "nothing is behind the end");
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok::<_, ()>(bytes.len())
     };
-    let (code, sites) = parts.next(read).expect("it can be read").expect("a part");
+    let (code, sites) = parts.show(0..65536, read).expect("it can be read");
     assert_eq!((code.bytes, sites.len()), (&bytes[..], 1));
-    assert!(parts.next(read).expect("it can be read").is_none());
-    assert!(matches!(Parts::new(0, 1, [0]).next(|_, _| Err(5)), Err(5)));
+    assert_eq!(parts.pages(&(0..65536)), 0..4096);
+    assert!(parts.buffer_mut()[bytes.len()..4096].iter().all(|&byte| byte == 0));
+    for start in [65536, 1 << 20] {
+        let part = start..start + 65536;
+        assert!(parts.show(part.clone(), read).expect("there is nothing to read").1.is_empty());
+        assert!(parts.pages(&part).is_empty());
+    }
+    assert!(matches!(Parts::new(0, 1, [0]).show(0..4096, |_, _| Err(5)), Err(5)));
+}
+
+#[test]
+fn parts_can_be_shown_in_any_order() {
+    let bytes: Vec<u8> = (0..=255).flat_map(|page| [page; 4096]).collect();
+    let mut parts = Parts::new(0, bytes.len(), vec![0; Parts::<Vec<u8>>::buffer_for(65536)]);
+    for start in [3, 4, 5, 14, 15, 0, 1, 9].map(|part| part * 65536) {
+        let read = |from: usize, buffer: &mut [u8]| {
+            buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+            Ok::<_, ()>(buffer.len())
+        };
+        let part = start..start + 65536;
+        let (code, _) = parts.show(part.clone(), read).expect("it can be read");
+        let from = usize::try_from(code.addr).expect("small");
+        assert!(from <= start && (start == 0 || from < start));
+        assert_eq!(code.bytes, &bytes[from..from + code.bytes.len()]);
+        let pages = parts.pages(&part);
+        assert_eq!(parts.buffer_mut()[pages], bytes[part]);
+    }
 }
 
 #[test]

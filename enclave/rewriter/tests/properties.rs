@@ -142,7 +142,7 @@ proptest! {
         let program = assemble(&items);
         let code = Code { bytes: &program.bytes, addr: ADDR };
         let sites = scan(&code);
-        let out = rewrite(&code, &sites, AREA, &AddressMap::new());
+        let out = rewrite(&code, &sites, AREA);
         prop_assert_eq!(out.sites.len(), sites.len());
         check_program(&program, &code, &out);
     }
@@ -156,6 +156,6 @@ proptest! {
             }
         }
         let code = Code { bytes: &bytes, addr: ADDR };
-        invariants::check(&code, AREA, &rewrite(&code, &scan(&code), AREA, &AddressMap::new()));
+        invariants::check(&code, AREA, &rewrite(&code, &scan(&code), AREA));
     }
 }

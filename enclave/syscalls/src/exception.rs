@@ -14,7 +14,7 @@ use sgx_types::Vector;
 use crate::{
     cpuid, dispatch,
     process::process,
-    signal, stats,
+    rewrite, signal, stats,
     twins::{self, Twins},
 };
 
@@ -48,7 +48,7 @@ fn page_fault(regs: &mut UserRegs, address: u64, error: u64) {
     } else {
         Access::Read
     };
-    let outcome = process().space().fault(address, access);
+    let outcome = resolve(address, access);
     let (signal, what) = match outcome {
         FaultOutcome::Resolved => return,
         FaultOutcome::Segv(SegvCode::MapErr) => (SIGSEGV, code::SEGV_MAPERR),
@@ -66,7 +66,13 @@ fn raise(signal: u32, what: i32, address: u64, error: u64) {
 /// Makes a page accessible for the runtime's own copies.
 pub fn fault(address: u64, write: bool) -> bool {
     let access = if write { Access::Write } else { Access::Read };
-    process().space().fault(address, access) == FaultOutcome::Resolved
+    resolve(address, access) == FaultOutcome::Resolved
+}
+
+fn resolve(address: u64, access: Access) -> FaultOutcome {
+    let mut space = process().space();
+    rewrite::before_fault(&mut space, address);
+    space.fault(address, access)
 }
 
 /// Reads up to `N` bytes of code; what cannot be read is zero.

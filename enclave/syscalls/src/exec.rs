@@ -332,7 +332,7 @@ impl Backing {
     }
 
     fn with(source: Source, device: u64, inode: u64, path: Option<Arc<[u8]>>) -> Self {
-        Self { source, device, inode, path, patches: None }
+        Self { source, device, inode, path, text: None }
     }
 
     /// Length of the file in bytes.

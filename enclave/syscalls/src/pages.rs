@@ -11,10 +11,7 @@ use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
 use enclave_mm::{MmError, PAGE_SIZE, PageRange, Pages, Prot};
 use sgx_types::SecInfoFlags;
 
-use crate::{
-    process::{Backing, Source},
-    rewrite,
-};
+use crate::process::{Backing, Source};
 
 mod nr {
     pub(super) const PWRITE64: u64 = 18;
@@ -109,13 +106,22 @@ impl Pages<Backing> for EnclavePages {
                 .map_err(no_memory)?;
             return Ok(range.len());
         }
-        self.buffer.grow(range.len());
-        let bytes = self.buffer.as_mut().get_mut(..to_usize(range.len())).unwrap_or_default();
+        let wanted = match &file.text {
+            Some(text) => text.known(range, offset),
+            None => range.len(),
+        };
+        if wanted == 0 {
+            return Ok(0);
+        }
+        self.buffer.grow(wanted);
+        let bytes = self.buffer.as_mut().get_mut(..to_usize(wanted)).unwrap_or_default();
         let count = file.source.read_at(offset, bytes).map_err(|_| MmError::Io)?;
         let len = (count as u64).next_multiple_of(PAGE_SIZE);
         // What is behind the end of the file is not what the buffer held before.
         bytes[count..to_usize(len)].fill(0);
-        rewrite::apply(file.patches(), range.start(), &mut bytes[..to_usize(len)], |_, _| {});
+        if let Some(text) = &file.text {
+            text.write_over(range.start(), offset, &mut bytes[..to_usize(len)]);
+        }
         pages::accept_copy(range.start(), len, awaited, (&self.buffer, 0), flags(prot))
             .map_err(no_memory)?;
         Ok(len)

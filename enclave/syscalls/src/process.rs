@@ -1,16 +1,16 @@
 //! The process: its address space and identity.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::{Mutex, MutexGuard, Once};
 use enclave_files::{HostFd, data_is_left, keep_heads_waiting};
 use enclave_hostcalls::flush;
 use enclave_mm::{AddressSpace, BackingFile};
-use enclave_rewriter::{AddressMap, Patch};
+use enclave_rewriter::AddressMap;
 use enclave_threads::{check_events, clock, give_processor_away, yield_now};
 
-use crate::{ephemeral::Held, pages::EnclavePages};
+use crate::{ephemeral::Held, pages::EnclavePages, rewrite::Text};
 
 /// Where the contents of a mapping are.
 #[derive(Clone, Debug)]
@@ -29,21 +29,14 @@ pub(crate) struct Backing {
     pub(crate) inode: u64,
     /// Path of a file in memory; the host is asked for that of its own when somebody wants it.
     pub(crate) path: Option<Arc<[u8]>>,
-    /// What is written over its code in this mapping, once that is known.
-    pub(crate) patches: Option<Arc<Once<Box<[Patch]>>>>,
-}
-
-impl Backing {
-    /// What is written over its code: by rising address, without overlaps.
-    pub(crate) fn patches(&self) -> &[Patch] {
-        self.patches.as_ref().and_then(|patches| patches.get()).map_or(&[], |patches| patches)
-    }
+    /// The mapping of its code that this belongs to.
+    pub(crate) text: Option<Arc<Text>>,
 }
 
 impl PartialEq for Backing {
     fn eq(&self, other: &Self) -> bool {
         // Mappings whose code was rewritten for different places must not become one.
-        let alike = match (&self.patches, &other.patches) {
+        let alike = match (&self.text, &other.text) {
             (None, None) => true,
             (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
             _ => false,

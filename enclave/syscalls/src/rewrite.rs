@@ -1,17 +1,16 @@
 //! System call sites of mapped code: to trampolines, before the code can run.
 //!
-//! What is to be written over code is decided when it is mapped, and belongs to the mapping, so that a
-//! page that was dropped is read with it again. All of the code has to be read for that, part by part:
-//! if it is not too long, the mapping is filled with each part at once; otherwise it is read again when
-//! it is touched.
+//! What is to be written over code is decided part by part, before any page of that part is there, and
+//! belongs to the mapping: a page that was dropped is read with it again. If the code is not too long, all
+//! of it is looked at when it is mapped; else each part when it is touched. A part's pages come with it.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::mem;
+use alloc::{sync::Arc, vec::Vec};
+use core::{mem, ops::Range};
 
-use enclave_core::{AppSlice, Mutex, Once, pages::PageBuffer, to_usize};
+use enclave_core::{AppSlice, Mutex, pages::PageBuffer, to_usize};
 use enclave_hostcalls::Errno;
 use enclave_loader::PAGE_SIZE;
-use enclave_mm::{Backing as MmBacking, MapRequest, PageRange, Prot, VmaKind};
+use enclave_mm::{Backing as MmBacking, MapRequest, PageRange, Prot, Vma, VmaKind};
 use enclave_rewriter::{Area, Code, Parts, Patch, Sites, Stats, rewrite};
 
 use crate::{
@@ -26,14 +25,47 @@ const REACH: u64 = 0x7000_0000;
 /// Where trampolines are looked for first, from the start of the code.
 const DISTANCE: u64 = 0x3000_0000;
 
-/// Code up to this long is read once.
-const KEPT: u64 = 4 << 20;
+/// Code up to this long is looked at when it is mapped.
+const SHORT: u64 = 4 << 20;
+
+/// Bytes of a part of longer code.
+const PART: usize = 256 << 10;
 
 /// Counts of all sites so far.
 pub(crate) static SITES: Mutex<Option<Stats>> = Mutex::new(None);
 
-/// Maps the code of `file` at `range`, as `request` says: system call sites are rewritten, and its
-/// pages are there unless it is too long. Whatever cannot be rewritten is left to trap.
+/// A mapping of code.
+#[derive(Debug)]
+pub(crate) struct Text {
+    range: PageRange,
+    /// Where it begins in the file.
+    offset: u64,
+    /// Bytes of a part.
+    part: usize,
+    known: Mutex<Known>,
+}
+
+/// What is known of its code.
+#[derive(Debug, Default)]
+struct Known {
+    /// By number; a part that is not there is not known.
+    parts: Vec<bool>,
+    /// What is written over it, by rising address, without overlaps.
+    patches: Vec<Patch>,
+}
+
+impl Known {
+    fn add(&mut self, part: usize, patches: Vec<Patch>) {
+        if self.parts.len() <= part {
+            self.parts.resize(part + 1, false);
+        }
+        self.parts[part] = true;
+        self.patches.extend(patches);
+        self.patches.sort_by_key(|patch| patch.addr);
+    }
+}
+
+/// Maps the code of `file` at `range`, as `request` says. Whatever cannot be rewritten is left to trap.
 ///
 /// # Errors
 ///
@@ -46,92 +78,136 @@ pub(crate) fn map(
     // Nobody else comes to the pages before it is known what is written over them.
     let mut space = process().space();
     process().rewritten.lock().remove(range.start()..range.end());
-    let patches = Arc::new(Once::new());
-    file.file.patches = Some(Arc::clone(&patches));
-    let plan = Plan { file: file.file.clone(), offset: request.offset, range };
-    let request = MapRequest { file: Some(file), ..request };
-    if range.len() > KEPT {
-        patches.set(plan.make(&mut space)?);
-        return space.mmap(request).map_err(errno);
+    let short = range.len() <= SHORT;
+    let part = if short { Parts::<PageBuffer>::LONGEST } else { PART };
+    let known = Mutex::new(Known::default());
+    let text = Arc::new(Text { range, offset: request.offset, part, known });
+    file.file.text = Some(Arc::clone(&text));
+    let backing = file.file.clone();
+    let start = space.mmap(MapRequest { file: Some(file), ..request }).map_err(errno)?;
+    if short && let Err(error) = text.learn(&mut space, &backing, 0..text.len().div_ceil(part)) {
+        space.munmap(range.start(), range.len()).map_err(errno)?;
+        return Err(error);
     }
-    space.pages_mut().supply(Some(Supply::default()));
-    let mapped = space.mmap(request);
-    let made = match mapped {
-        Ok(_) => plan.make(&mut space),
-        Err(_) => Ok(Box::default()),
+    Ok(start)
+}
+
+/// Looks at the part of code at `address`, which is not there, unless that has been done. What cannot be read
+/// stays unknown.
+pub(crate) fn before_fault(space: &mut Space, address: u64) {
+    let Some(vma) = space.find(address) else { return };
+    let Some((file, text)) = vma.file().and_then(|file| Some((file, file.file.text.as_ref()?)))
+    else {
+        return;
     };
-    space.pages_mut().supply(None);
-    match made {
-        Ok(made) => {
-            patches.set(made);
-            mapped.map_err(errno)
-        }
-        Err(error) => {
-            space.munmap(range.start(), range.len()).map_err(errno)?;
-            Err(error)
-        }
+    let offset = file.offset + (address - vma.range().start());
+    let Some(part) = text.part_at(address, offset).filter(|&part| !text.knows(part)) else {
+        return;
+    };
+    let (backing, text) = (file.file.clone(), Arc::clone(text));
+    let _ = text.learn(space, &backing, part..part + 1);
+}
+
+impl Text {
+    fn len(&self) -> usize {
+        to_usize(self.range.len())
     }
-}
 
-/// Code that is mapped.
-struct Plan {
-    file: Backing,
-    offset: u64,
-    range: PageRange,
-}
+    /// The number of the part at an address, where `offset` of the file is to be seen; `None` elsewhere, for
+    /// the mapping may have been moved.
+    fn part_at(&self, address: u64, offset: u64) -> Option<usize> {
+        let place = address.wrapping_sub(self.range.start());
+        let here = self.range.contains(address) && offset.wrapping_sub(self.offset) == place;
+        here.then(|| to_usize(place) / self.part)
+    }
 
-impl Plan {
-    /// Decides what is written over the sites, and lays out the trampolines. Fills the mapping, if the
-    /// pages are to be supplied.
-    fn make(&self, space: &mut Space) -> Result<Box<[Patch]>, Errno> {
-        let len = match self.range.len() {
-            len if len > KEPT => len.min(self.file.len()?.saturating_sub(self.offset)),
-            len => len,
+    /// Where a part of the code is still mapped: something else may have been mapped over some of it.
+    fn shown(&self, space: &Space, part: &Range<usize>) -> Vec<PageRange> {
+        let start = self.range.start() + part.start as u64;
+        let Some(range) = PageRange::from_len(start, part.len() as u64) else { return Vec::new() };
+        let own = |vma: &&Vma<Backing>| {
+            let file = vma.file().filter(|file| {
+                file.file.text.as_deref().is_some_and(|text| core::ptr::eq(text, self))
+            });
+            file.is_some_and(|file| self.part_at(vma.range().start(), file.offset).is_some())
         };
-        let buffer = space.pages_mut().take_buffer(len.min(Parts::<PageBuffer>::BUFFER as u64));
-        let mut parts = Parts::new(self.range.start(), to_usize(len), buffer);
-        let patches = self.make_parts(space, &mut parts);
-        space.pages_mut().give_buffer(mem::take(parts.buffer_mut()));
-        patches.map(Vec::into_boxed_slice)
+        space.overlapping(range).filter(own).map(|vma| vma.range().intersect(range)).collect()
     }
 
-    fn make_parts(
+    fn knows(&self, part: usize) -> bool {
+        self.known.lock().parts.get(part).is_some_and(|&known| known)
+    }
+
+    /// Bytes from the begin of `range` on of which it is known what is written over them.
+    pub(crate) fn known(&self, range: PageRange, offset: u64) -> u64 {
+        let Some(first) = self.part_at(range.start(), offset) else { return range.len() };
+        let last = self.part_at(range.end() - 1, offset + range.len() - 1).unwrap_or(first);
+        match (first..=last).find(|&part| !self.knows(part)) {
+            Some(part) => {
+                let start = self.range.start() + (part * self.part) as u64;
+                start.saturating_sub(range.start())
+            }
+            None => range.len(),
+        }
+    }
+
+    /// Writes over the bytes that will be seen from `start` on, and are at `offset` of the file.
+    pub(crate) fn write_over(&self, start: u64, offset: u64, bytes: &mut [u8]) {
+        if self.part_at(start, offset).is_some() {
+            apply(&self.known.lock().patches, start, bytes, |_, _| {});
+        }
+    }
+
+    /// Decides what is written over the sites of some parts, and lays out their trampolines.
+    fn learn(&self, space: &mut Space, file: &Backing, parts: Range<usize>) -> Result<(), Errno> {
+        let len = self.len().min(Parts::<PageBuffer>::buffer_for(self.part));
+        let buffer = space.pages_mut().take_buffer(len as u64);
+        let mut code = Parts::new(self.range.start(), self.len(), buffer);
+        let result =
+            parts.into_iter().try_for_each(|part| self.learn_part(space, file, part, &mut code));
+        space.pages_mut().give_buffer(mem::take(code.buffer_mut()));
+        result
+    }
+
+    fn learn_part(
         &self,
         space: &mut Space,
+        file: &Backing,
+        part: usize,
         parts: &mut Parts<PageBuffer>,
-    ) -> Result<Vec<Patch>, Errno> {
-        let mut patches = Vec::new();
-        while let Some((code, sites)) =
-            parts.next(|from, bytes| self.file.source.read_at(self.offset + from as u64, bytes))?
-        {
-            if !sites.is_empty() {
-                plan_part(space, self.range, &code, &sites, &mut patches)?;
-                patches.sort_by_key(|patch| patch.addr);
-            }
-            if self.range.len() <= KEPT {
-                self.fill(space, parts, &patches);
-            }
-        }
-        Ok(patches)
+    ) -> Result<(), Errno> {
+        let bytes = part * self.part..self.len().min((part + 1) * self.part);
+        let read = |from, bytes: &mut [u8]| file.source.read_at(self.offset + from as u64, bytes);
+        let (code, sites) = parts.show(bytes.clone(), read)?;
+        // Pages came elsewhere, and were moved here: half a patch would be wrong.
+        let moved = self
+            .shown(space, &bytes)
+            .iter()
+            .any(|&range| space.committed().runs_in(range).next().is_some());
+        let new =
+            if sites.is_empty() || moved { None } else { plan(space, self.range, &code, &sites) };
+        self.known.lock().add(part, new.unwrap_or_default());
+        self.fill(space, &bytes, parts);
+        Ok(())
     }
 
     /// Fills the mapping with the pages of a part, if there is memory: a fault will tell else.
-    fn fill(&self, space: &mut Space, parts: &mut Parts<PageBuffer>, patches: &[Patch]) {
-        let (start, settled) = parts.take_settled();
-        let from = self.range.start() + settled.start as u64;
-        let Some(range) = PageRange::from_len(from, settled.len() as u64) else { return };
-        let place = settled.start - start..settled.end - start;
+    fn fill(&self, space: &mut Space, part: &Range<usize>, parts: &mut Parts<PageBuffer>) {
+        let place = parts.pages(part);
+        let start = self.range.start() + part.start as u64;
+        let Some(range) = PageRange::from_len(start, place.len() as u64) else { return };
         let first = place.start as u64 / PAGE_SIZE;
         let mut buffer = mem::take(parts.buffer_mut());
-        // Later parts are looked at as they are in the file.
+        // What is around the next part is looked at as it is in the file.
         let mut before = Vec::new();
-        if let Some(bytes) = buffer.as_mut().get_mut(place.clone()) {
-            apply(patches, from, bytes, |at, byte| before.push((at, byte)));
-        }
+        let bytes = buffer.as_mut().get_mut(place.clone()).unwrap_or_default();
+        apply(&self.known.lock().patches, start, bytes, |at, byte| before.push((at, byte)));
         let supply = Supply { buffer, first, range: Some(range) };
         space.pages_mut().supply(Some(supply));
-        let _ = space.populate(range);
-        let supply = space.pages_mut().supply(Some(Supply::default()));
+        for shown in self.shown(space, &(part.start..part.start + place.len())) {
+            let _ = space.populate(shown);
+        }
+        let supply = space.pages_mut().supply(None);
         buffer = supply.map(|supply| supply.buffer).unwrap_or_default();
         let bytes = buffer.as_mut().get_mut(place).unwrap_or_default();
         for (at, byte) in before {
@@ -141,37 +217,22 @@ impl Plan {
     }
 }
 
-/// Adds what is to be written over some sites of the code at `range` to `patches`.
-fn plan_part(
-    space: &mut Space,
-    range: PageRange,
-    code: &Code<'_>,
-    sites: &Sites,
-    patches: &mut Vec<Patch>,
-) -> Result<(), Errno> {
+/// What is to be written over some sites of the code at `range`: nothing if there is no room for trampolines.
+fn plan(space: &mut Space, range: PageRange, code: &Code<'_>, sites: &Sites) -> Option<Vec<Patch>> {
     let size = (sites.area_size() as u64).next_multiple_of(PAGE_SIZE);
-    let Some(area) = take_area(space, range, size)? else { return Ok(()) };
-    let (addr, room) = (area.start(), to_usize(size));
-    let mut map = process().rewritten.lock();
-    let out = rewrite(code, sites, Area { addr, size: room }, &map);
-    map.add(out.moved);
-    drop(map);
+    let area = take_area(space, range, size)?;
+    let out = rewrite(code, sites, Area { addr: area.start(), size: to_usize(size) });
+    let place = AppSlice::new(area.start(), out.trampolines.len() as u64).ok()?;
+    place.write_present(0, &out.trampolines).ok()?;
+    space.protect_runtime(area, Prot::RX).ok()?;
+    process().rewritten.lock().add(out.moved);
     SITES.lock().get_or_insert_default().add(&out.stats);
-    let place = AppSlice::new(addr, out.trampolines.len() as u64)?;
-    place.write_present(0, &out.trampolines).map_err(|_| Errno::EFAULT)?;
-    space.protect_runtime(area, Prot::RX).map_err(errno)?;
-    patches.extend(out.patches);
-    Ok(())
+    Some(out.patches)
 }
 
 /// Writes the parts of `patches` that lie in `bytes`, which will be seen from `start` on; calls `replaced`
 /// with the index and the value of each byte before.
-pub(crate) fn apply(
-    patches: &[Patch],
-    start: u64,
-    bytes: &mut [u8],
-    mut replaced: impl FnMut(usize, u8),
-) {
+fn apply(patches: &[Patch], start: u64, bytes: &mut [u8], mut replaced: impl FnMut(usize, u8)) {
     let end = start + bytes.len() as u64;
     let first = patches.partition_point(|patch| patch.end() <= start);
     for patch in patches[first..].iter().take_while(|patch| patch.addr < end) {
@@ -187,13 +248,11 @@ pub(crate) fn apply(
 }
 
 /// Takes writable memory for trampolines near `range`, if there is any.
-fn take_area(space: &mut Space, range: PageRange, size: u64) -> Result<Option<PageRange>, Errno> {
+fn take_area(space: &mut Space, range: PageRange, size: u64) -> Option<PageRange> {
     // Away from the image and from what may grow behind it, if there is room.
     let far = space.find_free_near(range.start() + DISTANCE, size, REACH - DISTANCE);
-    let Some(addr) = far.or_else(|| space.find_free_near(range.start(), size, REACH)) else {
-        return Ok(None);
-    };
-    let area = PageRange::from_len(addr, size).ok_or(Errno::ENOMEM)?;
-    space.map_runtime(area, Prot::RW, VmaKind::Special("trampolines")).map_err(errno)?;
-    Ok(Some(area))
+    let addr = far.or_else(|| space.find_free_near(range.start(), size, REACH))?;
+    let area = PageRange::from_len(addr, size)?;
+    space.map_runtime(area, Prot::RW, VmaKind::Special("trampolines")).ok()?;
+    Some(area)
 }

@@ -76,7 +76,7 @@ pub fn mapped(range: AppSlice) -> Option<Vec<u8>> {
 
 fn read(start: u64, len: u64) -> Option<Vec<u8>> {
     let place = process().space().read_through(start, len)?;
-    if !place.file.patches().is_empty() {
+    if place.file.text.is_some() {
         return None;
     }
     let mut bytes = alloc::vec![0; to_usize(len)];

@@ -1,5 +1,7 @@
 // The code around a system call may be entered at each of its instructions, from anywhere.
 #include "tap.h"
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/ucontext.h>
 
 // Where `far` is 0, 110 (getppid) is called, and the result compared. Else `rax` is, as it is given:
@@ -71,4 +73,157 @@ GROUP(traps)
     OK(traps == 1 && trapped == (uintptr_t)behind_breakpoint);
     undefined();
     OK(traps == 2 && trapped == (uintptr_t)undefined);
+}
+
+// A file of code: getpid() at every 4000 bytes, and around every border of 64 KiB at another distance from it.
+enum { STEP = 4000, BORDER = 64 << 10 };
+static const unsigned char own_pid[] = {0xb8, SYS_getpid, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 1, 0xf0, 0xff, 0xff, 0xc3};
+
+static size_t place_at(size_t number, size_t size)
+{
+    size_t steps = size / STEP;
+    if (number < steps) return number * STEP;
+    size_t border = (number - steps + 1) * BORDER;
+    return border - 1 - (number - steps) % sizeof own_pid;
+}
+
+static size_t places(size_t size)
+{
+    return size / STEP + size / BORDER - 1;
+}
+
+static int code_file(const char *name, size_t size)
+{
+    int fd = GOOD(open(name, O_RDWR | O_CREAT | O_TRUNC, 0700));
+    char *all = malloc(size);
+    memset(all, 0xcc, size);
+    for (size_t i = 0; i < places(size); i++) memcpy(all + place_at(i, size), own_pid, sizeof own_pid);
+    EQ(write(fd, all, size), size);
+    free(all);
+    return fd;
+}
+
+// How many of the calls say who this is, from the last to the first or the other way round.
+static size_t right_calls(char *code, size_t size, int up)
+{
+    size_t right = 0, count = places(size), pid = getpid();
+    for (size_t i = 0; i < count; i++) {
+        char *place = code + place_at(up ? i : count - 1 - i, size);
+        right += ((long (*)(void))place)() == (long)pid;
+    }
+    return right;
+}
+
+static void all_calls(size_t size)
+{
+    int fd = code_file("code", size);
+    for (int up = 0; up < 2; up++) {
+        char *code = mmap(0, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+        OK(code != MAP_FAILED);
+        EQ(right_calls(code, size, up), places(size));
+        EQ(madvise(code, size / 2, MADV_DONTNEED), 0);
+        EQ(right_calls(code, size, !up), places(size));
+        EQ(munmap(code, size), 0);
+    }
+    close(fd);
+    unlink("code");
+}
+
+GROUP(little_code)
+{
+    all_calls(300 << 10);
+}
+
+GROUP(much_code)
+{
+    all_calls(6 << 20);
+}
+
+// What lies over a part of the code is left alone by it.
+GROUP(covered_code)
+{
+    size_t size = 6 << 20, page = 4096;
+    int fd = code_file("covered", size);
+    char *code = mmap(0, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    OK(code != MAP_FAILED);
+    char *over = code + (1 << 20) + page;
+    OK(mmap(over, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == over);
+    EQ(munmap(over + page, page), 0);
+    char *file = over + 4 * page;
+    OK(mmap(file, page, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == file);
+    char *hidden = over + 6 * page;
+    EQ(mprotect(hidden, page, PROT_NONE), 0);
+    // Before and behind, of which one is in the same stretch of code.
+    for (long at = -(64 << 10); at <= 64 << 10; at += 16 * STEP) {
+        size_t number = ((1 << 20) + at) / STEP;
+        EQ(((long (*)(void))(code + number * STEP))(), getpid());
+    }
+    size_t zeroes = 0;
+    for (size_t i = 0; i < page; i++) zeroes += !over[i];
+    EQ(zeroes, page);
+    EQ(memcmp(file, own_pid, sizeof own_pid), 0);
+    unsigned char present;
+    EQ(mincore(over + page, page, &present), -1);
+    EQ(mprotect(hidden, page, PROT_READ | PROT_EXEC), 0);
+    size_t number = (hidden - code + STEP - 1) / STEP;
+    EQ(((long (*)(void))(code + number * STEP))(), getpid());
+    // Code that is written, too.
+    char *copy = code + (3 << 20);
+    EQ(mprotect(copy, page, PROT_READ | PROT_WRITE), 0);
+    memcpy(copy, own_pid, sizeof own_pid);
+    EQ(mprotect(copy, page, PROT_READ | PROT_EXEC), 0);
+    EQ(((long (*)(void))copy)(), getpid());
+    EQ(munmap(code, size), 0);
+    close(fd);
+    unlink("covered");
+}
+
+// Code that has not been touched yet is moved to where some of it was, touched, and moved back.
+GROUP(moved_code)
+{
+    size_t size = 6 << 20;
+    int fd = code_file("moved", size);
+    char *room = mmap(0, 3 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OK(room != MAP_FAILED);
+    char *code = mmap(room, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+    OK(code == room);
+    char *aside = mremap(code, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, room + 2 * size);
+    OK(aside == room + 2 * size);
+    code = mremap(aside, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, room + 4096);
+    OK(code == room + 4096);
+    EQ(right_calls(code, size, 0), places(size));
+    for (size_t at = 0; at < size; at += 8 * 4096) EQ(madvise(code + at, 4 * 4096, MADV_DONTNEED), 0);
+    aside = mremap(code, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, room + 2 * size);
+    OK(aside == room + 2 * size);
+    code = mremap(aside, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+    OK(code == room);
+    EQ(right_calls(code, size, 1), places(size));
+    EQ(munmap(room, 3 * size), 0);
+    close(fd);
+    unlink("moved");
+}
+
+static char *shared_code;
+enum { SHARED = 5 << 20 };
+
+static void *caller(void *up)
+{
+    return (void *)right_calls(shared_code, SHARED, up != 0);
+}
+
+// Threads come to the same code at the same time.
+GROUP(code_of_threads)
+{
+    int fd = code_file("threads", SHARED);
+    shared_code = mmap(0, SHARED, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    OK(shared_code != MAP_FAILED);
+    pthread_t threads[4];
+    for (long i = 0; i < 4; i++) EQ(pthread_create(&threads[i], 0, caller, (void *)(i & 1)), 0);
+    for (int i = 0; i < 4; i++) {
+        void *right = 0;
+        EQ(pthread_join(threads[i], &right), 0);
+        EQ((size_t)right, places(SHARED));
+    }
+    close(fd);
+    unlink("threads");
 }
