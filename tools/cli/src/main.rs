@@ -7,6 +7,7 @@ mod commands;
 mod failure;
 mod image;
 mod output;
+mod place;
 
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     abort_on_panic();
-    match Cli::parse().execute() {
+    match place::settle().and_then(|()| Cli::parse().execute()) {
         Ok(status) => status,
         Err(failure) => {
             anstream::eprintln!("{failure}");

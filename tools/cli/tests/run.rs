@@ -162,3 +162,24 @@ fn needs_nothing_but_itself_and_the_program() {
     let why = "RUSTFLAGS of your own replace those of .cargo/config.toml, which link it statically";
     assert_eq!((stdout(&output), stderr(&output)), ("hello\n", ""), "{why}");
 }
+
+/// The kernel lays out the address space from below then, where the enclave's addresses are.
+#[test]
+fn runs_with_a_stack_without_limit() {
+    let command = |before: &str| {
+        let line = format!("{before} \"$0\" run --quiet -- /bin/sh -c 'ulimit -s; export'");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_scone")]).env_clear();
+        shell.output().expect("sh starts")
+    };
+    let output = command("ulimit -s unlimited; exec");
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert!(
+        out.starts_with("unlimited\n") && !out.contains("SCONE") && err.is_empty(),
+        "{out}{err}"
+    );
+
+    let output = command("exec setarch --addr-compat-layout");
+    assert_eq!((stdout(&output), output.status.code()), ("", Some(125)));
+    assert!(stderr(&output).contains("vm.legacy_va_layout"), "{}", stderr(&output));
+}

@@ -16,7 +16,7 @@ use hostcall_abi::layout::TCS_COUNT;
 use launcher::{BackendChoice, CostModel, Ephemeral, Kind, LaunchError, Mode, Options};
 
 use crate::image::{layout, read};
-use crate::{Failure, output};
+use crate::{Failure, output, place};
 
 const AFTER: &str = "\
 Examples:
@@ -164,7 +164,8 @@ impl Run {
         let heap = size::check(self.heap)?;
         let sigstruct = self.sigstruct.as_deref().map(read).transpose()?;
         let trace = self.trace.as_deref().map(trace::open).transpose()?;
-        let env = environment::build(self.clear_env, &self.env, std::env::vars_os())?;
+        let here = std::env::vars_os().filter(|(name, _)| name != place::UNLIMITED);
+        let env = environment::build(self.clear_env, &self.env, here)?;
         Ok(Options {
             program: program::find(&self.command, &env)?,
             args: self.command,
