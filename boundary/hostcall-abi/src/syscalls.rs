@@ -96,7 +96,7 @@ pub static SYSCALLS: &[Syscall] = &[
     row(56, "clone", Local, "threads only"),
     row(60, "exit", Local, ""),
     row(61, "wait4", Local, "no children yet: ECHILD"),
-    row(62, "kill", Local, "other processes: forwarded"),
+    row(62, "kill", Local, "other processes: forwarded; not to all at once (-1)"),
     row(63, "uname", Forwarded, "the host's claim"),
     row(64, "semget", Local, ""),
     row(65, "semop", Local, "SEM_UNDO: sets end with the process"),

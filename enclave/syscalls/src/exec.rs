@@ -10,6 +10,7 @@ use enclave_loader::{
     vdso,
 };
 use enclave_mm::{Backing as MmBacking, MapRequest, PageRange, Prot, VmaKind};
+use enclave_threads::current;
 use hostcall_abi::layout::{USER_BASE, USER_END};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     limits,
     memory::errno,
     process::{Backing, Source, process},
-    procfs, rewrite, through,
+    procfs, rewrite, task, through,
 };
 
 const PROT_READ: u64 = 1;
@@ -71,6 +72,8 @@ struct Loaded {
 /// Maps the program and gives the current thread the registers to enter it.
 pub(crate) fn exec(mut start: Start) -> Result<(), ExecError> {
     let execfn = start.path.clone();
+    let name = execfn.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    task::of(&current()).set_name(name);
     let file = resolve_scripts(&mut start)?;
     let at = |path: &[u8]| {
         let path = path.to_vec();

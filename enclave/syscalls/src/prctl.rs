@@ -9,7 +9,7 @@ use enclave_threads::current;
 use crate::{
     Sys,
     args::{self, Arg::Int, forward, int},
-    procfs, task,
+    task,
 };
 
 /// Operations of prctl(2).
@@ -94,12 +94,12 @@ fn set_name(address: u64) -> Result<u64, Errno> {
             break;
         }
     }
-    procfs::set_name(current().tid(), &name);
+    task::of(&current()).set_name(&name);
     Ok(0)
 }
 
 fn get_name(address: u64) -> Result<u64, Errno> {
-    let mut name = procfs::name(current().tid());
+    let mut name = task::of(&current()).name();
     name.resize(16, 0);
     AppSlice::new(address, 16)?.write_bytes(&name)?;
     Ok(0)

@@ -75,7 +75,7 @@ fn new_thread(regs: &mut UserRegs, args: &CloneArgs) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     if args.flags & THREAD != THREAD {
-        // A process of its own: not in this milestone.
+        // A process of its own is not there yet.
         return Err(Errno::ENOSYS);
     }
     let has = |flag| args.flags & flag != 0;
@@ -90,6 +90,7 @@ fn new_thread(regs: &mut UserRegs, args: &CloneArgs) -> Result<u64, Errno> {
         AppPtr::<u32>::new(args.child_tid).write(&tid)?;
     }
     let child_task = Task::default();
+    child_task.set_name(&task::of(&current()).name());
     if has(CLONE_CHILD_CLEARTID) {
         child_task.clear_tid.store(args.child_tid, Ordering::Relaxed);
     }

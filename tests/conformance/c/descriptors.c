@@ -264,11 +264,37 @@ GROUP(memfd)
     EQ(read(again, b, 3), 3);
 }
 
+static volatile sig_atomic_t signals_;
+static void count_(int signal)
+{
+    (void)signal;
+    signals_++;
+}
+
 GROUP(pidfd)
 {
-    int fd = GOOD(syscall(SYS_pidfd_open, getpid(), 0));
-    signal(SIGUSR1, SIG_IGN);
+    int fd = GOOD(syscall(SYS_pidfd_open, getpid(), 0)), directory = GOOD(open("/proc/self", O_RDONLY | O_DIRECTORY));
+    sigset_t set, pending;
+    signal(SIGUSR1, count_);
+    for (int i = 1; i <= 100; i++)
+        if (syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0) || signals_ != i) break;
+    EQ(signals_, 100);
+    EQ(syscall(SYS_pidfd_send_signal, directory, SIGUSR1, NULL, 0), 0);
+    EQ(signals_, 101);
+    EQ(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), 0);
+    siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
+    EQ(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, &info, 0), 0);
+    EQ(signals_, 102);
+    FAILS(syscall(SYS_pidfd_send_signal, fd, SIGUSR2, &info, 0), EINVAL);
+    FAILS(syscall(SYS_pidfd_send_signal, fd, 65, NULL, 0), EINVAL);
+    FAILS(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0x8000), EINVAL);
+    FAILS(syscall(SYS_pidfd_send_signal, 1, SIGUSR1, NULL, 0), EBADF);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    EQ(sigprocmask(SIG_BLOCK, &set, 0), 0);
     EQ(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0), 0);
+    EQ(sigpending(&pending), 0);
+    EQ(sigismember(&pending, SIGUSR1), 1);
     FAILS(syscall(SYS_pidfd_open, -1, 0), EINVAL);
     FAILS(syscall(SYS_pidfd_open, getpid(), 0x12345), EINVAL);
 }

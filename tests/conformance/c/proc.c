@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 static char text_[1 << 20];
 static int read_(const char *path)
@@ -54,6 +55,75 @@ GROUP(command_line)
 }
 
 static void *thread_(void *unused) { pause(); return unused; }
+
+static void *named(void *name)
+{
+    EQ(prctl(PR_GET_NAME, name), 0);
+    prctl(PR_SET_NAME, "its own");
+    return 0;
+}
+
+// A thread has the name of its creator until it is given another one; the program that of its path.
+GROUP(names)
+{
+    pthread_t thread;
+    char name[16] = "";
+    EQ(prctl(PR_GET_NAME, name), 0);
+    EQ(strncmp(name, program_invocation_short_name, 15), 0);
+    prctl(PR_SET_NAME, "a name that is too long");
+    EQ(pthread_create(&thread, 0, named, name), 0);
+    EQ(pthread_join(thread, 0), 0);
+    TEXT(name, "a name that is ");
+    EQ(prctl(PR_GET_NAME, name), 0);
+    TEXT(name, "a name that is ");
+    OK(read_("/proc/self/comm") > 0);
+    TEXT(text_, "a name that is \n");
+}
+
+static uint64_t bits_(const char *name)
+{
+    char *p = strstr(text_, name);
+    return p ? strtoull(p + strlen(name), NULL, 16) : -1;
+}
+
+// Fields 31 to 34 of /proc/self/stat: one of four.
+static unsigned long stat_(int field)
+{
+    OK(read_("/proc/self/stat") > 0);
+    char *p = strrchr(text_, ')');
+    for (int i = 2; p && i < field; i++) p = strchr(p + 1, ' ');
+    return p ? strtoul(p, NULL, 10) : -1;
+}
+
+static void abort_(int signal)
+{
+    (void)signal;
+    abort();
+}
+
+GROUP(signals)
+{
+    uint64_t usr1 = 1 << (SIGUSR1 - 1), usr2 = 1 << (SIGUSR2 - 1), hup = 1 << (SIGHUP - 1), rt = 1ull << (SIGRTMAX - 1);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    EQ(sigprocmask(SIG_SETMASK, &set, 0), 0);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGRTMAX, abort_);
+    pthread_kill(pthread_self(), SIGUSR1);
+    kill(getpid(), SIGUSR2);
+    OK(read_("/proc/self/status") > 0);
+    EQ(bits_("SigBlk:"), usr1 | usr2);
+    EQ(bits_("SigPnd:"), usr1);
+    EQ(bits_("ShdPnd:"), usr2);
+    EQ(bits_("SigIgn:") & (hup | rt), hup);
+    EQ(bits_("SigCgt:") & (hup | rt), rt);
+    EQ(stat_(31), usr1);
+    EQ(stat_(32), usr1 | usr2);
+    EQ(stat_(33) & hup, hup);
+    EQ(stat_(34) & hup, 0);
+}
 
 GROUP(status)
 {

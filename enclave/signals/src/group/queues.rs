@@ -18,8 +18,15 @@ impl Signals {
     /// All signals that wait for a thread, blocked or not.
     #[must_use]
     pub fn pending(&self, tid: u32) -> SigSet {
+        let [own, shared] = self.pending_by_target(tid);
+        own | shared
+    }
+
+    /// Those that were sent to the thread, and those that were sent to the process.
+    #[must_use]
+    pub fn pending_by_target(&self, tid: u32) -> [SigSet; 2] {
         let own = self.threads.get(&tid).map_or(SigSet::EMPTY, |thread| thread.pending.set());
-        own | self.shared.set()
+        [own, self.shared.set()]
     }
 
     /// Takes a signal of `set`, whether it is blocked or not.

@@ -1,20 +1,30 @@
 //! pidfds: descriptors of processes of the host.
 
+use alloc::format;
+
 use enclave_core::AppSlice;
+use enclave_files::{Directory, OpenFile};
 use enclave_hostcalls::Errno;
+use enclave_signals::Target;
 
 use crate::{
     Sys,
     args::{
         Arg::{Int, MaybeIn},
-        forward_zero, host, optional, uint,
+        file, forward_zero, optional, uint,
     },
+    process::process,
+    procfs, signal,
 };
 
 mod nr {
     pub(super) const PIDFD_SEND_SIGNAL: u64 = 424;
     pub(super) const PIDFD_OPEN: u64 = 434;
 }
+
+/// Flags of pidfd_send_signal(2): who gets the signal.
+const THREAD: u64 = 1;
+const THREAD_GROUP: u64 = 2;
 
 /// `siginfo_t` in bytes.
 const SIGINFO: u64 = 128;
@@ -24,11 +34,30 @@ pub(crate) fn pidfd_open(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     super::make(nr::PIDFD_OPEN, [pid, flags], flags)
 }
 
-/// The signal takes the way over the host, also to this process itself.
 pub(crate) fn pidfd_send_signal(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, signal, info, flags, ..] = sys.args;
-    let process = host(fd)?;
+    let target = match uint(flags) {
+        0 | THREAD_GROUP => Some(Target::Process),
+        THREAD => Some(Target::Thread(process().pid)),
+        _ => None,
+    };
+    let file = file(fd)?;
+    match target {
+        Some(target) if is_own(&file) => return signal::send_to_own(target, signal, info),
+        _ => {}
+    }
+    let process = file.host().ok_or(Errno::EINVAL)?;
     let info: Option<AppSlice> = optional(info, SIGINFO)?;
     let args = [Int(process.number()), Int(uint(signal)), MaybeIn(info), Int(uint(flags))];
     forward_zero(nr::PIDFD_SEND_SIGNAL, args)
+}
+
+/// Whether a descriptor stands for this process: a pidfd, as the host says, or the directory `/proc/PID`.
+fn is_own(file: &OpenFile) -> bool {
+    if let Some(directory) = file.object().downcast_ref::<Directory>() {
+        return procfs::is_own(directory.path());
+    }
+    let Some(host) = file.host() else { return false };
+    let info = procfs::of_host(format!("/proc/self/fdinfo/{}", host.number()).as_bytes());
+    info.lines().any(|line| line.strip_prefix("Pid:\t") == Some(&format!("{}", process().pid)))
 }

@@ -18,7 +18,7 @@ use enclave_threads::current;
 
 pub(crate) use content::note_stack;
 pub(crate) use node::Node;
-pub(crate) use text::{name, set_name};
+pub(crate) use text::of_host;
 
 use crate::{ephemeral, process::process, signal};
 
@@ -46,6 +46,12 @@ pub(crate) fn changed_directory(path: &[u8]) {
     let special = may_be_special(path) || !path.starts_with(b"/") && DIRECTORY.lock().is_some();
     let now = if special { crate::dir::current().ok() } else { None };
     *DIRECTORY.lock() = now.filter(|path| may_be_special(path));
+}
+
+/// Whether a path is that of this process's directory.
+pub(crate) fn is_own(path: &[u8]) -> bool {
+    let name = path.strip_prefix(b"/proc/").unwrap_or_default();
+    name == b"self" || parse(name) == Ok(process().pid.into())
 }
 
 /// Whether an absolute path has to be looked at.

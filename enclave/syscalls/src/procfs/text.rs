@@ -1,15 +1,20 @@
 //! The texts of `/proc/self`: what the host says about its process, corrected by what is true of
 //! the program inside.
 
-use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
-use enclave_core::{Mutex, fill_random};
+use enclave_core::fill_random;
 use enclave_files::HostFd;
 use enclave_hostcalls::Errno;
+use enclave_signals::SigSet;
 use enclave_threads::live_threads;
 
 use super::content::stack_fields;
-use crate::process::process;
+use crate::{
+    process::process,
+    signal::{self, find_thread},
+    task,
+};
 
 const PAGE_KIB: u64 = 4;
 
@@ -17,7 +22,7 @@ const PAGE_KIB: u64 = 4;
 const LIMIT: usize = 8192;
 
 /// The host's text about its own process.
-fn of_host(path: &[u8]) -> String {
+pub(crate) fn of_host(path: &[u8]) -> String {
     let mut bytes = vec![0; LIMIT];
     let read = HostFd::open(path, 0, 0).and_then(|file| file.read_at(0, &mut bytes));
     bytes.truncate(read.unwrap_or(0));
@@ -30,26 +35,8 @@ pub(super) fn maps(_: u32) -> Vec<u8> {
     out
 }
 
-/// Longest name of a thread in bytes.
-const NAME_MAX: usize = 15;
-
-/// Names that threads were given.
-static NAMES: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::new(BTreeMap::new());
-
-/// Name of a thread (`PR_GET_NAME`), which at first is that of the program: at most 15 bytes.
-pub(crate) fn name(thread: u32) -> Vec<u8> {
-    if let Some(name) = NAMES.lock().get(&thread) {
-        return name.clone();
-    }
-    let path = process().executable.lock().clone();
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    name[..name.len().min(NAME_MAX)].to_vec()
-}
-
-/// Names a thread (`PR_SET_NAME`); a name ends at a NUL or after 15 bytes.
-pub(crate) fn set_name(thread: u32, name: &[u8]) {
-    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len()).min(NAME_MAX);
-    NAMES.lock().insert(thread, name[..end].to_vec());
+fn name(thread: u32) -> Vec<u8> {
+    find_thread(thread).map_or(Vec::new(), |thread| task::of(&thread).name())
 }
 
 pub(super) fn comm(thread: u32) -> Vec<u8> {
@@ -59,7 +46,8 @@ pub(super) fn comm(thread: u32) -> Vec<u8> {
 }
 
 pub(super) fn set_comm(thread: u32, written: &[u8]) -> Result<(), Errno> {
-    set_name(thread, written.strip_suffix(b"\n").unwrap_or(written));
+    let thread = find_thread(thread).ok_or(Errno::ESRCH)?;
+    task::of(&thread).set_name(written.strip_suffix(b"\n").unwrap_or(written));
     Ok(())
 }
 
@@ -74,7 +62,9 @@ pub(super) fn status(thread: u32) -> Vec<u8> {
     let usage = process().space().usage();
     let kib = |pages: u64| format!("{:>8} kB", pages * PAGE_KIB);
     let name = String::from_utf8_lossy(&name(thread)).into_owned();
-    let mine: [(&str, String); 16] = [
+    let set = |set: SigSet| format!("{:016x}", set.0);
+    let signals = signal::standing(thread);
+    let mine: [(&str, String); 21] = [
         ("Pid", format!("{thread}")),
         ("Name", name),
         ("State", String::from("R (running)")),
@@ -91,6 +81,11 @@ pub(super) fn status(thread: u32) -> Vec<u8> {
         ("Threads", format!("{}", live_threads())),
         ("TracerPid", String::from("0")),
         ("VmSwap", kib(0)),
+        ("SigPnd", set(signals.pending)),
+        ("ShdPnd", set(signals.shared)),
+        ("SigBlk", set(signals.blocked)),
+        ("SigIgn", set(signals.ignored)),
+        ("SigCgt", set(signals.caught)),
     ];
     let mut out = String::new();
     for line in of_host(b"/proc/self/status").lines() {
@@ -109,6 +104,9 @@ pub(super) fn stat(thread: u32) -> Vec<u8> {
     let host = of_host(b"/proc/self/stat");
     let after_name = host.rfind(')').map_or("", |end| host[end + 1..].trim());
     let [arg_start, arg_end, env_start, env_end] = stack_fields();
+    // Real-time signals have no place in it.
+    let low = |set: SigSet| set.0 & 0x7fff_ffff;
+    let signals = signal::standing(thread);
     let mine = [
         (20, live_threads()),
         (23, usage.mapped * PAGE_KIB * 1024),
@@ -116,6 +114,10 @@ pub(super) fn stat(thread: u32) -> Vec<u8> {
         (26, 0),
         (27, 0),
         (28, arg_start),
+        (31, low(signals.pending)),
+        (32, low(signals.blocked)),
+        (33, low(signals.ignored)),
+        (34, low(signals.caught)),
         (45, 0),
         (46, 0),
         (47, 0),

@@ -27,8 +27,8 @@ pub(crate) use deliver::{before_return, deliver, fault, rt_sigreturn};
 pub(crate) use host::hold;
 pub(crate) use restart::{keep_deadline, resume_deadline};
 pub(crate) use send::{
-    broken_pipe, file_too_large, kill, rt_sigqueueinfo, rt_tgsigqueueinfo, tgkill, tkill,
-    write_failed,
+    broken_pipe, file_too_large, kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send_to_own, tgkill,
+    tkill, write_failed,
 };
 pub(crate) use wait::{pause, restart_syscall, rt_sigsuspend, rt_sigtimedwait, with_mask};
 
@@ -141,6 +141,25 @@ pub(crate) fn find_thread(tid: u32) -> Option<Arc<Thread>> {
 /// Whether a signal waits for the current thread, so that its call must end.
 pub(crate) fn interrupted() -> bool {
     WANTED.load(Ordering::SeqCst) != 0 && task::of(&current()).signals.wanted.load(Ordering::SeqCst)
+}
+
+/// How a thread stands to signals, as `/proc/self/status` shows it.
+pub(crate) struct Standing {
+    pub(crate) pending: SigSet,
+    /// What waits for any thread of the process.
+    pub(crate) shared: SigSet,
+    pub(crate) blocked: SigSet,
+    pub(crate) ignored: SigSet,
+    pub(crate) caught: SigSet,
+}
+
+/// How a thread stands to signals.
+pub(crate) fn standing(tid: u32) -> Standing {
+    look(|state| {
+        let (caught, ignored) = state.signals.dispositions();
+        let [pending, shared] = state.signals.pending_by_target(tid);
+        Standing { pending, shared, blocked: state.signals.blocked(tid), ignored, caught }
+    })
 }
 
 /// Sends a signal; `false` if it is a real-time signal and the queue is full.

@@ -40,6 +40,11 @@ pub(crate) fn kill(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     if id(pid).cast_unsigned() == process().pid {
         return own(Target::Process, number, code::USER);
     }
+    // All processes of the host: none is the program's own, and many programs take what a fork that failed
+    // has returned for a child's id.
+    if id(pid) == -1 {
+        return Err(Errno::EPERM);
+    }
     forward(KILL, [pid, signal])
 }
 
@@ -89,6 +94,18 @@ fn forward_info(number: u64, ids: &[u64], signal: u64, info: &SigInfo) -> Result
     }
     call.zero(Wait::No)?;
     Ok(0)
+}
+
+/// What pidfd_send_signal(2) does to this process.
+pub(crate) fn send_to_own(target: Target, signal: u64, info: u64) -> Result<u64, Errno> {
+    if info == 0 {
+        return own(target, number_or_probe(signal)?, code::USER);
+    }
+    let given = AppPtr::<SigInfo>::new(info).read()?;
+    if given.signo != id(signal) {
+        return Err(Errno::EINVAL);
+    }
+    queue(target, read_info(signal, info)?)
 }
 
 pub(crate) fn rt_sigqueueinfo(sys: &mut Sys<'_>) -> Result<u64, Errno> {
