@@ -21,8 +21,8 @@ fuzz_target!(|input: &[u8]| {
     let mut map = AddressMap::new();
     map.add(out.moved);
     for addr in ADDR..ADDR + bytes.len() as u64 {
-        if let Some(now) = map.relocated(addr) {
-            assert_eq!(map.original(now), Some(addr));
+        if let Some(inside) = map.inside(addr) {
+            assert_eq!(map.original(inside.now), Some(addr));
         }
     }
 });

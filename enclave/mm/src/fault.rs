@@ -76,10 +76,14 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if !store.committed.contains(addr) {
             let (min, max) = self.policy.block_limits(vma);
             let block = block_around(&store.committed, vma.range, addr, min, max);
-            // Rather less than nothing: the page alone may still be had.
             let page = PageRange::page_of(addr);
-            let mut fill = |range| shared::fill(&self.map, store, vma, range, Some(page.start()));
-            let filled = fill(block).or_else(|_| fill(page));
+            let mut filled = Ok(());
+            // Rather less than nothing: the page alone may still be had.
+            for range in [block, page] {
+                if !store.committed.contains(addr) {
+                    filled = shared::fill(&self.map, store, vma, range, Some(page.start()));
+                }
+            }
             match filled {
                 _ if store.committed.contains(addr) => {}
                 Ok(()) => return FaultOutcome::Bus,

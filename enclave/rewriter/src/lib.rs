@@ -24,7 +24,7 @@
 //! What a jump overwrites may be entered elsewhere than at its begin. A displaced instruction that began
 //! two bytes behind that, as the one behind a `syscall` does, is *guarded*: the trampoline lies where the
 //! jump's third byte is an opcode that raises #UD. So is one that began behind the jump, where breakpoints
-//! are. A thread that comes there traps, and [`AddressMap::relocated`] leads it on. That is slow, so no
+//! are. A thread that comes there traps, and [`AddressMap::inside`] tells where it goes on. That is slow, so no
 //! place is chosen that a branch nearby may lead to; since branches can't be told from data, every byte
 //! counts as the begin of one. Where an instruction that can't be guarded would be displaced, branches
 //! within 32 KiB are looked for, and indirect ones aren't excluded: that is for the few sites that leave
@@ -48,7 +48,7 @@ mod trampoline;
 
 use alloc::vec::Vec;
 
-pub use map::{AddressMap, Moved};
+pub use map::{AddressMap, Inside, Moved};
 pub use parts::Parts;
 pub use place::rewrite;
 pub use sites::{Sites, scan};

@@ -3,13 +3,40 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::relocate::jump;
+
 /// Moves of one or more rewritings.
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
     /// Pieces of trampolines and caves.
     pub(crate) pieces: Vec<Piece>,
-    /// Instructions inside patches: (original address, where they are now).
-    pub(crate) inside: Vec<(u64, u64)>,
+    /// Instructions inside patches.
+    pub(crate) inside: Vec<Inside>,
+}
+
+/// An instruction that stood where a patch is now, behind its begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Inside {
+    /// Where it stood.
+    pub original: u64,
+    /// Where it is now.
+    pub now: u64,
+    /// Where the patch begins.
+    pub patch: u64,
+    /// Where its jump leads.
+    pub(crate) entry: u64,
+}
+
+impl Inside {
+    /// Bytes of the jump.
+    pub const JUMP: usize = crate::surroundings::JUMP;
+
+    /// Whether the patch is still there, as the bytes at its begin tell: the program may have unmapped the
+    /// code, or changed it.
+    #[must_use]
+    pub fn is_there(&self, bytes: &[u8; Self::JUMP]) -> bool {
+        jump(self.entry, self.patch).is_ok_and(|jump| jump == *bytes)
+    }
 }
 
 /// A piece of new code that stands for one original instruction.
@@ -53,20 +80,20 @@ impl AddressMap {
         (rip < piece.end).then_some(piece.original)
     }
 
-    /// Where to go on instead, when an original instruction at `rip` is now inside a patch. Needed
-    /// wherever a saved `rip` of the program is resumed.
+    /// The original instruction at `rip`, when it is now inside a patch: where a saved `rip` of the program
+    /// is resumed, it goes on there, if the patch [is there](Inside::is_there).
     #[must_use]
-    pub fn relocated(&mut self, rip: u64) -> Option<u64> {
+    pub fn inside(&mut self, rip: u64) -> Option<Inside> {
         self.sort();
-        let index = self.all.inside.binary_search_by_key(&rip, |&(original, _)| original).ok()?;
-        self.all.inside.get(index).map(|&(_, now)| now)
+        let index = self.all.inside.binary_search_by_key(&rip, |inside| inside.original).ok()?;
+        self.all.inside.get(index).copied()
     }
 
     /// Forgets the code at `range`, which was unmapped or overwritten. Trampolines for it may still
     /// be executing, so the caller decides when their memory can be used again.
     pub fn remove(&mut self, range: Range<u64>) {
         self.all.pieces.retain(|piece| !range.contains(&piece.original));
-        self.all.inside.retain(|(original, _)| !range.contains(original));
+        self.all.inside.retain(|inside| !range.contains(&inside.original));
     }
 
     /// Most programs start without ever asking where code went.

@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::decode::{Insn, Reader};
-use crate::map::Piece;
+use crate::map::{Inside, Piece};
 use crate::relocate::jump;
 use crate::sites::{SYSCALL, Sites};
 use crate::surroundings::{
-    Behind, JUMP, behind, inner, inner_before, is_agreed, is_guarded, number_before,
+    Behind, GUARD, JUMP, behind, inner, inner_before, is_agreed, is_guarded, number_before,
     short_displacement, surroundings,
 };
 use crate::targets::{NEAR, REACH, Targets};
@@ -140,7 +140,11 @@ impl<'a> Placer<'a> {
         if behind.insns.is_empty() || !may_displace(*site, inner(behind), targets, guarded) {
             return false;
         }
-        let result = self.place(Kind::Following, *site, &[], behind, guarded);
+        // What can be guarded is, even if not all can.
+        let mut result = self.place(Kind::Following, *site, &[], behind, true);
+        if !guarded && result == Err(Left::NoRoom) {
+            result = self.place(Kind::Following, *site, &[], behind, false);
+        }
         candidate.note(result)
     }
 
@@ -158,7 +162,9 @@ impl<'a> Placer<'a> {
         {
             return false;
         }
-        let result = self.place(Kind::Preceding, *site, before, &Behind::default(), guarded);
+        let start = first.offset;
+        let needed = guarded && candidate.inner_before().any(|offset| offset == start + GUARD);
+        let result = self.place(Kind::Preceding, *site, before, &Behind::default(), needed);
         candidate.note(result)
     }
 
@@ -182,18 +188,23 @@ impl<'a> Placer<'a> {
         let len = end - start;
         let start = self.code.at(start);
         let patch = Patch::new(start, &jump(entry, start)?, len).ok_or(Left::NoPlace)?;
-        self.add_inside(from, patch.addr, patch.end());
+        self.add_inside(from, &patch, entry);
         self.add(patch);
         self.settle(site, Ok(kind));
         Ok(())
     }
 
     /// Records the new places of instructions inside a patch.
-    fn add_inside(&mut self, from: usize, start: u64, end: u64) {
+    fn add_inside(&mut self, from: usize, patch: &Patch, entry: u64) {
         let moved = &mut self.trampolines.moved;
         let pieces = moved.pieces.get(from..).unwrap_or_default();
-        let inside = pieces.iter().filter(|piece| start < piece.original && piece.original < end);
-        moved.inside.extend(inside.map(|piece| (piece.original, piece.start)));
+        let inside = pieces.iter().filter(|p| patch.addr < p.original && p.original < patch.end());
+        moved.inside.extend(inside.map(|piece| Inside {
+            original: piece.original,
+            now: piece.start,
+            patch: patch.addr,
+            entry,
+        }));
     }
 
     fn try_caves(&mut self, candidate: &Candidate, caves: &[Range<usize>], targets: &Targets) {

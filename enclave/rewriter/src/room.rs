@@ -14,7 +14,9 @@ const SLOT: usize = 32;
 /// Bytes of the area that are looked at for a guarded trampoline.
 const SPAN: usize = 128 << 10;
 
-/// Opcodes that raise #UD in 64-bit mode, and always will (SDM volume 2, A.3), rising.
+/// Opcodes that raise #UD in 64-bit mode, whatever follows them (SDM volume 2, A.3), rising. Some others of
+/// the old ones have become prefixes (62, C4, C5, D5): should a processor give one of these a meaning, it must
+/// go from here.
 const UNDEFINED: [u8; 19] = [
     0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce,
     0xd4, 0xd6, 0xea,
@@ -41,10 +43,10 @@ impl Room {
     /// The same, so that the displacement of a jump there, which ends at `next`, has an undefined opcode
     /// as its second byte.
     pub(crate) fn find_guarded(&self, len: usize, next: u64) -> Option<usize> {
-        // Distances and offsets in the area differ by this.
-        let shift = self.area.addr.wrapping_sub(next).cast_signed();
-        let low = self.low * SLOT;
-        let first = shift.checked_add(i64::try_from(low).ok()?)? >> 16;
+        // Distances and offsets in the area differ by this. What is farther away no jump reaches.
+        let shift = i32::try_from(self.area.addr.wrapping_sub(next).cast_signed()).ok()?;
+        let (shift, low) = (i64::from(shift), self.low * SLOT);
+        let first = (shift + i64::try_from(low).ok()?) >> 16;
         let distances = (first..first + 3).flat_map(|high| {
             UNDEFINED.iter().map(move |&opcode| high << 16 | i64::from(opcode) << 8)
         });

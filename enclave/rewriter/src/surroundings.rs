@@ -26,7 +26,7 @@ pub(crate) struct Behind {
 
 /// Distance from the begin of a jump to the one byte of it that is an undefined opcode when it is guarded:
 /// where the instruction behind a `syscall` begins.
-const GUARD: usize = SYSCALL.len();
+pub(crate) const GUARD: usize = SYSCALL.len();
 
 /// Whether what begins at `offset` is guarded, when a guarded jump is written at `start`.
 pub(crate) fn is_guarded(start: usize, offset: usize) -> bool {

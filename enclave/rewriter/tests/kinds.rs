@@ -47,8 +47,8 @@ fn following_instructions_are_displaced() {
     // The third byte, where the comparison was, is an undefined opcode.
     let start = AREA.addr + 0x620;
     assert_eq!(out.patches[0].bytes(), [0xe9, 0x16, 0x06, 0x10, 0, 0xcc, 0xcc, 0xcc]);
-    assert_eq!(map.relocated(ADDR + 7), Some(start + 15));
-    assert_eq!(map.relocated(ADDR + 5), None, "the jump itself can be executed");
+    assert_eq!(map.inside(ADDR + 7).map(|inside| inside.now), Some(start + 15));
+    assert_eq!(map.inside(ADDR + 5), None, "the jump itself can be executed");
     assert_eq!(map.original(start + 15), Some(ADDR + 7));
     assert_eq!(map.original(start + 3), Some(ADDR + 5));
     assert_eq!(map.original(start - 1), None);
@@ -74,8 +74,10 @@ fn preceding_instructions_are_displaced_when_the_following_must_stay() {
     let back = [0x75, 0xf8]; // jne to the instruction behind the syscall
     let (out, mut map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &back, RET]);
     assert_eq!(out.sites, [(ADDR + 5, Ok(Kind::Preceding))]);
-    let now = map.relocated(ADDR + 5).expect("a thread may come here");
-    assert_eq!(map.original(now), Some(ADDR + 5));
+    let inside = map.inside(ADDR + 5).expect("a thread may come here");
+    assert_eq!(map.original(inside.now), Some(ADDR + 5));
+    let jump = out.patches[0].bytes().first_chunk().expect("a jump");
+    assert!(inside.is_there(jump) && !inside.is_there(&[0xcc; 5]));
 }
 
 #[test]
@@ -216,9 +218,9 @@ fn code_that_goes_away_is_forgotten() {
     let call = [0xe8, 0, 1, 0, 0];
     let (out, mut map) = run(&[MOV_EAX, SYSCALL, CMP_RAX, &call, MOV_EAX, SYSCALL, &call, RET]);
     assert_eq!((out.stats.following, out.stats.preceding), (1, 1));
-    assert!(map.relocated(ADDR + 7).is_some() && map.relocated(ADDR + 23).is_some());
+    assert!(map.inside(ADDR + 7).is_some() && map.inside(ADDR + 23).is_some());
     map.remove(ADDR..ADDR + 12);
-    assert!(map.relocated(ADDR + 7).is_none() && map.relocated(ADDR + 23).is_some());
+    assert!(map.inside(ADDR + 7).is_none() && map.inside(ADDR + 23).is_some());
 }
 
 #[test]
@@ -228,5 +230,9 @@ fn an_area_out_of_reach_or_full_is_refused() {
     let result = |area| rewrite(&code(&bytes), &sites, area).sites[0].1;
     assert_eq!(result(Area { addr: ADDR + (1 << 32), ..AREA }), Err(Left::OutOfReach));
     assert_eq!(result(Area { size: 31, ..AREA }), Err(Left::NoRoom));
-    assert_eq!(result(Area { size: 32, ..AREA }), Ok(Kind::Following), "not guarded");
+    assert_eq!(
+        result(Area { size: 32, ..AREA }),
+        Ok(Kind::Preceding),
+        "guarded by what follows it"
+    );
 }

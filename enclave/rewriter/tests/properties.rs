@@ -128,7 +128,7 @@ fn check_program(program: &Program, code: &Code<'_>, out: &Rewritten) {
     for &boundary in &program.boundaries {
         let inside = out.patches.iter().any(|p| p.addr < boundary && boundary < p.end());
         // Padding behind the end of the flow is overwritten, and never executed.
-        let moved = map.relocated(boundary);
+        let moved = map.inside(boundary).map(|inside| inside.now);
         assert!(moved.is_none() || inside);
         assert!(moved.is_none_or(|now| map.original(now) == Some(boundary)));
     }

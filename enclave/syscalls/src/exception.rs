@@ -103,7 +103,7 @@ fn invalid_opcode(regs: &mut UserRegs) {
 /// Goes on where the instruction is that stood here, if this is inside of a patch: a branch that the
 /// rewriter did not know of leads here.
 fn leave_patch(regs: &mut UserRegs) -> bool {
-    let Some(now) = process().rewritten.lock().relocated(regs.rip) else { return false };
+    let Some(now) = rewrite::relocated(regs.rip) else { return false };
     stats::ENTERED.fetch_add(1, Ordering::Relaxed);
     regs.rip = now;
     true
@@ -117,7 +117,7 @@ fn trapped_syscall(regs: &mut UserRegs) {
     regs.r11 = regs.rflags;
     regs.orig_rax = regs.rax;
     // The next instruction may be inside of a patch.
-    let next = process().rewritten.lock().relocated(regs.rip);
+    let next = rewrite::relocated(regs.rip);
     dispatch::syscall(regs);
     if let Some(next) = next.filter(|_| regs.rip == regs.rcx) {
         regs.rip = next;

@@ -12,7 +12,7 @@ use crate::{
     args::{self, Arg::Int, forward},
     coherence, ephemeral, exec, nr,
     process::{Backing, process},
-    through,
+    rewrite, through,
 };
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -126,8 +126,14 @@ pub(crate) fn mremap(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn madvise(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    const POPULATE_READ: u64 = 22;
+    const POPULATE_WRITE: u64 = 23;
     let [addr, len, advice, ..] = sys.args;
-    process().space().madvise(addr, len, advice).map_err(errno)?;
+    let mut space = process().space();
+    if matches!(advice, POPULATE_READ | POPULATE_WRITE) {
+        rewrite::before_populating(&mut space, addr, len);
+    }
+    space.madvise(addr, len, advice).map_err(errno)?;
     Ok(0)
 }
 
@@ -146,7 +152,9 @@ pub(crate) fn mincore(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 pub(crate) fn mlock(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [addr, len, ..] = sys.args;
-    process().space().mlock(addr, len).map_err(errno)?;
+    let mut space = process().space();
+    rewrite::before_populating(&mut space, addr, len);
+    space.mlock(addr, len).map_err(errno)?;
     Ok(0)
 }
 

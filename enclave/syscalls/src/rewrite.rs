@@ -14,6 +14,7 @@ use enclave_mm::{Backing as MmBacking, MapRequest, PageRange, Prot, Vma, VmaKind
 use enclave_rewriter::{Area, Code, Parts, Patch, Sites, Stats, rewrite};
 
 use crate::{
+    exception::code_at,
     memory::errno,
     pages::Supply,
     process::{Backing, Space, process},
@@ -30,6 +31,9 @@ const SHORT: u64 = 4 << 20;
 
 /// Bytes of a part of longer code.
 const PART: usize = 256 << 10;
+
+const MAP_LOCKED: u64 = 0x2000;
+const MAP_POPULATE: u64 = 0x8000;
 
 /// Counts of all sites so far.
 pub(crate) static SITES: Mutex<Option<Stats>> = Mutex::new(None);
@@ -77,15 +81,15 @@ pub(crate) fn map(
 ) -> Result<u64, Errno> {
     // Nobody else comes to the pages before it is known what is written over them.
     let mut space = process().space();
-    process().rewritten.lock().remove(range.start()..range.end());
-    let short = range.len() <= SHORT;
-    let part = if short { Parts::<PageBuffer>::LONGEST } else { PART };
+    let at_once = range.len() <= SHORT || request.flags & (MAP_POPULATE | MAP_LOCKED) != 0;
+    let part = if range.len() <= SHORT { Parts::<PageBuffer>::LONGEST } else { PART };
     let known = Mutex::new(Known::default());
     let text = Arc::new(Text { range, offset: request.offset, part, known });
     file.file.text = Some(Arc::clone(&text));
     let backing = file.file.clone();
     let start = space.mmap(MapRequest { file: Some(file), ..request }).map_err(errno)?;
-    if short && let Err(error) = text.learn(&mut space, &backing, 0..text.len().div_ceil(part)) {
+    process().rewritten.lock().remove(range.start()..range.end());
+    if at_once && let Err(error) = text.learn(&mut space, &backing, 0..text.len().div_ceil(part)) {
         space.munmap(range.start(), range.len()).map_err(errno)?;
         return Err(error);
     }
@@ -106,6 +110,31 @@ pub(crate) fn before_fault(space: &mut Space, address: u64) {
     };
     let (backing, text) = (file.file.clone(), Arc::clone(text));
     let _ = text.learn(space, &backing, part..part + 1);
+}
+
+/// The same for all code within `len` bytes from `addr`, which somebody wants to be there.
+pub(crate) fn before_populating(space: &mut Space, addr: u64, len: u64) {
+    let start = addr - addr % PAGE_SIZE;
+    let end = addr.checked_add(len).and_then(|end| end.checked_next_multiple_of(PAGE_SIZE));
+    let Some(range) = end.and_then(|end| PageRange::new(start, end)) else { return };
+    let texts = space.overlapping(range).filter_map(|vma| vma.file()?.file.text.clone());
+    let texts: Vec<_> = texts.filter(|text| text.range.len() > SHORT).collect();
+    for text in texts {
+        let shown = text.range.intersect(range);
+        let mut address = shown.start();
+        while address < shown.end() {
+            before_fault(space, address);
+            address += text.part as u64;
+        }
+        before_fault(space, shown.end().saturating_sub(1));
+    }
+}
+
+/// Where to go on instead of at `rip`, if a system call's jump has been written over the instruction there,
+/// and still is.
+pub(crate) fn relocated(rip: u64) -> Option<u64> {
+    let inside = process().rewritten.lock().inside(rip)?;
+    inside.is_there(&code_at(inside.patch)).then_some(inside.now)
 }
 
 impl Text {
@@ -134,6 +163,15 @@ impl Text {
         space.overlapping(range).filter(own).map(|vma| vma.range().intersect(range)).collect()
     }
 
+    /// Whether all of a part is shown, and no page of it is there. Else half a patch might be written: something
+    /// else was mapped over some of it, or pages came elsewhere and were moved here.
+    fn is_untouched(&self, space: &Space, part: &Range<usize>) -> bool {
+        let shown = self.shown(space, part);
+        let len: u64 = shown.iter().map(|range| range.len()).sum();
+        let there = |range: &PageRange| space.committed().runs_in(*range).next().is_some();
+        len == part.len() as u64 && !shown.iter().any(there)
+    }
+
     fn knows(&self, part: usize) -> bool {
         self.known.lock().parts.get(part).is_some_and(|&known| known)
     }
@@ -141,7 +179,8 @@ impl Text {
     /// Bytes from the begin of `range` on of which it is known what is written over them.
     pub(crate) fn known(&self, range: PageRange, offset: u64) -> u64 {
         let Some(first) = self.part_at(range.start(), offset) else { return range.len() };
-        let last = self.part_at(range.end() - 1, offset + range.len() - 1).unwrap_or(first);
+        let end = range.end().min(self.range.end());
+        let last = to_usize(end - 1 - self.range.start()) / self.part;
         match (first..=last).find(|&part| !self.knows(part)) {
             Some(part) => {
                 let start = self.range.start() + (part * self.part) as u64;
@@ -177,15 +216,16 @@ impl Text {
         parts: &mut Parts<PageBuffer>,
     ) -> Result<(), Errno> {
         let bytes = part * self.part..self.len().min((part + 1) * self.part);
+        // What was changed through shared mappings is not in the file yet.
+        let start = self.offset + bytes.start as u64;
+        space.flush_file(file, start, bytes.len() as u64).map_err(errno)?;
         let read = |from, bytes: &mut [u8]| file.source.read_at(self.offset + from as u64, bytes);
         let (code, sites) = parts.show(bytes.clone(), read)?;
-        // Pages came elsewhere, and were moved here: half a patch would be wrong.
-        let moved = self
-            .shown(space, &bytes)
-            .iter()
-            .any(|&range| space.committed().runs_in(range).next().is_some());
-        let new =
-            if sites.is_empty() || moved { None } else { plan(space, self.range, &code, &sites) };
+        let new = if sites.is_empty() || !self.is_untouched(space, &bytes) {
+            None
+        } else {
+            plan(space, self.range, &code, &sites)
+        };
         self.known.lock().add(part, new.unwrap_or_default());
         self.fill(space, &bytes, parts);
         Ok(())
@@ -224,7 +264,16 @@ fn plan(space: &mut Space, range: PageRange, code: &Code<'_>, sites: &Sites) -> 
     let out = rewrite(code, sites, Area { addr: area.start(), size: to_usize(size) });
     let place = AppSlice::new(area.start(), out.trampolines.len() as u64).ok()?;
     place.write_present(0, &out.trampolines).ok()?;
-    space.protect_runtime(area, Prot::RX).ok()?;
+    // Not all of it was needed.
+    let used = (out.trampolines.len() as u64).next_multiple_of(PAGE_SIZE);
+    if used < size {
+        let rest = PageRange::from_len(area.start() + used, size - used)?;
+        space.unmap_runtime(rest).ok()?;
+    }
+    if used != 0 {
+        let area = PageRange::from_len(area.start(), used)?;
+        space.protect_runtime(area, Prot::RX).ok()?;
+    }
     process().rewritten.lock().add(out.moved);
     SITES.lock().get_or_insert_default().add(&out.stats);
     Some(out.patches)

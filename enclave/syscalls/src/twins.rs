@@ -9,7 +9,7 @@ use enclave_mm::PAGE_SIZE;
 use enclave_signals::exception::StringMove;
 use enclave_threads::current;
 
-use crate::{coherence, exception::code_at, process::process, task};
+use crate::{coherence, exception::code_at, process::process, rewrite, task};
 
 /// Direction flag.
 const DF: u64 = 1 << 10;
@@ -85,7 +85,7 @@ fn copy(regs: &mut UserRegs, instruction: StringMove) -> Result<(), Fault> {
     if !repeated || regs.rcx == 0 {
         let next = regs.rip + len;
         // The next instruction may be inside of a patch.
-        regs.rip = process().rewritten.lock().relocated(next).unwrap_or(next);
+        regs.rip = rewrite::relocated(next).unwrap_or(next);
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ impl EmuBackend {
         if !sys::has_fsgsbase() {
             return Err(Unsupported::FsGsBase);
         }
-        if !std::arch::is_x86_feature_detected!("xsaveopt") {
+        if !sys::has_xsaveopt() {
             return Err(Unsupported::XsaveOpt);
         }
         if !sys::dispatch_syscalls(Some(create::MAX_SIZE..2 * create::MAX_SIZE)) {

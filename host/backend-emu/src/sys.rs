@@ -1,7 +1,7 @@
 //! The system calls and instructions that the emulator needs.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
@@ -50,6 +50,11 @@ pub(crate) fn program_headers() -> u64 {
 fn auxiliary(entry: u64) -> u64 {
     // SAFETY: getauxval has no preconditions.
     unsafe { libc::getauxval(entry) }
+}
+
+/// Whether XSAVEOPT is there (CPUID leaf 0DH, sub-leaf 1).
+pub(crate) fn has_xsaveopt() -> bool {
+    __cpuid(1).ecx & 1 << 27 != 0 && __cpuid_count(13, 1).eax & 1 != 0
 }
 
 /// Components of vector state that the emulator keeps: those of XCR0, except for protection keys, which

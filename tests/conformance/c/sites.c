@@ -203,6 +203,139 @@ GROUP(moved_code)
     unlink("moved");
 }
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+static size_t present(char *code, size_t size)
+{
+    static unsigned char vector[(6 << 20) / 4096];
+    size_t count = 0;
+    EQ(mincore(code, size, vector), 0);
+    for (size_t i = 0; i < size / 4096; i++) count += vector[i] & 1;
+    return count;
+}
+
+static int own_pid_at(const char *place)
+{
+    return ((long (*)(void))place)() == getpid();
+}
+
+// Pages that went come again, whatever is known of the code before them, and wherever the mapping begins.
+GROUP(dropped_code)
+{
+    size_t size = 6 << 20;
+    int fd = code_file("dropped", size);
+    char *room = mmap(0, size + (1 << 20), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OK(room != MAP_FAILED);
+    for (size_t shift = 4096; shift < 1 << 20; shift += 5 * 4096) {
+        char *code = mmap(room + shift, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+        OK(code == room + shift);
+        size_t right = 0, asked = 0;
+        for (size_t at = 1 << 20; at < 2 << 20; at += 8 * 4096) {
+            char *place = code + (at + STEP - 1) / STEP * STEP;
+            right += own_pid_at(place);
+            madvise(code + at, 3 * 4096, MADV_DONTNEED);
+            right += own_pid_at(place);
+            asked += 2;
+        }
+        EQ(right, asked);
+    }
+    EQ(munmap(room, size + (1 << 20)), 0);
+    close(fd);
+    unlink("dropped");
+}
+
+// Other code where some was: its traps are its own.
+GROUP(replaced_code)
+{
+    struct sigaction action = {.sa_sigaction = trap, .sa_flags = SA_SIGINFO};
+    static const unsigned char breakpoint[] = {0xcc, 0xc3}, undefined[] = {0x0f, 0x0b, 0xc3};
+    int fd = code_file("replaced", 300 << 10);
+    EQ(sigaction(SIGTRAP, &action, 0), 0);
+    EQ(sigaction(SIGILL, &action, 0), 0);
+    char *code = mmap(0, 300 << 10, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    OK(own_pid_at(code) && own_pid_at(code + STEP));
+    FAILS((long)mmap(code, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, 1000, 0), EBADF);
+    OK(own_pid_at(code));
+    EQ(munmap(code, 300 << 10), 0);
+    char *other = mmap(code, 300 << 10, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    OK(other == code);
+    traps = 0;
+    for (int at = 5; at <= 7; at += 2) {
+        memcpy(other + at, breakpoint, sizeof breakpoint);
+        ((void (*)(void))(other + at))();
+        OK(trapped == (uintptr_t)other + at + 1);
+        memcpy(other + STEP + at, undefined, sizeof undefined);
+        ((void (*)(void))(other + STEP + at))();
+        OK(trapped == (uintptr_t)other + STEP + at);
+    }
+    EQ(traps, 4);
+    EQ(munmap(other, 300 << 10), 0);
+    close(fd);
+    unlink("replaced");
+}
+
+// Code that was written through a shared mapping.
+GROUP(written_code)
+{
+    for (size_t size = 100 << 10; size <= 6 << 20; size *= 8) {
+        int fd = GOOD(open("written", O_RDWR | O_CREAT | O_TRUNC, 0700));
+        EQ(ftruncate(fd, size), 0);
+        char *shared = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        OK(shared != MAP_FAILED);
+        for (size_t at = 0; at + 100 < size; at += 50000) memcpy(shared + at, own_pid, sizeof own_pid);
+        char *code = mmap(0, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+        OK(code != MAP_FAILED);
+        size_t right = 0, asked = 0;
+        for (size_t at = 0; at + 100 < size; at += 50000, asked++) right += own_pid_at(code + at);
+        EQ(right, asked);
+        munmap(code, size);
+        munmap(shared, size);
+        close(fd);
+    }
+    unlink("written");
+}
+
+// Who wants all of it there has it.
+GROUP(populated_code)
+{
+    size_t size = 6 << 20;
+    int fd = code_file("populated", size);
+    for (int how = 0; how < 3; how++) {
+        char *code = mmap(0, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | (how ? 0 : MAP_POPULATE), fd, 0);
+        OK(code != MAP_FAILED);
+        if (how == 1) EQ(mlock(code + 4096, size - 8192), 0);
+        if (how == 2) EQ(madvise(code, size, MADV_POPULATE_READ), 0);
+        OK(present(code, size) >= size / 4096 - 2);
+        EQ(right_calls(code, size, 1), places(size));
+        EQ(munmap(code, size), 0);
+    }
+    close(fd);
+    unlink("populated");
+}
+
+// A page of the program's own among the code, with the same bytes: a call lies across the border.
+GROUP(patched_code)
+{
+    size_t size = 6 << 20, border = (2 << 20) + 4096;
+    int fd = code_file("patched", size);
+    for (int behind = 0; behind < 2; behind++) {
+        for (size_t before = 1; before < sizeof own_pid; before++) {
+            EQ(pwrite(fd, own_pid, sizeof own_pid, border - before), sizeof own_pid);
+            char *code = mmap(0, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+            OK(code != MAP_FAILED);
+            char *page = code + border - (behind ? 0 : 4096);
+            OK(mmap(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == page);
+            EQ(pread(fd, page, 4096, page - code), 4096);
+            OK(own_pid_at(code + border - before));
+            EQ(munmap(code, size), 0);
+        }
+    }
+    close(fd);
+    unlink("patched");
+}
+
 static char *shared_code;
 enum { SHARED = 5 << 20 };
 

@@ -172,12 +172,14 @@ fn runs_with_a_stack_without_limit() {
         shell.args(["-c", &line, env!("CARGO_BIN_EXE_scone")]).env_clear();
         shell.output().expect("sh starts")
     };
-    let output = command("ulimit -s unlimited; exec");
-    let (out, err) = (stdout(&output), stderr(&output));
-    assert!(
-        out.starts_with("unlimited\n") && !out.contains("SCONE") && err.is_empty(),
-        "{out}{err}"
-    );
+    for (limit, set) in [("unlimited", ""), ("80000000000", "SCONE_STACK_LIMIT=1 ")] {
+        let output = command(&format!("ulimit -s {limit}; {set}exec"));
+        let (out, err) = (stdout(&output), stderr(&output));
+        assert!(out.starts_with(&format!("{limit}\n")) && err.is_empty(), "{out}{err}");
+        assert!(!out.contains("SCONE"), "{out}");
+    }
+    let output = command("ulimit -s 8192; SCONE_STACK_LIMIT=1 exec");
+    assert!(stdout(&output).starts_with("8192\n"), "{}", stdout(&output));
 
     let output = command("exec setarch --addr-compat-layout");
     assert_eq!((stdout(&output), output.status.code()), ("", Some(125)));

@@ -92,7 +92,11 @@ impl<'a> Checker<'a> {
         loop {
             assert_eq!(self.map.original(new), Some(old), "map of {new:#x}");
             if old != patch.addr && (patch.addr..patch.end()).contains(&old) {
-                assert_eq!(self.map.relocated(old), Some(new), "map of {old:#x}");
+                assert_eq!(
+                    self.map.inside(old).map(|inside| inside.now),
+                    Some(new),
+                    "map of {old:#x}"
+                );
                 let place = usize::try_from(old - patch.addr).unwrap_or(usize::MAX);
                 self.no_branch_to(
                     old,

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use enclave_core::AppSlice;
-use enclave_files::{Directory, OpenFile};
+use enclave_files::{Directory, OpenFile, flag};
 use enclave_hostcalls::Errno;
 use enclave_signals::Target;
 
@@ -42,11 +42,14 @@ pub(crate) fn pidfd_send_signal(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         _ => None,
     };
     let file = file(fd)?;
+    if file.status() & flag::PATH != 0 {
+        return Err(Errno::EBADF);
+    }
     match target {
         Some(target) if is_own(&file) => return signal::send_to_own(target, signal, info),
         _ => {}
     }
-    let process = file.host().ok_or(Errno::EINVAL)?;
+    let process = file.host().ok_or(Errno::EBADF)?;
     let info: Option<AppSlice> = optional(info, SIGINFO)?;
     let args = [Int(process.number()), Int(uint(signal)), MaybeIn(info), Int(uint(flags))];
     forward_zero(nr::PIDFD_SEND_SIGNAL, args)

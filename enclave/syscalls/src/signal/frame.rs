@@ -14,7 +14,7 @@ use hostcall_abi::layout::USER_END;
 use zerocopy::IntoBytes;
 
 use super::look;
-use crate::{process::process, task};
+use crate::{process::process, rewrite, task};
 
 /// Flags that a handler starts without: TF, DF, RF.
 const CLEARED_FLAGS: u64 = 1 << 8 | 1 << 10 | 1 << 16;
@@ -89,7 +89,7 @@ fn context(regs: &UserRegs) -> SigContext {
 fn shown(rip: u64) -> u64 {
     let mut map = process().rewritten.lock();
     let Some(original) = map.original(rip) else { return rip };
-    match map.relocated(original) {
+    match map.inside(original).map(|inside| inside.now) {
         // In the middle of what stands for one instruction: it cannot be said otherwise.
         Some(start) if start != rip => rip,
         _ => original,
@@ -106,7 +106,7 @@ pub(super) struct Restored {
 pub(super) fn pop(regs: &mut UserRegs) -> Result<Restored, Fault> {
     let ucontext = AppPtr::<UContext>::new(regs.rsp).read()?;
     let context = &ucontext.context;
-    let rip = process().rewritten.lock().relocated(context.rip).unwrap_or(context.rip);
+    let rip = rewrite::relocated(context.rip).unwrap_or(context.rip);
     if rip >= USER_END {
         return Err(Fault);
     }

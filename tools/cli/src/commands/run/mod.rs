@@ -164,7 +164,7 @@ impl Run {
         let heap = size::check(self.heap)?;
         let sigstruct = self.sigstruct.as_deref().map(read).transpose()?;
         let trace = self.trace.as_deref().map(trace::open).transpose()?;
-        let here = std::env::vars_os().filter(|(name, _)| name != place::UNLIMITED);
+        let here = std::env::vars_os().filter(|(name, _)| name != place::LIMIT_BEFORE);
         let env = environment::build(self.clear_env, &self.env, here)?;
         Ok(Options {
             program: program::find(&self.command, &env)?,
