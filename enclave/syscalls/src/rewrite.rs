@@ -260,18 +260,15 @@ impl Text {
 /// What is to be written over some sites of the code at `range`: nothing if there is no room for trampolines.
 fn plan(space: &mut Space, range: PageRange, code: &Code<'_>, sites: &Sites) -> Option<Vec<Patch>> {
     let size = (sites.area_size() as u64).next_multiple_of(PAGE_SIZE);
-    let area = take_area(space, range, size)?;
-    let out = rewrite(code, sites, Area { addr: area.start(), size: to_usize(size) });
-    let place = AppSlice::new(area.start(), out.trampolines.len() as u64).ok()?;
-    place.write_present(0, &out.trampolines).ok()?;
-    // Not all of it was needed.
-    let used = (out.trampolines.len() as u64).next_multiple_of(PAGE_SIZE);
-    if used < size {
-        let rest = PageRange::from_len(area.start() + used, size - used)?;
-        space.unmap_runtime(rest).ok()?;
-    }
+    // Away from the image and from what may grow behind it, if there is room.
+    let far = space.find_free_near(range.start() + DISTANCE, size, REACH - DISTANCE);
+    let addr = far.or_else(|| space.find_free_near(range.start(), size, REACH))?;
+    let out = rewrite(code, sites, Area { addr, size: to_usize(size) });
+    let used = out.trampolines.len() as u64;
     if used != 0 {
-        let area = PageRange::from_len(area.start(), used)?;
+        let area = PageRange::from_len(addr, used.next_multiple_of(PAGE_SIZE))?;
+        space.map_runtime(area, Prot::RW, VmaKind::Special("trampolines")).ok()?;
+        AppSlice::new(addr, used).ok()?.write_present(0, &out.trampolines).ok()?;
         space.protect_runtime(area, Prot::RX).ok()?;
     }
     process().rewritten.lock().add(out.moved);
@@ -294,14 +291,4 @@ fn apply(patches: &[Patch], start: u64, bytes: &mut [u8], mut replaced: impl FnM
             }
         }
     }
-}
-
-/// Takes writable memory for trampolines near `range`, if there is any.
-fn take_area(space: &mut Space, range: PageRange, size: u64) -> Option<PageRange> {
-    // Away from the image and from what may grow behind it, if there is room.
-    let far = space.find_free_near(range.start() + DISTANCE, size, REACH - DISTANCE);
-    let addr = far.or_else(|| space.find_free_near(range.start(), size, REACH))?;
-    let area = PageRange::from_len(addr, size)?;
-    space.map_runtime(area, Prot::RW, VmaKind::Special("trampolines")).ok()?;
-    Some(area)
 }
