@@ -8,6 +8,8 @@ use xtask::metadata::{Metadata, Package};
 pub const UNSAFE_CRATES: &[&str] = &[
     "boundary/ring",
     "enclave/core",
+    "enclave/digest",
+    "enclave/verifier",
     "host/backend-emu",
     "host/backend-sgx",
     "host/worker",

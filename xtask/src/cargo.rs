@@ -98,15 +98,15 @@ fn clippy(workspace: &PathBuf, words: &[&str]) -> Result<()> {
     must(clippy)
 }
 
-/// `--package` for each crate of the enclave that can run on the host: those without the core,
-/// which brings its own panic handler.
+/// `--package` for each library of the enclave that can run on the host: those without the core,
+/// which brings its own panic handler, as programs do.
 fn testable() -> Result<Vec<String>> {
     let metadata = Metadata::resolved(&xtask::root().join("enclave"))?;
     let members = metadata.packages.iter().filter(|p| metadata.workspace_members.contains(&p.id));
     let mut words = Vec::new();
     for package in members {
-        let (linked, _) = metadata.closure(&package.name)?;
-        if !linked.iter().any(|p| p.name == "enclave-core") {
+        let (linked, _) = metadata.closure(&[&package.name])?;
+        if package.has("lib") && !linked.iter().any(|p| p.name == "enclave-core") {
             words.extend(["--package".to_owned(), package.name.clone()]);
         }
     }

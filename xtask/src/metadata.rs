@@ -38,6 +38,14 @@ pub struct Package {
     targets: Vec<Target>,
 }
 
+impl Package {
+    /// Whether it has a target of this kind (`lib`, `bin`, `proc-macro` and so on).
+    #[must_use]
+    pub fn has(&self, kind: &str) -> bool {
+        self.targets.iter().any(|target| target.kind.iter().any(|own| own == kind))
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Target {
     kind: Vec<String>,
@@ -93,21 +101,24 @@ impl Metadata {
         read(workspace, &["--locked", "--filter-platform", TARGET])
     }
 
-    /// The packages that end up in the binary of `root`, and those that only run while it is built.
+    /// The packages that end up in the binaries of `roots`, and those that only run while they are built.
     ///
     /// # Errors
-    /// When no package is called `root`.
-    pub fn closure(&self, root: &str) -> Result<(Vec<&Package>, Vec<&Package>)> {
+    /// When there is no package of such a name.
+    pub fn closure(&self, roots: &[&str]) -> Result<(Vec<&Package>, Vec<&Package>)> {
         let by_id: BTreeMap<_, _> = self.packages.iter().map(|p| (p.id.as_str(), p)).collect();
         let nodes = self.resolve.as_ref().context("metadata without its graph")?;
         let nodes: BTreeMap<_, _> = nodes.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
-        let Some(start) = self.packages.iter().find(|p| p.name == root) else {
-            bail!("no package {root}");
-        };
+        let mut todo = Vec::new();
+        for root in roots {
+            let Some(start) = self.packages.iter().find(|p| p.name == *root) else {
+                bail!("no package {root}");
+            };
+            todo.push((start.id.as_str(), false));
+        }
         let (mut linked, mut building) = (BTreeSet::new(), BTreeSet::new());
-        let mut todo = vec![(start.id.as_str(), false)];
         while let Some((id, at_build)) = todo.pop() {
-            let at_build = at_build || by_id.get(id).is_some_and(|p| is_proc_macro(p));
+            let at_build = at_build || by_id.get(id).is_some_and(|p| p.has("proc-macro"));
             if !(if at_build { &mut building } else { &mut linked }).insert(id) {
                 continue;
             }
@@ -130,10 +141,6 @@ impl Metadata {
 fn sorted(mut packages: Vec<&Package>) -> Vec<&Package> {
     packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     packages
-}
-
-fn is_proc_macro(package: &Package) -> bool {
-    package.targets.iter().any(|t| t.kind.iter().any(|k| k == "proc-macro"))
 }
 
 fn read(workspace: &Path, options: &[&str]) -> Result<Metadata> {

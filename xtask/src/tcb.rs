@@ -9,8 +9,8 @@ use crate::metadata::{Metadata, Package};
 use crate::source::{self, Counts};
 use crate::{reasons, root};
 
-/// The package that links the measured image.
-pub const IMAGE_PACKAGE: &str = "enclave-image-bin";
+/// The packages that link the measured image.
+pub const IMAGE_PACKAGES: [&str; 2] = ["enclave-image-bin", "enclave-verifier"];
 
 const HEAD: &str = "\
 # What has to be trusted
@@ -27,7 +27,7 @@ linked into the measured image. Tests, documentation and comments are left out o
 pub fn render() -> Result<String> {
     let root = root();
     let metadata = Metadata::resolved(&root.join("enclave"))?;
-    let (linked, building) = metadata.closure(IMAGE_PACKAGE)?;
+    let (linked, building) = metadata.closure(&IMAGE_PACKAGES)?;
     let (ours, outside): (Vec<_>, Vec<_>) = linked.into_iter().partition(|p| p.source.is_none());
 
     let mut text = HEAD.to_owned();

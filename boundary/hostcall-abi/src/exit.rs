@@ -15,4 +15,6 @@ pub mod refused {
     pub const NESTED: u64 = 2;
     /// An enclave thread other than the first entered before the runtime was ready.
     pub const NOT_READY: u64 = 3;
+    /// What was added to the enclave is not what its manifest says.
+    pub const NOT_VERIFIED: u64 = 4;
 }

@@ -11,6 +11,10 @@ pub const USER_BASE: u64 = 0x1_0000;
 pub const USER_END: u64 = 0x3f00_0000_0000;
 /// Where the runtime image is linked to, and runs.
 pub const IMAGE_BASE: u64 = USER_END;
+/// Where the verifier is linked to: it is entered first, and checks what lies below.
+pub const VERIFIER_BASE: u64 = IMAGE_BASE + (1 << 29);
+/// The page of the verifier that holds the [`manifest`](crate::manifest).
+pub const MANIFEST: u64 = VERIFIER_BASE + PAGE;
 /// The per-thread data pages, then the TCS blocks: as far from the start of the image that it may
 /// grow without moving them.
 pub const TCS_AREA: u64 = IMAGE_BASE + (1 << 30);

@@ -16,6 +16,7 @@ pub mod control;
 pub mod exit;
 pub mod layout;
 pub mod looks;
+pub mod manifest;
 pub mod missing;
 pub mod request;
 pub mod service;

@@ -2,7 +2,7 @@
 //!
 //! Design principles:
 //!
-//! * **Everything above is safe Rust.** The other crates of the enclave deny `unsafe_code`; what
+//! * **Everything above is safe Rust.** The other crates of the runtime deny `unsafe_code`; what
 //!   they need of the machine is here, behind types whose soundness is argued here.
 //! * **Foreign memory is an allegation.** [`HostPtr`] lies wholly outside of ELRANGE, [`AppPtr`]
 //!   wholly inside the program's area; neither ever becomes a reference. Host memory is read and

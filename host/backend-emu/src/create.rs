@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use backend::{Errno, Operation, Refused, Source};
-use measure::{Measurement, Page, verify_sigstruct};
+use measure::{Coverage, Measurement, Page, verify_sigstruct};
 use sgx_types::{
     AttributeFlags, EXINFO_SIZE, GPRSGX_SIZE, MiscSelect, PAGE_SIZE, PageType, SecInfo,
     SecInfoFlags, Secs, SgxError, Sigstruct, Tcs, Xfrm,
@@ -231,12 +231,14 @@ fn add(
             fill(&mut filled, range.start, bytes, entry.protection());
         }
     }
+    let coverage = if measured { Coverage::Extended } else { Coverage::Uncovered };
     for page in (range.start..end).step_by(PAGE_SIZE) {
         inner.epcm.set(page, entry);
         let (offset, flags) = (page - inner.base(), secinfo.flags);
-        build.measurement.page(&Page { offset, flags, contents: contents(page), measured });
+        build.measurement.page(&Page { offset, flags, contents: contents(page), coverage });
     }
-    if secinfo.flags.contains(SecInfoFlags::X) {
+    // Code that EEXTEND did not measure is not patched: the enclave may look at it.
+    if measured && secinfo.flags.contains(SecInfoFlags::X) {
         match build.code.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => build.code.push(range),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const PACKAGE: &str = "enclave-image-bin";
-const BINARY: &str = "enclave-image";
+/// The packages that the image is made of, and their programs: the runtime, and the verifier.
+const PACKAGES: [&str; 2] = ["enclave-image-bin", "enclave-verifier"];
+const BINARIES: [&str; 2] = ["enclave-image", "verifier"];
 
 /// Variables that would reach into the build from outside. `CARGO_HOME` and the settings of cargo's
 /// network access do not change what is built, and stay.
@@ -26,21 +27,26 @@ const REMOVED_PREFIXES: &[&str] = &[
     "RUSTC",
 ];
 
-/// Builds the image of the tree at `root` below `out`; answers where it is.
-pub(crate) fn build(root: &Path, out: &Path) -> Result<PathBuf, String> {
+/// Builds the parts of the image of the tree at `root` below `out`: the runtime, and the verifier.
+pub(crate) fn build(root: &Path, out: &Path) -> Result<[Vec<u8>; 2], String> {
     let workspace = root.join("enclave");
     // Where dependencies lie becomes part of panic messages, and is mapped away below: it has to be
     // known before the compiler starts.
     run(cargo(&workspace).args(["fetch", "--locked", "--target", TARGET]))?;
     let target = out.join("enclave-target");
     run(cargo(&workspace)
-        .args(["build", "--release", "--locked", "--package", PACKAGE, "--target", TARGET])
+        .args(["build", "--release", "--locked", "--bins", "--target", TARGET])
+        .args(PACKAGES.map(|package| format!("--package={package}")))
         .arg("--target-dir")
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(root)?)
         .env("RUSTC_WRAPPER", concat!(env!("CARGO_MANIFEST_DIR"), "/build/rustc.sh"))
         .env("SCONE_ROOT", root))?;
-    Ok(target.join(TARGET).join("release").join(BINARY))
+    let read = |name| {
+        let path = target.join(TARGET).join("release").join(name);
+        std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
+    };
+    Ok([read(BINARIES[0])?, read(BINARIES[1])?])
 }
 
 /// Every file below `dir` that the image may be made of, and every folder, for files yet to come.

@@ -1,4 +1,5 @@
-//! Builds `enclave/image` apart from everything around it, checks it, and hands over its bytes.
+//! Builds the runtime and the verifier apart from everything around them, checks them, and hands over
+//! the bytes of the image that they make.
 
 mod gate;
 mod image;
@@ -8,7 +9,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use measure::{Claims, Date, ImageOptions, SigningKey, image_layout};
+use measure::{Claims, Date, ImageOptions, SigningKey, combine, image_layout};
 use sgx_types::{Sigstruct, Xfrm};
 use zerocopy::IntoBytes;
 
@@ -33,9 +34,10 @@ fn build() -> Result<(), String> {
     }
     println!("cargo::rerun-if-changed=build");
 
-    let built = image::build(root, &out)?;
-    let bytes = std::fs::read(&built).map_err(|e| format!("{}: {e}", built.display()))?;
-    gate::check(&bytes).map_err(|e| format!("the enclave image is refused: {e}"))?;
+    let [runtime, verifier] = image::build(root, &out)?;
+    gate::check(&runtime).map_err(|e| format!("the runtime is refused: {e}"))?;
+    gate::check(&verifier).map_err(|e| format!("the verifier is refused: {e}"))?;
+    let bytes = combine(&runtime, &verifier).map_err(|e| e.to_string())?;
     let sigstruct = sign(&bytes).map_err(|e| format!("the enclave image cannot be signed: {e}"))?;
     let write = |name: &str, bytes: &[u8]| {
         std::fs::write(out.join(name), bytes).map_err(|e| format!("OUT_DIR: {e}"))

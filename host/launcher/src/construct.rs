@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backend::{Backend, Enclave, Source};
 use backend_emu::EmuBackend;
 use backend_sgx::SgxBackend;
-use measure::{ImageOptions, image_layout};
+use measure::{Coverage, ImageOptions, image_layout};
 use sgx_types::{SecInfo, Sigstruct};
 use zerocopy::FromBytes;
 
@@ -46,13 +46,18 @@ pub(crate) fn enclave(
     let image_options = ImageOptions { debug: options.debug, xfrm };
     let layout = image_layout(enclave_image::IMAGE, image_options)
         .map_err(|error| LaunchError::Image(error.to_string()))?;
-    let enclave = machine.create(&layout.params().secs())?;
+    let created = machine.create(&layout.params().secs())?;
+    let enclave = match options.tamper {
+        Some(tamper) => tamper.enclave(created),
+        None => created,
+    };
     for region in layout.regions() {
         let source = match region.bytes() {
             Some(bytes) => Source::Bytes(bytes),
             None => Source::Zero(region.len()),
         };
-        enclave.add_pages(region.offset, &SecInfo::new(region.flags), source, region.measured)?;
+        let extended = region.coverage == Coverage::Extended;
+        enclave.add_pages(region.offset, &SecInfo::new(region.flags), source, extended)?;
     }
     Ok(enclave)
 }

@@ -32,6 +32,13 @@ pub enum LaunchError {
     /// The enclave refused to be entered.
     #[error("the enclave refused to be entered (reason {0:#x})")]
     EntryRefused(u64),
+    /// What was added to the enclave is not what MRENCLAVE stands for: the host changed it, or this build is
+    /// damaged.
+    #[error(
+        "the enclave found that its code or data is not what it was measured to be, and does not start: \
+         install this program anew"
+    )]
+    NotVerified,
     /// Entering raised an exception that cannot be handled.
     #[error("exception {vector} while entering the enclave")]
     Entry {

@@ -25,7 +25,7 @@ pub use error::LaunchError;
 pub use options::{BackendChoice, CostModel, Ephemeral, Mode, Options};
 pub use tamper::Tamper;
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 pub use backend::Kind;
 
@@ -43,7 +43,6 @@ pub fn run(options: &Options, announce: impl FnOnce(Kind)) -> Result<Infallible,
     let boot = boot::prepare(&machine.capabilities(), options, at_start)?;
     construct::initialise(enclave.as_ref(), options)?;
     let tamper = options.tamper;
-    let enclave = tamper.map_or(Arc::clone(&enclave), |tamper| tamper.enclave(enclave));
     if let Some(tamper) = tamper {
         tamper.shared(&boot);
     }

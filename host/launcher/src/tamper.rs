@@ -11,7 +11,7 @@ use crate::Boot;
 ///
 /// A run without one ([`crate::Options::tamper`]) pays one look at a null pointer for each request.
 pub trait Tamper: Debug + Sync {
-    /// The enclave, once it is initialised: what is returned is entered in its place.
+    /// The enclave, once it is created: what is returned is filled, initialised and entered in its place.
     fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
         enclave
     }

@@ -203,6 +203,7 @@ impl Running {
         let mut run = Run {
             tcs: layout::tcs_block(index).tcs,
             rdi: if index == 0 { self.boot.parameters.address() } else { 0 },
+            rsi: is_x86_feature_detected!("sha").into(),
             ..Run::default()
         };
         let handler = ExitHandler {
@@ -245,8 +246,10 @@ impl Running {
 
     fn answer(&'static self, run: &mut Run, attention: &Attention) -> Result<(), LaunchError> {
         run.leaf = EnterLeaf::Eenter;
-        if run.rdi != exit::CALL {
-            return Err(LaunchError::EntryRefused(run.rsi));
+        match (run.rdi, run.rsi) {
+            (exit::CALL, _) => {}
+            (exit::REFUSED, exit::refused::NOT_VERIFIED) => return Err(LaunchError::NotVerified),
+            (_, reason) => return Err(LaunchError::EntryRefused(reason)),
         }
         let Some(request) = self.boot.arena.request(run.rsi) else {
             return Err(LaunchError::EntryRefused(run.rsi));

@@ -2,14 +2,20 @@
 
 use std::borrow::Cow;
 
-use hostcall_abi::layout::{ELRANGE_SIZE, IMAGE_BASE, SSA_FRAME_PAGES, TCS_AREA};
+use hostcall_abi::layout::{ELRANGE_SIZE, IMAGE_BASE, MANIFEST, SSA_FRAME_PAGES, TCS_AREA};
 use object::{
     LittleEndian, elf,
     read::elf::{FileHeader, ProgramHeader},
 };
 use sgx_types::{AttributeFlags, Attributes, MiscSelect, PAGE_SIZE, PageType, SecInfoFlags, Xfrm};
 
-use crate::{Contents, EnclaveParams, Layout, LayoutError, PAGE, Region, threads::add_threads};
+use crate::{
+    Contents, Coverage, EnclaveParams, Layout, LayoutError, PAGE, Region, threads::add_threads,
+};
+
+/// In the flags of a segment, among those that ELF leaves to operating systems: its pages are not
+/// measured by EEXTEND, but in the manifest.
+pub(crate) const PF_VERIFIED: elf::ProgramFlags = elf::ProgramFlags(1 << 20);
 
 /// What may differ between two enclaves of the same image; none of it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +30,10 @@ pub struct ImageOptions {
 /// [`IMAGE_BASE`] on: its segments, then the threads of [`hostcall_abi::layout`].
 ///
 /// Pages have the permissions of their segment; nobody relocates them, so those of RELRO are only
-/// readable. Everything in segments is measured, zero pages of `.bss` too.
+/// readable. Everything in segments is measured, zero pages of `.bss` too: by EEXTEND, or where the image
+/// has a manifest ([`combine`](crate::combine())), mostly by that, and so is the data of threads. Whether
+/// the manifest is right is for the enclave to find out, and for
+/// [`check_manifest`](crate::check_manifest).
 ///
 /// # Errors
 /// When `elf` is not such an image, is truncated, or has segments that overlap, share a page, or are
@@ -43,26 +52,30 @@ pub fn image_layout(elf: &[u8], options: ImageOptions) -> Result<Layout<'_>, Ima
     for segment in &image.segments {
         segment.add_to(&mut layout)?;
     }
-    add_threads(&mut layout, image.entry)?;
+    let verified = image.segments.iter().any(|segment| segment.coverage == Coverage::Verified);
+    let coverage = if verified { Coverage::Verified } else { Coverage::Extended };
+    add_threads(&mut layout, image.entry, coverage)?;
     Ok(layout)
 }
 
 /// The parts of an ELF file that count.
-struct Image<'a> {
-    entry: u64,
-    segments: Vec<Segment<'a>>,
+pub(crate) struct Image<'a> {
+    pub(crate) entry: u64,
+    pub(crate) segments: Vec<Segment<'a>>,
 }
 
 /// A PT_LOAD segment.
-struct Segment<'a> {
-    address: u64,
-    end: u64,
-    flags: SecInfoFlags,
-    data: &'a [u8],
+#[derive(Clone, Copy)]
+pub(crate) struct Segment<'a> {
+    pub(crate) address: u64,
+    pub(crate) end: u64,
+    pub(crate) flags: SecInfoFlags,
+    pub(crate) data: &'a [u8],
+    pub(crate) coverage: Coverage,
 }
 
 impl<'a> Image<'a> {
-    fn parse(elf: &'a [u8]) -> Result<Self, ImageError> {
+    pub(crate) fn parse(elf: &'a [u8]) -> Result<Self, ImageError> {
         let endian = LittleEndian;
         let header = elf::FileHeader64::<LittleEndian>::parse(elf)
             .map_err(|error| ImageError::NotElf(error.to_string()))?;
@@ -124,7 +137,9 @@ impl<'a> Segment<'a> {
             address.checked_add(memory).filter(|&end| address >= IMAGE_BASE && end <= TCS_AREA);
         match end {
             Some(end) if data.len() as u64 <= memory => {
-                Ok(Self { address, end, flags: permissions(header, address)?, data })
+                let verified = header.p_flags(endian).contains(PF_VERIFIED);
+                let coverage = if verified { Coverage::Verified } else { Coverage::Extended };
+                Ok(Self { address, end, flags: permissions(header, address)?, data, coverage })
             }
             _ => Err(ImageError::Extent { address, size: memory }),
         }
@@ -139,7 +154,8 @@ impl<'a> Segment<'a> {
     fn add_to(&self, layout: &mut Layout<'a>) -> Result<(), LayoutError> {
         let (mut offset, end) = (self.first_page(), self.end.next_multiple_of(PAGE));
         let mut add = |contents: Contents<'a>, pages: u64| {
-            let region = Region { offset, pages, flags: self.flags, contents, measured: true };
+            let Self { flags, coverage, .. } = *self;
+            let region = Region { offset, pages, flags, contents, coverage };
             offset += pages * PAGE;
             layout.add(region)
         };
@@ -155,14 +171,9 @@ impl<'a> Segment<'a> {
         if !tail.is_empty() {
             add(Contents::Bytes(Cow::Owned(padded(0, tail))), 1)?;
         }
-        let region = Region {
-            offset,
-            pages: (end - offset) / PAGE,
-            flags: self.flags,
-            contents: Contents::Zero,
-            measured: true,
-        };
-        layout.add(region)
+        let Self { flags, coverage, .. } = *self;
+        let pages = (end - offset) / PAGE;
+        layout.add(Region { offset, pages, flags, contents: Contents::Zero, coverage })
     }
 }
 
@@ -242,6 +253,15 @@ pub enum ImageError {
     /// The entry point is not code.
     #[error("entry point {0:#x} of the enclave image is in no executable segment")]
     Entry(u64),
+    /// The verified part has more pieces than a manifest has room for.
+    #[error("the runtime is in {0} pieces, more than a manifest has room for")]
+    Pieces(usize),
+    /// The verifier has nothing at the place of the manifest, or something else than zeroes.
+    #[error("the verifier has no read-only page of zeroes at {MANIFEST:#x} for the manifest")]
+    NoRoom,
+    /// The image is not what its manifest says, so that the enclave would refuse it.
+    #[error("the enclave image is not what its manifest says: build it anew")]
+    Manifest,
     /// The segments make no enclave.
     #[error(transparent)]
     Layout(#[from] LayoutError),

@@ -70,6 +70,17 @@ impl std::fmt::Debug for Contents<'_> {
     }
 }
 
+/// How what pages hold gets into MRENCLAVE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// By sixteen EEXTEND for each page, right after its EADD.
+    Extended,
+    /// By the manifest, which is [`Extended`](Self::Extended): the enclave compares before it uses them.
+    Verified,
+    /// Not at all: the enclave, or the processor, writes them before it reads them.
+    Uncovered,
+}
+
 /// A run of pages that are added alike, from the lowest to the highest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region<'a> {
@@ -81,8 +92,8 @@ pub struct Region<'a> {
     pub flags: SecInfoFlags,
     /// What the pages hold.
     pub contents: Contents<'a>,
-    /// Whether each page is measured by sixteen EEXTEND right after its EADD.
-    pub measured: bool,
+    /// How their contents are measured.
+    pub coverage: Coverage,
 }
 
 impl Region<'_> {
@@ -113,7 +124,7 @@ impl Region<'_> {
         }
     }
 
-    fn pages(&self) -> impl Iterator<Item = Page<'_>> {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = Page<'_>> {
         static ZERO: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
         let chunks = self.bytes().map_or(&[][..], |bytes| bytes.as_chunks::<PAGE_SIZE>().0);
         let zeroes = if chunks.is_empty() { self.pages } else { 0 };
@@ -122,7 +133,7 @@ impl Region<'_> {
                 offset: self.offset + index * PAGE,
                 flags: self.flags,
                 contents,
-                measured: self.measured,
+                coverage: self.coverage,
             },
         )
     }
@@ -137,8 +148,8 @@ pub struct Page<'a> {
     pub flags: SecInfoFlags,
     /// What the page holds.
     pub contents: &'a [u8; PAGE_SIZE],
-    /// Whether the contents are measured.
-    pub measured: bool,
+    /// How the contents are measured.
+    pub coverage: Coverage,
 }
 
 /// A whole enclave before EINIT: valid parameters, and valid regions in ascending order.
@@ -242,11 +253,11 @@ impl<'a> Layout<'a> {
             if a.offset != b.offset {
                 return Some(Difference::Missing(a.offset.min(b.offset)));
             }
-            if a.flags != b.flags || a.measured != b.measured {
+            if a.flags != b.flags || a.coverage != b.coverage {
                 return Some(Difference::Flags(a.offset));
             }
             let byte = a.contents.iter().zip(b.contents).position(|(a, b)| a != b);
-            if let Some(byte) = byte.filter(|_| a.measured) {
+            if let Some(byte) = byte.filter(|_| a.coverage != Coverage::Uncovered) {
                 return Some(Difference::Contents(a.offset + byte as u64));
             }
         }
@@ -322,8 +333,8 @@ pub enum Difference {
     /// Only one of them has this page.
     #[error("only one enclave has a page at offset {0:#x}")]
     Missing(u64),
-    /// Type, permissions, or whether the page is measured.
-    #[error("the pages at offset {0:#x} differ in SECINFO or in being measured")]
+    /// Type, permissions, or how the page is measured.
+    #[error("the pages at offset {0:#x} differ in SECINFO or in how they are measured")]
     Flags(u64),
     /// A measured byte.
     #[error("the enclaves differ in the byte at offset {0:#x}")]

@@ -6,7 +6,7 @@ use sgx_types::{
 use sha2::{Digest, Sha256};
 use zerocopy::IntoBytes;
 
-use crate::{MrEnclave, Page};
+use crate::{Coverage, MrEnclave, Page};
 
 /// Bytes that a leaf contributes, besides the data of EEXTEND: one block of SHA-256.
 const BLOCK: usize = 64;
@@ -43,10 +43,10 @@ impl Measurement {
         self.0.update(extension(offset, data));
     }
 
-    /// EADD of a page, and its sixteen EEXTEND when it is a measured one.
+    /// EADD of a page, and its sixteen EEXTEND when its contents are measured by them.
     pub fn page(&mut self, page: &Page<'_>) {
         self.eadd(page.offset, page.flags);
-        if page.measured {
+        if page.coverage == Coverage::Extended {
             let chunks = page.contents.as_chunks::<EEXTEND_SIZE>().0;
             // In one go: what SHA-256 keeps between two of them is on its critical path.
             let mut all = [[0; BLOCK + EEXTEND_SIZE]; PAGE_SIZE / EEXTEND_SIZE];

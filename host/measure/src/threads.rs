@@ -9,20 +9,25 @@ use hostcall_abi::layout::{
 use sgx_types::{PAGE_SIZE, PageType, SecInfoFlags, Tcs};
 use zerocopy::IntoBytes;
 
-use crate::{Contents, Layout, LayoutError, PAGE, Region};
+use crate::{Contents, Coverage, Layout, LayoutError, PAGE, Region};
 
 /// FSLIMIT and GSLIMIT: EADD wants the low twelve bits set; 64-bit mode does not use them.
 const SEGMENT_LIMIT: u32 = 0xfff;
 
-/// Appends the data of all threads, and their TCS blocks; they enter at offset `entry`.
-pub(crate) fn add_threads(layout: &mut Layout<'_>, entry: u64) -> Result<(), LayoutError> {
+/// Appends the data of all threads, measured as `coverage` says, and their TCS blocks; they enter at
+/// offset `entry`.
+pub(crate) fn add_threads(
+    layout: &mut Layout<'_>,
+    entry: u64,
+    coverage: Coverage,
+) -> Result<(), LayoutError> {
     let blocks = || (0..TCS_COUNT).map(tcs_block);
     layout.add(Region {
         offset: TCS_AREA,
         pages: TCS_COUNT,
         flags: read_write(),
         contents: Contents::Bytes(Cow::Owned((0..).zip(blocks()).flat_map(data_page).collect())),
-        measured: true,
+        coverage,
     })?;
     blocks().try_for_each(|block| add_block(layout, &block, entry))
 }
@@ -34,14 +39,20 @@ fn add_block(layout: &mut Layout<'_>, block: &TcsBlock, entry: u64) -> Result<()
         pages: 1,
         flags: SecInfoFlags::of(PageType::Tcs),
         contents: Contents::Bytes(Cow::Owned(tcs(block, entry).as_bytes().to_vec())),
-        measured: true,
+        coverage: Coverage::Extended,
     })?;
     layout.add(scratch(block.ssa, NSSA * SSA_FRAME_PAGES))
 }
 
 /// Memory that the enclave (or the processor) writes before it reads it: not measured.
 fn scratch(offset: u64, pages: u64) -> Region<'static> {
-    Region { offset, pages, flags: read_write(), contents: Contents::Zero, measured: false }
+    Region {
+        offset,
+        pages,
+        flags: read_write(),
+        contents: Contents::Zero,
+        coverage: Coverage::Uncovered,
+    }
 }
 
 fn read_write() -> SecInfoFlags {

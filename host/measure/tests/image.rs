@@ -4,34 +4,18 @@ use hostcall_abi::layout::{
     ELRANGE_SIZE, EXCEPTION_STACK_PAGES, IMAGE_BASE, NSSA, SSA_FRAME_PAGES, TCS_AREA, TCS_COUNT,
     tcs_block,
 };
-use measure::{Difference, ImageError, ImageOptions, Layout, PAGE, Region, image_layout};
+use measure::{Coverage, Difference, ImageError, ImageOptions, Layout, PAGE, Region, image_layout};
 use sgx_types::{AttributeFlags, MiscSelect, SecInfoFlags, Tcs, Xfrm};
 use zerocopy::{FromBytes, FromZeros};
 
-const LOAD: u32 = 1;
+mod elf;
+use elf::{R, RW, RX, Segment, segment};
+
 const INTERP: u32 = 3;
 const TLS: u32 = 7;
 const GNU_RELRO: u32 = 0x6474_e552;
-const R: u32 = 4;
-const RW: u32 = 6;
-const RX: u32 = 5;
 
 const OPTIONS: ImageOptions = ImageOptions { debug: true, xfrm: Xfrm::LEGACY.union(Xfrm::AVX) };
-
-/// A program header and the data that it points to.
-#[derive(Clone)]
-struct Segment {
-    kind: u32,
-    flags: u32,
-    address: u64,
-    data: Vec<u8>,
-    memory: u64,
-}
-
-fn segment(flags: u32, address: u64, len: usize, memory: u64) -> Segment {
-    let data = (0..len).map(|i| (i / 7) as u8 | 1).collect();
-    Segment { kind: LOAD, flags, address: IMAGE_BASE + address, data, memory }
-}
 
 /// Read-only data, code that ends in the middle of a page, and data that starts in the middle of a
 /// page with `.bss` behind it.
@@ -43,19 +27,9 @@ fn segments() -> Vec<Segment> {
     ]
 }
 
-/// A program for x86-64 with fixed addresses, and an entry point in its second segment.
+/// A program with an entry point in its second segment.
 fn elf(segments: &[Segment]) -> Vec<u8> {
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
-    let mut words = |words: &[u64]| file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    words(&[IMAGE_BASE + 0x2040, 64, 0, 0x0038_0040_0000_0000, segments.len() as u64 | 64 << 16]);
-    let mut offset = 64 + 56 * segments.len() as u64;
-    for Segment { kind, flags, address, data, memory } in segments {
-        let kind = u64::from(*kind) | u64::from(*flags) << 32;
-        words(&[kind, offset, *address, 0, data.len() as u64, *memory, PAGE]);
-        offset += data.len() as u64;
-    }
-    segments.iter().for_each(|segment| file.extend(&segment.data));
-    file
+    elf::elf(IMAGE_BASE + 0x2040, segments)
 }
 
 fn refusal(change: impl FnOnce(&mut Vec<Segment>)) -> ImageError {
@@ -102,11 +76,12 @@ fn segments_keep_their_place_bytes_and_permissions() {
     let image: Vec<_> = layout
         .pages()
         .take_while(|page| page.offset < TCS_AREA)
-        .map(|page| ((page.offset - IMAGE_BASE) / PAGE, page.flags.permissions(), page.measured))
+        .map(|page| ((page.offset - IMAGE_BASE) / PAGE, page.flags.permissions(), page.coverage))
         .collect();
-    let mut expected = vec![(0, r, true), (1, r, true)];
-    expected.extend((2..5).map(|page| (page, r | x, true)));
-    expected.extend((5..11).map(|page| (page, r | w, true)));
+    let extended = Coverage::Extended;
+    let mut expected = vec![(0, r, extended), (1, r, extended)];
+    expected.extend((2..5).map(|page| (page, r | x, extended)));
+    expected.extend((5..11).map(|page| (page, r | w, extended)));
     assert_eq!(image, expected);
 }
 
@@ -143,11 +118,12 @@ fn thread_blocks() {
         let stack = region_at(&layout, block.exception_stack);
         let guard = |offset| layout.pages().all(|page| page.offset != offset);
         assert!(guard(block.exception_stack - PAGE) && guard(stack.end()));
-        assert!(!stack.measured && !region_at(&layout, block.ssa).measured);
+        let frames = region_at(&layout, block.ssa);
+        assert_eq!([stack.coverage, frames.coverage], [Coverage::Uncovered; 2]);
         assert_eq!(region_at(&layout, block.ssa).pages, NSSA * SSA_FRAME_PAGES);
 
         let page = region_at(&layout, block.tcs);
-        assert_eq!((page.flags, page.measured), (SecInfoFlags::PT_TCS, true));
+        assert_eq!((page.flags, page.coverage), (SecInfoFlags::PT_TCS, Coverage::Extended));
         let expected = Tcs {
             ossa: block.ssa,
             nssa: u32::try_from(NSSA).unwrap(),
@@ -161,7 +137,7 @@ fn thread_blocks() {
         assert_eq!(Tcs::read_from_bytes(page.bytes().unwrap()).unwrap(), expected);
 
         let page = layout.pages().find(|page| page.offset == block.thread_data).unwrap();
-        assert!(page.measured);
+        assert_eq!(page.coverage, Coverage::Extended);
         let (words, _) = page.contents.as_chunks::<8>();
         let words: Vec<_> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let expected = [

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use measure::{Contents, EnclaveParams, Layout, LayoutError, PAGE, Region};
+use measure::{Contents, Coverage, EnclaveParams, Layout, LayoutError, PAGE, Region};
 use sgx_types::{Attributes, MiscSelect, SecInfoFlags};
 
 const PARAMS: EnclaveParams = EnclaveParams {
@@ -18,7 +18,7 @@ const PARAMS: EnclaveParams = EnclaveParams {
 
 fn region(offset: u64, pages: u64) -> Region<'static> {
     let flags = SecInfoFlags::PT_REG | SecInfoFlags::R;
-    Region { offset, pages, flags, contents: Contents::Zero, measured: true }
+    Region { offset, pages, flags, contents: Contents::Zero, coverage: Coverage::Extended }
 }
 
 #[test]
@@ -75,9 +75,17 @@ fn pages_follow_the_regions() {
     layout.add(region(0, 2)).unwrap();
     layout.add(region(2 * PAGE, 0)).unwrap();
     let contents = Contents::Bytes(Cow::Borrowed(&bytes));
-    layout.add(Region { contents, measured: false, ..region(4 * PAGE, 3) }).unwrap();
+    layout.add(Region { contents, coverage: Coverage::Uncovered, ..region(4 * PAGE, 3) }).unwrap();
     let pages: Vec<_> =
-        layout.pages().map(|page| (page.offset / PAGE, page.contents[9], page.measured)).collect();
-    assert_eq!(pages, [(0, 0, true), (1, 0, true), (4, 1, false), (5, 2, false), (6, 3, false)]);
+        layout.pages().map(|page| (page.offset / PAGE, page.contents[9], page.coverage)).collect();
+    let (extended, uncovered) = (Coverage::Extended, Coverage::Uncovered);
+    let expected = [
+        (0, 0, extended),
+        (1, 0, extended),
+        (4, 1, uncovered),
+        (5, 2, uncovered),
+        (6, 3, uncovered),
+    ];
+    assert_eq!(pages, expected);
     assert_eq!((layout.regions().len(), layout.page_count()), (2, 5));
 }

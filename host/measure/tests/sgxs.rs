@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, io};
 
-use measure::{Claims, Contents, Date, EnclaveParams, Layout, MrEnclave, PAGE, Region, SigningKey};
+use measure::{
+    Claims, Contents, Coverage, Date, EnclaveParams, Layout, MrEnclave, PAGE, Region, SigningKey,
+};
 use num_bigint::BigUint;
 use proptest::prelude::*;
 use rsa::{
@@ -100,7 +102,7 @@ fn mrenclave_of_sgxs(layout: &Layout<'_>) -> MrEnclave {
     let mut writer = CanonicalSgxsWriter::new(&mut stream, ecreate, true).unwrap();
     for page in layout.pages() {
         let flags = sgx_isa::SecinfoFlags::from_bits(page.flags.bits()).unwrap();
-        let mut data = page.measured.then_some(&page.contents[..]);
+        let mut data = (page.coverage == Coverage::Extended).then_some(&page.contents[..]);
         writer.write_page(data.as_mut(), Some(page.offset), SecinfoTruncated { flags }).unwrap();
     }
     MrEnclave(EnclaveHash::from_stream::<_, Hasher>(&mut &stream[..]).unwrap().hash())
@@ -120,11 +122,15 @@ fn page_flags() -> impl Strategy<Value = SecInfoFlags> {
     ])
 }
 
-/// A gap before the region, its pages, flags, contents unless zero, and whether it is measured.
-type RegionSeed = (u64, u64, SecInfoFlags, Option<u8>, bool);
+/// A gap before the region, its pages, flags, contents unless zero, and how it is measured.
+type RegionSeed = (u64, u64, SecInfoFlags, Option<u8>, Coverage);
+
+fn coverage() -> impl Strategy<Value = Coverage> {
+    prop::sample::select(vec![Coverage::Extended, Coverage::Verified, Coverage::Uncovered])
+}
 
 fn region_seed() -> impl Strategy<Value = RegionSeed> {
-    (0..300_u64, 0..4_u64, page_flags(), any::<Option<u8>>(), any::<bool>())
+    (0..300_u64, 0..4_u64, page_flags(), any::<Option<u8>>(), coverage())
 }
 
 fn contents(seed: Option<u8>, pages: u64) -> Contents<'static> {
@@ -146,9 +152,9 @@ prop_compose! {
             misc_select: MiscSelect::EXINFO,
         }).unwrap();
         let mut offset = 0;
-        for (gap, pages, flags, seed, measured) in seeds {
+        for (gap, pages, flags, seed, coverage) in seeds {
             offset += gap * PAGE;
-            let region = Region { offset, pages, flags, contents: contents(seed, pages), measured };
+            let region = Region { offset, pages, flags, contents: contents(seed, pages), coverage };
             offset = region.end();
             layout.add(region).unwrap();
         }

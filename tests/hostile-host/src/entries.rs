@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -17,7 +17,7 @@ use hostcall_abi::{exit, layout};
 use launcher::Tamper;
 use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
 
-use crate::{has_begun, number, state};
+use crate::{has_begun, noise::kick_without_end, number, state};
 
 #[derive(Clone, Copy, Debug)]
 enum How {
@@ -41,6 +41,14 @@ enum How {
     State,
     /// The stack for exceptions cannot be written, and the thread is entered once more after that.
     Nested,
+    /// Another enclave thread than the first is entered first.
+    SecondFirst,
+    /// The first entry is told that the processor has no instructions for SHA-256.
+    Portable,
+    /// Threads are called out of the enclave from the first entry on.
+    Kicked,
+    /// A page cannot be read when the enclave verifies it; threads are entered then.
+    Unreadable,
 }
 
 /// `enter HOW`, or `enter ADDRESS` for the first entry.
@@ -61,6 +69,10 @@ impl Entries {
             "kick" => How::Kick,
             "state" => How::State,
             "nested" => How::Nested,
+            "second-first" => How::SecondFirst,
+            "portable" => How::Portable,
+            "kicked" => How::Kicked,
+            "unreadable" => How::Unreadable,
             address => How::First(number(address)?),
         };
         Ok(Self { how })
@@ -69,7 +81,8 @@ impl Entries {
 
 impl Tamper for Entries {
     fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
-        Arc::new(Wrong { enclave, how: self.how, count: AtomicU64::new(0) })
+        let (entered, count) = (AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Wrong { enclave, how: self.how, entered, count })
     }
 }
 
@@ -77,6 +90,7 @@ impl Tamper for Entries {
 struct Wrong {
     enclave: Arc<dyn Enclave>,
     how: How,
+    entered: AtomicBool,
     count: AtomicU64,
 }
 
@@ -165,6 +179,37 @@ impl Wrong {
         outcome
     }
 
+    /// What is done before the first entry, or to it.
+    fn first(&self, run: &mut Run) {
+        match self.how {
+            How::First(address) => run.rdi = address,
+            How::Portable => run.rsi = 0,
+            How::SecondFirst => self.is_refused(1, exit::refused::NOT_READY),
+            How::Kicked => kick_without_end(|| true),
+            How::Unreadable => {
+                let page = layout::IMAGE_BASE..layout::IMAGE_BASE + layout::PAGE;
+                self.enclave
+                    .restrict_permissions(page, SecInfoFlags::empty())
+                    .expect("that is possible");
+                let outcome = self.enclave.enter(run);
+                assert!(matches!(outcome, Outcome::Exception(_)), "the page was not read");
+                self.is_refused(1, exit::refused::NOT_READY);
+                // The thread has an exception, which nobody can handle.
+                self.is_refused(0, exit::refused::NOT_VERIFIED);
+                self.is_refused(1, exit::refused::NOT_READY);
+                *run = Run { tcs: run.tcs, ..Run::default() };
+            }
+            _ => {}
+        }
+    }
+
+    /// Enters enclave thread `index`, which must be refused, for this reason, and without a word more.
+    fn is_refused(&self, index: u64, reason: u64) {
+        let mut run = hostile(layout::tcs_block(index).tcs);
+        assert_eq!(self.enclave.enter(&mut run), Outcome::Exited);
+        assert_eq!((run.rdi, run.rsi), (exit::REFUSED, reason));
+    }
+
     fn enter(&self, run: &mut Run) -> Outcome {
         match self.how {
             How::State => state::with_bad(|| {
@@ -179,10 +224,8 @@ impl Wrong {
 impl Enclave for Wrong {
     /// Sees every exit: nobody else handles them.
     fn enter_with(&self, run: &mut Run, _: Option<&ExitHandler>) -> Outcome {
-        if let How::First(address) = self.how
-            && self.count.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            run.rdi = address;
+        if !self.entered.swap(true, Ordering::Relaxed) {
+            self.first(run);
         }
         let outcome = self.enter(run);
         if !has_begun() {

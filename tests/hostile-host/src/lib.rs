@@ -6,7 +6,7 @@
 //!   gets to see. So a lie can be told about any call, on any way out of the enclave.
 //! * **A lie is named by a line of text** ([`parse`]), so that a test is one line of a table.
 //! * **Lies begin when the program says so**, by asking for the file `/hostile`: before that, the
-//!   enclave starts as usual. Only boot parameters and entries are wrong from the first.
+//!   enclave starts as usual. Only pages, boot parameters and entries are wrong from the first.
 
 mod chunks;
 mod completions;
@@ -14,6 +14,7 @@ mod entries;
 mod looks;
 mod memory;
 mod noise;
+mod pages;
 mod posted;
 mod replies;
 mod services;
@@ -76,6 +77,7 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("boot", [index, value]) => Box::new(memory::Parameter::new(index, value)?),
         ("complete", [how]) => Box::new(completions::Completions::new(how)?),
         ("enter", [how]) => Box::new(entries::Entries::new(how)?),
+        ("page", [address]) => Box::new(pages::Changed::new(address)?),
         ("service", [how]) => Box::new(services::Services::new(how)?),
         ("flip", []) => Box::new(noise::Flip),
         ("signals", []) => Box::new(noise::Signals),

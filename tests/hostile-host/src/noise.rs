@@ -153,16 +153,21 @@ const KICK: i32 = 64;
 
 impl Tamper for Kicks {
     fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
-        let _ = thread::Builder::new().name("kicks".into()).spawn(|| {
-            loop {
-                thread::sleep(Duration::from_micros(50));
-                if has_begun() {
-                    kick_all();
-                }
-            }
-        });
+        kick_without_end(has_begun);
         enclave
     }
+}
+
+/// Kicks all threads every 50 us, as soon as it is time to.
+pub(crate) fn kick_without_end(is_time: fn() -> bool) {
+    let _ = thread::Builder::new().name("kicks".into()).spawn(move || {
+        loop {
+            thread::sleep(Duration::from_micros(50));
+            if is_time() {
+                kick_all();
+            }
+        }
+    });
 }
 
 /// Kicks the threads that enter.

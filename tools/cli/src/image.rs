@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use measure::{ImageOptions, Layout, image_layout};
+use measure::{ImageOptions, Layout, check_manifest, image_layout};
 use sgx_types::Xfrm;
 
 use crate::Failure;
@@ -32,9 +32,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::file(path, &e))
 }
 
-/// Lays out the enclave of an image; processor state is not measured, so any will do.
+/// Lays out the enclave of an image, which would start; processor state is not measured, so any will do.
 pub(crate) fn layout(image: &[u8], debug: bool) -> Result<Layout<'_>, Failure> {
-    image_layout(image, ImageOptions { debug, xfrm: Xfrm::LEGACY }).map_err(|e| {
+    let layout = image_layout(image, ImageOptions { debug, xfrm: Xfrm::LEGACY });
+    let checked = layout.and_then(|layout| check_manifest(&layout).map(|()| layout));
+    checked.map_err(|e| {
         Failure::new(
             format!("not an enclave image: {e}"),
             "give the runtime's image, not a program",

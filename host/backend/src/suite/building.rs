@@ -6,8 +6,8 @@ use sgx_types::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::assembler::{Code, Form};
-use super::specimen::{DATA, RW, SIZE, Specimen, call, exit, tcs};
+use super::assembler::{Code, Form, Reg};
+use super::specimen::{DATA, RW, SIZE, Specimen, UNMEASURED, call, exit, tcs};
 use crate::{Backend, Errno, Outcome, Refused, Run, Source};
 
 fn specimen(backend: &dyn Backend) -> Specimen {
@@ -184,4 +184,27 @@ pub fn initialised_once(backend: &dyn Backend) {
     assert_eq!(errno(added), Errno::EINVAL);
     assert_eq!(errno(enclave.init(&specimen.sign())), Errno::EINVAL);
     call(&*enclave, 0);
+}
+
+/// Code that EEXTEND did not measure stays as it was added, with room behind ENCLU too, and runs: the
+/// enclave may look at it before it does.
+pub fn unmeasured_code(backend: &dyn Backend) {
+    let unmeasured = exit(Form::Roomy);
+    let bytes = unmeasured.bytes();
+    // From ENCLU on.
+    let looked_at = bytes.len() - 16;
+    let address = UNMEASURED + u32::try_from(looked_at).expect("short code");
+    let main = Code::new()
+        .load(Reg::Rdi, address)
+        .load(Reg::Rsi, address + 8)
+        .set(Reg::Rax, UNMEASURED.into())
+        .raw(&[0xff, 0xe0]); // jmp rax
+    let enclave =
+        Specimen { unmeasured: unmeasured.clone(), ..Specimen::new(backend, main, Code::new()) }
+            .build(backend);
+    for _ in 0..2 {
+        let run = call(&*enclave, 0);
+        let seen = [run.rdi, run.rsi].map(u64::to_le_bytes);
+        assert_eq!(seen.as_flattened(), &bytes[looked_at..]);
+    }
 }

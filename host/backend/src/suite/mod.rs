@@ -40,7 +40,7 @@ macro_rules! suite_tests {
             round_trip, bare_round_trip, flags_at_entry, divide_error, invalid_opcode, system_call, page_fault,
             page_fault_outside, resume_restores_registers, ssa_exhausted, busy_tcs, bad_tcs,
             bad_secs, bad_pages, bad_tcs_pages, wrong_mrenclave, bad_signature, wrong_attributes,
-            initialised_once, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,
+            initialised_once, unmeasured_code, accept_new_pages, accept_mismatches, accept_bad_operands, permissions,
             trim_and_remove, dynamic_tcs, accept_copy, copies_in_a_row, copies_of_two_threads, driver_refusals, kick_outside,
             kick_inside, kick_storm, kick_storm_accepting, reports, bad_operands, reserved_policy, seal_keys, refused_keys,
             two_threads, leaves_keep_registers, exits_answered, exception_after_answer,

@@ -18,6 +18,8 @@ pub const SIZE: u64 = 1 << 32;
 pub const CODE: u64 = 0x1_0000;
 /// Four writable pages, zero.
 pub const DATA: u32 = 0x2_0000;
+/// Where code stands that EEXTEND does not measure.
+pub const UNMEASURED: u32 = 0x70_0000;
 /// Per-thread blocks start here.
 const THREADS: u64 = 0x3_0000;
 /// Bytes of a per-thread block: TCS, SSA frames, thread page, one more writable page as stack.
@@ -63,6 +65,8 @@ pub struct Specimen {
     pub main: Code,
     /// What EENTER at a higher CSSA executes, likewise.
     pub handler: Code,
+    /// What stands at [`UNMEASURED`], if anything.
+    pub unmeasured: Code,
     /// Threads.
     pub threads: u64,
     /// SSA frames per thread.
@@ -83,6 +87,7 @@ impl Specimen {
         Self {
             main,
             handler,
+            unmeasured: Code::new(),
             threads: 1,
             nssa: 3,
             attributes: Attributes {
@@ -106,9 +111,8 @@ impl Specimen {
         }
     }
 
-    /// The pages: offset, flags, contents.
-    #[must_use]
-    pub fn pages(&self) -> Vec<(u64, SecInfoFlags, Vec<u8>)> {
+    /// The pages that EEXTEND measures: offset, flags, contents.
+    fn measured(&self) -> Vec<(u64, SecInfoFlags, Vec<u8>)> {
         let mut pages = vec![(CODE, RX, padded(self.code().bytes()))];
         pages.push((DATA.into(), RW, vec![0; 4 * PAGE_SIZE]));
         for thread in 0..self.threads {
@@ -132,6 +136,19 @@ impl Specimen {
         pages
     }
 
+    /// All pages, and whether EEXTEND measures them.
+    fn pages(&self) -> Vec<(u64, SecInfoFlags, Vec<u8>, bool)> {
+        let mut pages: Vec<_> = self
+            .measured()
+            .into_iter()
+            .map(|(at, flags, bytes)| (at, flags, bytes, true))
+            .collect();
+        if !self.unmeasured.bytes().is_empty() {
+            pages.push((UNMEASURED.into(), RX, padded(self.unmeasured.bytes()), false));
+        }
+        pages
+    }
+
     /// `mov r13, rcx; mov rsp, gs:[0]; cmp rax, 0; if equal { main } handler`.
     fn code(&self) -> Code {
         Code::new()
@@ -149,8 +166,8 @@ impl Specimen {
     /// Those of the backend.
     pub fn add(&self, backend: &dyn Backend) -> Result<Arc<dyn Enclave>, Refused> {
         let enclave = backend.create(&self.secs())?;
-        for (offset, flags, bytes) in self.pages() {
-            enclave.add_pages(offset, &SecInfo::new(flags), Source::Bytes(&bytes), true)?;
+        for (offset, flags, bytes, measured) in self.pages() {
+            enclave.add_pages(offset, &SecInfo::new(flags), Source::Bytes(&bytes), measured)?;
         }
         Ok(enclave)
     }
@@ -159,10 +176,10 @@ impl Specimen {
     #[must_use]
     pub fn sign(&self) -> Sigstruct {
         let mut measurement = measure::Measurement::ecreate(self.secs().ssa_frame_size, SIZE);
-        for (start, flags, bytes) in self.pages() {
+        for (start, flags, bytes, measured) in self.pages() {
             for (page, offset) in bytes.chunks(PAGE_SIZE).zip((start..).step_by(PAGE_SIZE)) {
                 measurement.eadd(offset, flags);
-                let chunks = page.as_chunks().0;
+                let chunks = if measured { page.as_chunks().0 } else { &[] };
                 for (chunk, at) in chunks.iter().zip((offset..).step_by(256)) {
                     measurement.eextend(at, chunk);
                 }

@@ -1,8 +1,14 @@
-//! Boot parameters that cannot be, and those that can but are wrong.
+//! Pages that are not what was measured, first entries that are not as usual, boot parameters that
+//! cannot be, and those that can but are wrong.
 
-use crate::host::{End, SYNC, tell};
+use crate::host::{BOTH, End, SYNC, tell};
 use anyhow::Result;
-use hostcall_abi::boot;
+use hostcall_abi::{
+    boot,
+    layout::{MANIFEST, PAGE, VERIFIER_BASE, tcs_block},
+};
+use measure::{Coverage, ImageOptions, image_layout};
+use sgx_types::Xfrm;
 
 /// Places in the enclave, at its end, beyond all memory, and not aligned.
 const WRONG: [&str; 8] = [
@@ -15,6 +21,9 @@ const WRONG: [&str; 8] = [
     "0x7f0000000001",
     "0x8000000000000000",
 ];
+
+/// What the verifier finds.
+const NOT_VERIFIED: End = End::Refused("its code or data is not what it was measured to be");
 
 fn all(index: u64, values: &[&str], end: End) -> Result<()> {
     values.iter().try_for_each(|value| tell(&format!("boot {index} {value}"), SYNC, end))
@@ -50,6 +59,44 @@ fn memory_that_overlaps() -> Result<()> {
         tell(&format!("boot {index} {arena}"), &["sync", "async"], End::Any)?;
     }
     all(boot::START_LEN, &["0", "1", "0x10000", "-1", "0x800000000000"], End::Any)
+}
+
+/// The first and the last byte of each run of pages, and one in the midst of it.
+#[test]
+fn pages_that_the_enclave_verifies() -> Result<()> {
+    let options = ImageOptions { debug: true, xfrm: Xfrm::LEGACY };
+    let layout = image_layout(enclave_image::IMAGE, options)?;
+    let verified = layout.regions().iter().filter(|region| region.coverage == Coverage::Verified);
+    let places: Vec<u64> = verified
+        .flat_map(|region| [region.offset, region.offset + region.len() / 2, region.end() - 1])
+        .collect();
+    assert!(places.iter().any(|&place| place > tcs_block(0).thread_data), "{places:x?}");
+    places.into_iter().try_for_each(|place| tell(&format!("page {place:#x}"), SYNC, NOT_VERIFIED))
+}
+
+#[test]
+fn pages_that_are_measured() -> Result<()> {
+    let refused = End::Refused("SGX_INVALID_MEASUREMENT");
+    [VERIFIER_BASE, MANIFEST, MANIFEST + PAGE - 1, tcs_block(3).tcs + 32]
+        .into_iter()
+        .try_for_each(|place| tell(&format!("page {place:#x}"), SYNC, refused))
+}
+
+/// Nothing relies on what they hold.
+#[test]
+fn pages_that_are_neither() -> Result<()> {
+    let block = tcs_block(0);
+    [block.exception_stack, block.ssa, tcs_block(1).ssa]
+        .into_iter()
+        .try_for_each(|place| tell(&format!("page {place:#x}"), SYNC, End::Harmless))
+}
+
+#[test]
+fn entries_while_the_enclave_verifies_itself() -> Result<()> {
+    tell("enter second-first", BOTH, End::Harmless)?;
+    tell("enter portable", BOTH, End::Harmless)?;
+    tell("enter kicked", BOTH, End::Harmless)?;
+    tell("enter unreadable", SYNC, NOT_VERIFIED)
 }
 
 /// What only the host can know: believed, within limits.

@@ -23,6 +23,8 @@ pub(crate) enum End {
     Found,
     /// It changes nothing.
     Harmless,
+    /// The enclave does not start, and the launcher says why: its message has these words.
+    Refused(&'static str),
     /// It may be found out, change what only the host can say, or stop the program; it corrupts
     /// nothing.
     Any,
@@ -145,6 +147,10 @@ fn judge(run: &Run, end: End) -> Result<()> {
     match end {
         End::Found => ensure!(found, "the lie was not found out"),
         End::Harmless => ensure!(harmless, "the lie did harm"),
+        End::Refused(why) => {
+            ensure!(run.status == Some(99) && run.stderr.contains(why), "the enclave started");
+            ensure!(run.stdout.is_empty(), "the program has run");
+        }
         End::Any if found => {}
         End::Any => match run.status {
             // Nothing goes on, or all of it does, with output lost or not.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use measure::{Layout, Region, verify_sigstruct};
+use measure::{Coverage, Layout, Region, verify_sigstruct};
 use serde::Serialize;
 use sgx_types::{AttributeFlags, SecInfoFlags};
 
@@ -42,7 +42,8 @@ struct RegionReport {
     /// `REG`, `TCS` and so on.
     page_type: String,
     permissions: String,
-    measured: bool,
+    /// `extended` by EEXTEND, `verified` by the enclave, or `no`.
+    measured: &'static str,
 }
 
 #[derive(Serialize)]
@@ -99,7 +100,6 @@ impl ImageReport {
         let _ = writeln!(text, "attributes  {attributes}\npages       {pages}\n");
         let _ = write!(text, "{:>16} {:>7}  type  permissions  measured", "address", "pages");
         for RegionReport { offset, pages, page_type, permissions, measured } in regions {
-            let measured = if *measured { "yes" } else { "no" };
             let _ = write!(
                 text,
                 "\n{offset:>16x} {pages:>7}  {page_type:4}  {permissions:11}  {measured}"
@@ -111,11 +111,16 @@ impl ImageReport {
 
 impl RegionReport {
     fn new(region: &Region<'_>) -> Self {
-        let Region { offset, pages, flags, measured, .. } = *region;
+        let Region { offset, pages, flags, coverage, .. } = *region;
         let page_type = flags.page_type().map_or_else(|| "?".to_owned(), |t| format!("{t:?}"));
         let letters = [(SecInfoFlags::R, 'r'), (SecInfoFlags::W, 'w'), (SecInfoFlags::X, 'x')];
         let letter = |(flag, letter)| if flags.contains(flag) { letter } else { '-' };
         let permissions = letters.map(letter).iter().collect();
+        let measured = match coverage {
+            Coverage::Extended => "extended",
+            Coverage::Verified => "verified",
+            Coverage::Uncovered => "no",
+        };
         Self { offset, pages, page_type: page_type.to_uppercase(), permissions, measured }
     }
 }
