@@ -70,29 +70,31 @@ fn split<'a>(segment: &Segment<'a>) -> Vec<Segment<'a>> {
     alike.filter_map(piece).collect()
 }
 
-/// An ELF file of these segments, each at its offset within a page.
+/// An ELF file of these segments, whole pages of which it holds: those need not be copied to be added.
 fn write(entry: u64, segments: &[Segment<'_>]) -> Vec<u8> {
-    let header_size =
-        size_of::<FileHeader64<LE>>() + segments.len() * size_of::<ProgramHeader64<LE>>();
-    let mut end = header_size as u64;
-    let offsets: Vec<u64> = segments
-        .iter()
-        .map(|segment| {
-            let offset = end.next_multiple_of(PAGE) + segment.address % PAGE;
-            end = offset + segment.data.len() as u64;
-            offset
-        })
-        .collect();
-    let mut file = Vec::new();
-    file.extend(pod::bytes_of(&file_header(entry, segments.len())));
-    for (segment, offset) in segments.iter().zip(&offsets) {
-        file.extend(pod::bytes_of(&program_header(segment, *offset)));
+    let headers = size_of::<FileHeader64<LE>>() + segments.len() * size_of::<ProgramHeader64<LE>>();
+    let mut end = headers.next_multiple_of(PAGE_SIZE);
+    let mut file = pod::bytes_of(&file_header(entry, segments.len())).to_vec();
+    for segment in segments {
+        file.extend(pod::bytes_of(&program_header(segment, end as u64)));
+        end += len_in_file(segment);
     }
-    for (segment, offset) in segments.iter().zip(offsets) {
-        file.resize(offset as usize, 0);
+    for segment in segments {
+        file.resize(file.len().next_multiple_of(PAGE_SIZE) + lead(segment), 0);
         file.extend(segment.data);
     }
+    file.resize(end, 0);
     file
+}
+
+/// Bytes of the first page before a segment begins.
+fn lead(segment: &Segment<'_>) -> usize {
+    (segment.address % PAGE) as usize
+}
+
+/// Bytes of the pages that have data of a segment.
+fn len_in_file(segment: &Segment<'_>) -> usize {
+    (lead(segment) + segment.data.len()).next_multiple_of(PAGE_SIZE)
 }
 
 fn file_header(entry: u64, segments: usize) -> FileHeader64<LE> {
@@ -132,14 +134,15 @@ fn program_header(segment: &Segment<'_>, offset: u64) -> ProgramHeader64<LE> {
     if segment.coverage == Coverage::Verified {
         flags.0 |= PF_VERIFIED.0;
     }
+    let address = segment.address - segment.address % PAGE;
     ProgramHeader64 {
         p_type: U32::new(LE, PT_LOAD),
         p_flags: U32::new(LE, flags),
         p_offset: U64::new(LE, offset),
-        p_vaddr: U64::new(LE, segment.address),
-        p_paddr: U64::new(LE, segment.address),
-        p_filesz: U64::new(LE, segment.data.len() as u64),
-        p_memsz: U64::new(LE, segment.end - segment.address),
+        p_vaddr: U64::new(LE, address),
+        p_paddr: U64::new(LE, address),
+        p_filesz: U64::new(LE, len_in_file(segment) as u64),
+        p_memsz: U64::new(LE, segment.end.next_multiple_of(PAGE) - address),
         p_align: U64::new(LE, PAGE),
     }
 }
