@@ -13,8 +13,10 @@ pub mod refused {
     pub const NOT_EXPECTED: u64 = 1;
     /// Exceptions are nested more deeply than one.
     pub const NESTED: u64 = 2;
-    /// An enclave thread other than the first entered before the runtime was ready.
+    /// An enclave thread other than the first entered before the runtime was ready, or any while another one
+    /// verifies the enclave.
     pub const NOT_READY: u64 = 3;
-    /// What was added to the enclave is not what its manifest says.
+    /// What was added to the enclave is not what its manifest says, or that is not known yet when there is an
+    /// exception.
     pub const NOT_VERIFIED: u64 = 4;
 }

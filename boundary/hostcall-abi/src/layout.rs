@@ -29,7 +29,8 @@ pub const TCS_COUNT: u64 = 16;
 pub const NSSA: u64 = 4;
 /// SSAFRAMESIZE: pages of one state save area frame.
 pub const SSA_FRAME_PAGES: u64 = 4;
-/// Pages of the stack on which the first stage of exception handling runs.
+/// Pages of the stack on which the first stage of exception handling runs. The verifier, and the start of
+/// the first enclave thread on its lower half, run on it too.
 pub const EXCEPTION_STACK_PAGES: u64 = 8;
 
 /// Pages between the starts of two TCS blocks.

@@ -3,6 +3,9 @@
 //! The pages that it names are not measured by EEXTEND, but by SHA-256 inside the enclave: those with the
 //! indices 0, 3, 6 ... of all of them, in the order of the ranges, are one message, those with 1, 4, 7 ...
 //! the next, and those with 2, 5, 8 ... the last.
+//!
+//! At the first entry, RSI is zero if the processor has no instructions for SHA-256. If the host says so
+//! where it has, verifying takes longer; if it does not where it has none, the enclave ends.
 
 /// Words of a manifest.
 pub const WORDS: usize = 512;

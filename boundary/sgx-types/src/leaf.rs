@@ -1,5 +1,10 @@
 //! Leaf numbers of ENCLS and ENCLU (SDM 36.5), as they stand in EAX.
 
+/// An ENCLU and the room behind it that lets an emulator put a jump there once the enclave is measured.
+pub const ENCLU_SITE: [u8; 16] = [
+    0x0f, 0x01, 0xd7, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+];
+
 /// Leaves of ENCLS, for the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -30,7 +30,7 @@ mod tcs;
 pub use attributes::{AttributeFlags, Attributes, MiscSelect, Xfrm};
 pub use error::SgxError;
 pub use key::{KeyName, KeyPolicy, KeyRequest};
-pub use leaf::{Encls, Enclu};
+pub use leaf::{ENCLU_SITE, Encls, Enclu};
 pub use page::{EEXTEND_SIZE, PAGE_SIZE, PageInfo, PageType, SecInfo, SecInfoFlags};
 pub use report::{Report, ReportBody, TargetInfo};
 pub use secs::Secs;

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use hostcall_abi::{
     exit,
-    layout::{IMAGE_BASE, thread_data},
+    layout::{EXCEPTION_STACK_PAGES, IMAGE_BASE, PAGE, thread_data},
 };
 use sgx_types::Enclu;
 
@@ -34,6 +34,13 @@ global_asm!(
     "pxor xmm\\n, xmm\\n",
     ".endr",
     ".endm",
+    ".macro KNOWN_STATE",
+    "push 2",
+    "popfq",
+    "fninit",
+    "ldmxcsr [rip + {MXCSR}]",
+    "xor ebp, ebp",
+    ".endm",
 
     // ---------------------------------------------------------------- EENTER
     // RAX = CSSA, RBX = TCS, RCX = where EEXIT shall go, RDI = argument of the first entry.
@@ -59,21 +66,15 @@ global_asm!(
     "cmp qword ptr gs:[{INDEX}], 0",
     "jne 32f",
     "mov qword ptr gs:[{STATE}], {RUNNING}",
+    // The lower half: the host may enter for a kick at any time, and that takes the upper one.
     "mov rsp, gs:[{EXC_STACK}]",
-    "push 2",
-    "popfq",
-    "fninit",
-    "ldmxcsr [rip + {MXCSR}]",
-    "xor ebp, ebp",
+    "sub rsp, {HALF_EXC_STACK}",
+    "KNOWN_STATE",
     "call {first_start}",
     "ud2",
     "10:",
     "mov qword ptr gs:[{STATE}], {RUNNING}",
-    "push 2",
-    "popfq",
-    "fninit",
-    "ldmxcsr [rip + {MXCSR}]",
-    "xor ebp, ebp",
+    "KNOWN_STATE",
     "call {thread_start}",
     "ud2",
 
@@ -83,11 +84,7 @@ global_asm!(
     "mov gs:[{EXC_HOST_RBP}], rbp",
     "mov gs:[{EXC_HOST_RIP}], rcx",
     "mov rsp, gs:[{EXC_STACK}]",
-    "push 2",
-    "popfq",
-    "fninit",
-    "ldmxcsr [rip + {MXCSR}]",
-    "xor ebp, ebp",
+    "KNOWN_STATE",
     "call {first_stage}",
     "mov edi, {RESUME}",
     "xor esi, esi",
@@ -372,6 +369,7 @@ global_asm!(
     RUNTIME_STACK = const data::RUNTIME_STACK,
     RESCHEDULE = const data::RESCHEDULE,
     EXC_STACK = const thread_data::EXCEPTION_STACK,
+    HALF_EXC_STACK = const EXCEPTION_STACK_PAGES * PAGE / 2,
     INDEX = const thread_data::INDEX,
     FRESH = const state::FRESH,
     IN_CALL = const state::IN_CALL,

@@ -38,6 +38,10 @@ pub(crate) const SCHED_STACK: u64 = 0xb8;
 
 /// Offset of the number of spin locks that are held.
 pub(crate) const LOCKS: u64 = 0xc0;
+/// Offset of the instruction of the runtime that faulted at the last exception entry, and zero if none did.
+pub(crate) const FAULT_RIP: u64 = 0xc8;
+/// Offset of the address at which it did.
+pub(crate) const FAULT_ADDRESS: u64 = 0xd0;
 
 /// States of an enclave thread.
 pub(crate) mod state {

@@ -10,7 +10,7 @@ use crate::{
     UserRegs,
     asm::Places,
     copies,
-    data::{self, RESCHEDULE, RUNTIME_STACK},
+    data::{self, FAULT_ADDRESS, FAULT_RIP, RESCHEDULE, RUNTIME_STACK},
     fatal,
     hooks::hooks,
     xstate,
@@ -69,6 +69,8 @@ pub(crate) extern "sysv64" fn first_stage() {
     // frame 0, and only this function on this enclave thread reads or writes it.
     let (mut gpr, exinfo) = unsafe { (frame.gpr.read(), frame.exinfo.read()) };
     let vector = gpr.exit_info.vector();
+    let former = (data::read::<FAULT_RIP>(), data::read::<FAULT_ADDRESS>());
+    data::write::<FAULT_RIP>(0);
     if !is_runtime(gpr.rip) {
         let regs = save_program(&frame, &gpr);
         gpr.rsi = vector.map_or(KICK, |vector| vector as u64);
@@ -85,6 +87,11 @@ pub(crate) extern "sysv64" fn first_stage() {
         // The program's flag, which a system call leaves as it is: to look at it then would cost
         // more than this does, which no usual program needs.
         gpr.rflags &= !AC;
+    } else if vector == Some(Vector::PageFault) && former != (gpr.rip, exinfo.address) {
+        // Maybe the kernel has resolved it, and there is a kick besides. If not, it comes again at once.
+        data::write::<FAULT_RIP>(gpr.rip);
+        data::write::<FAULT_ADDRESS>(exinfo.address);
+        data::write::<RESCHEDULE>(1);
     } else if vector.is_some() {
         fatal_at(gpr.rip, exinfo.address);
     } else if Places::returning(gpr.rip) {

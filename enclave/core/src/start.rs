@@ -13,7 +13,7 @@ use crate::{
 
 static BOOT: AtomicU64 = AtomicU64::new(0);
 
-/// First Rust code of the enclave, on the exception stack of the first enclave thread.
+/// First Rust code of the runtime, on the lower half of the exception stack of the first enclave thread.
 pub(crate) extern "sysv64" fn first_start(boot: u64) -> ! {
     BOOT.store(boot, Ordering::Relaxed);
     for index in 0..layout::TCS_COUNT {

@@ -22,10 +22,8 @@ pub struct Parts<B> {
 }
 
 impl<B> Parts<B> {
-    /// Bytes of the buffer; as many as the code has suffice.
-    pub const BUFFER: usize = 1 << 20;
-    /// Bytes of the longest part.
-    pub const LONGEST: usize = Self::BUFFER - 2 * MARGIN;
+    /// Bytes of the longest part, for which a buffer of 1 MiB suffices.
+    pub const LONGEST: usize = (1 << 20) - 2 * MARGIN;
 
     /// Bytes of a buffer for parts of so many bytes.
     #[must_use]

@@ -49,7 +49,7 @@ pub(crate) fn flow(insn: &Insn) -> Result<Flow, Left> {
 }
 
 /// The target of a direct branch.
-pub(crate) fn branch_target(insn: &Insn) -> Option<u64> {
+fn branch_target(insn: &Insn) -> Option<u64> {
     let insn = &insn.insn;
     (insn.op0_kind() == OpKind::NearBranch64).then(|| insn.near_branch_target())
 }

@@ -80,7 +80,7 @@ fn parts_are_rewritten_as_the_whole_is() {
 #[test]
 fn code_may_end_early() {
     let bytes = [0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0xc3];
-    let mut parts = Parts::new(0x1000, 10 << 20, vec![1; Parts::<Vec<u8>>::BUFFER]);
+    let mut parts = Parts::new(0x1000, 10 << 20, vec![1; Parts::<Vec<u8>>::buffer_for(65536)]);
     let read = |from: usize, buffer: &mut [u8]| {
         assert_eq!(from, 0, "nothing is behind the end");
         buffer[..bytes.len()].copy_from_slice(&bytes);

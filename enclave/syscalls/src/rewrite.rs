@@ -64,6 +64,9 @@ impl Known {
             self.parts.resize(part + 1, false);
         }
         self.parts[part] = true;
+        if patches.is_empty() {
+            return;
+        }
         self.patches.extend(patches);
         self.patches.sort_by_key(|patch| patch.addr);
     }

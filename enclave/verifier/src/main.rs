@@ -4,24 +4,24 @@
 //! Principles:
 //! - Hardware measures this program and the manifest; both together measure the rest. So it is linked by
 //!   itself, and can call nothing that has not been checked.
-//! - It uses no memory but its own page and the exception stack of the first enclave thread, which nobody
-//!   else uses before the runtime runs.
-//! - An entry is the host's: nothing but RAX (CSSA) and RBX (the TCS) is believed. How to hash is the
-//!   host's to say, since a wrong answer can only end the enclave.
+//! - It writes to no memory but one word of its own and the exception stack of the first enclave thread,
+//!   which nobody else uses before the runtime runs.
+//! - An entry is the host's: nothing but RAX (CSSA) is believed. How to hash is the host's to say, since a
+//!   wrong answer can only end the enclave.
 
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "reads the pages of the enclave, and is entered from outside")]
 
-use core::{arch::global_asm, mem::offset_of, panic::PanicInfo};
+use core::{arch::global_asm, panic::PanicInfo};
 
 use enclave_digest::{Method, Page, digests};
 use hostcall_abi::{
     exit,
-    layout::{self, EXCEPTION_STACK_PAGES, PAGE, SSA_FRAME_PAGES, VERIFIER_BASE, tcs_block},
+    layout::{self, EXCEPTION_STACK_PAGES, PAGE, VERIFIER_BASE, tcs_block},
     manifest::{self, DIGEST_WORDS, LANES},
 };
-use sgx_types::{Enclu, GprSgx};
+use sgx_types::Enclu;
 
 /// Values of `scone_verified`. Nobody ends VERIFYING but the thread that verifies, and only if it may.
 mod state {
@@ -32,13 +32,6 @@ mod state {
 
 /// End of the stack on which the verifier runs.
 const STACK_TOP: u64 = tcs_block(0).exception_stack + EXCEPTION_STACK_PAGES * PAGE;
-/// From a TCS to the byte of EXITINFO that has VALID, in its first SSA frame.
-const EXIT_INFO: u64 = tcs_block(0).ssa - tcs_block(0).tcs + SSA_FRAME_PAGES * PAGE
-    - size_of::<GprSgx>() as u64
-    + offset_of!(GprSgx, exit_info) as u64
-    + 3;
-/// VALID in that byte.
-const VALID: u8 = 0x80;
 
 const _: () = assert!(VERIFIER_BASE == 0x3f00_2000_0000, "build.rs links it there");
 
@@ -50,17 +43,14 @@ global_asm!(
     ".zero 4096",
 
     ".section .data.verified, \"aw\", @progbits",
-    ".p2align 3",
-    "scone_verified: .quad {FRESH}",
-    // What the host came with: RSP, RBP, RBX, RCX, RDI.
-    "scone_entry: .zero 40",
+    ".p2align 2",
+    "scone_verified: .long {FRESH}",
 
     ".text",
     ".global _start",
     ".type _start, @function",
-    // RAX = CSSA, RBX = TCS, RCX = where EEXIT shall go; RDI is for the runtime, and RSI says at the first
-    // entry whether the processor has instructions for SHA-256. When this is done, each entry goes on to the
-    // runtime, with all that it came with.
+    // RAX = CSSA, RCX = where EEXIT shall go; RSI as the manifest's contract says; all else is for the
+    // runtime. When this is done, each entry goes on to the runtime, with all that it came with.
     "_start:",
     "cmp dword ptr [rip + scone_verified], {VERIFIED}",
     "jne 10f",
@@ -68,52 +58,36 @@ global_asm!(
 
     "10:",
     "cld",
+    // Nothing that interrupts the verifying thread is seen to here: it goes on, or the enclave ends.
+    "mov r8d, {NOT_VERIFIED}",
     "test rax, rax",
     "jnz 20f",
+    "mov r8d, {NOT_READY}",
     "mov edx, {VERIFYING}",
     "lock cmpxchg dword ptr [rip + scone_verified], edx",
-    "jne 30f",
-    "mov [rip + scone_entry], rsp",
-    "mov [rip + scone_entry + 8], rbp",
-    "mov [rip + scone_entry + 16], rbx",
-    "mov [rip + scone_entry + 24], rcx",
-    "mov [rip + scone_entry + 32], rdi",
+    "jne 20f",
+    "mov r12, rsp",
+    "mov r13, rcx",
+    "mov r14, rdi",
     "movabs rsp, {STACK_TOP}",
     "push 2",
     "popfq",
-    "xor ebp, ebp",
     "lea rdi, [rip + scone_manifest]",
     "call {verify}",
-    "mov rsp, [rip + scone_entry]",
-    "mov rbp, [rip + scone_entry + 8]",
-    "mov rbx, [rip + scone_entry + 16]",
-    "mov rcx, [rip + scone_entry + 24]",
-    "mov rdi, [rip + scone_entry + 32]",
+    "mov rsp, r12",
+    "mov rcx, r13",
+    "mov rdi, r14",
+    "mov r8d, {NOT_VERIFIED}",
     "test al, al",
-    "jz 31f",
+    "jz 20f",
     "mov dword ptr [rip + scone_verified], {VERIFIED}",
     "xor eax, eax",
     "jmp qword ptr [rip + scone_manifest + 8 * {ENTRY}]",
 
-    // An interrupt of the verifying thread, which goes on. An exception is one that it did not survive.
+    // Refusals: nothing of the enclave is in any register but how far hashing has come.
     "20:",
-    "mov esi, {NESTED}",
-    "cmp rax, 1",
-    "jne 32f",
-    "test byte ptr [rbx + {EXIT_INFO}], {VALID}",
-    "jnz 31f",
-    "mov edi, {RESUME}",
-    "xor esi, esi",
-    "jmp 40f",
-
-    "30:",
-    "mov esi, {NOT_READY}",
-    "jmp 32f",
-    "31:",
-    "mov esi, {NOT_VERIFIED}",
-    "32:",
     "mov edi, {REFUSED}",
-    "40:",
+    "mov esi, r8d",
     "mov rbx, rcx",
     "mov eax, {EEXIT}",
     // ENCLU, and room for the emulator's patch.
@@ -127,12 +101,8 @@ global_asm!(
     VERIFIED = const state::VERIFIED,
     ENTRY = const manifest::ENTRY,
     STACK_TOP = const STACK_TOP,
-    EXIT_INFO = const EXIT_INFO,
-    VALID = const VALID,
-    NESTED = const exit::refused::NESTED,
     NOT_READY = const exit::refused::NOT_READY,
     NOT_VERIFIED = const exit::refused::NOT_VERIFIED,
-    RESUME = const exit::RESUME,
     REFUSED = const exit::REFUSED,
     EEXIT = const Enclu::Eexit as u32,
     verify = sym verify,

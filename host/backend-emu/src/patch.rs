@@ -9,17 +9,13 @@ use std::ops::Range;
 use std::slice;
 
 use memchr::memmem;
-use sgx_types::PAGE_SIZE;
+use sgx_types::{ENCLU_SITE, PAGE_SIZE};
 
 use crate::asm::{self, SPILL};
 use crate::epcm::Epcm;
 use crate::mapping::Mapping;
 use crate::sys;
 
-/// An ENCLU and the room behind it.
-const SITE: [u8; 16] = [
-    0x0f, 0x01, 0xd7, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-];
 /// `jmp [rip]`, followed by the target.
 const JUMP: [u8; 6] = [0xff, 0x25, 0, 0, 0, 0];
 /// Bytes of a stub.
@@ -118,7 +114,7 @@ fn contents(range: &Range<u64>) -> &[u8] {
 
 /// Finds the sites in readable code.
 fn find(range: &Range<u64>) -> Vec<u64> {
-    memmem::find_iter(contents(range), &SITE).map(|at| range.start + at as u64).collect()
+    memmem::find_iter(contents(range), &ENCLU_SITE).map(|at| range.start + at as u64).collect()
 }
 
 /// Spills flags and four registers below the red zone, and goes to `emu_leaf` with RCX telling where

@@ -8,11 +8,9 @@ use object::elf::{
     ProgramHeader64,
 };
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use sgx_types::ENCLU_SITE;
 
 type Header = FileHeader64<LE>;
-
-/// Bytes of one-byte nops after each ENCLU, room for the emulator's patch.
-const NOPS_AFTER_ENCLU: usize = 13;
 
 /// Checks the whole image; the error names what was found, and where.
 pub(crate) fn check(image: &[u8]) -> Result<(), String> {
@@ -60,8 +58,8 @@ fn instructions(code: &[u8], address: u64) -> Result<(), String> {
             return Err(format!("{:?} at {:#x}", instruction.mnemonic(), instruction.ip()));
         }
         if instruction.mnemonic() == Mnemonic::Enclu {
-            let after = code.get(decoder.position()..decoder.position() + NOPS_AFTER_ENCLU);
-            if after.is_none_or(|bytes| bytes.iter().any(|&b| b != 0x90)) {
+            let place = decoder.position() - instruction.len();
+            if !code[place..].starts_with(&ENCLU_SITE) {
                 return Err(format!("ENCLU at {:#x} without 13 nops after it", instruction.ip()));
             }
         }

@@ -89,7 +89,7 @@ fn run(command: &mut Command) -> Result<(), String> {
 }
 
 /// The compiler's flags, separated by 0x1f. Functions are inlined less than usual, since all code is
-/// measured at each start (ADR 23). Nothing of where the tree and the registry lie is to be seen in the
+/// hashed at each start (ADR 23). Nothing of where the tree and the registry lie is to be seen in the
 /// image.
 fn flags(root: &Path) -> Result<OsString, String> {
     let mut flags = OsString::from("-Ctarget-cpu=x86-64\u{1f}-Cllvm-args=-inline-threshold=160");

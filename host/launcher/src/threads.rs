@@ -203,6 +203,7 @@ impl Running {
         let mut run = Run {
             tcs: layout::tcs_block(index).tcs,
             rdi: if index == 0 { self.boot.parameters.address() } else { 0 },
+            // See `hostcall_abi::manifest`.
             rsi: is_x86_feature_detected!("sha").into(),
             ..Run::default()
         };

@@ -9,17 +9,11 @@ use object::elf::{
     self, ET_EXEC, FileHeader64, Ident, PF_R, PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramHeader64,
 };
 use object::{LittleEndian as LE, U16, U32, U64, pod};
-use sgx_types::{PAGE_SIZE, SecInfoFlags, Xfrm};
+use sgx_types::{ENCLU_SITE, PAGE_SIZE, SecInfoFlags, Xfrm};
 
 use crate::image::{Image, PF_VERIFIED, Segment};
 use crate::manifest::manifest;
 use crate::{Coverage, ImageError, ImageOptions, PAGE, image_layout};
-
-/// ENCLU, and the room behind it that lets the emulator patch it once the enclave is measured. Who would
-/// look at such a page later might find a jump.
-const ENCLU_SITE: [u8; 16] = [
-    0x0f, 0x01, 0xd7, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-];
 
 /// An image that is entered in `verifier`, which checks `runtime` before it enters that.
 ///
@@ -44,7 +38,8 @@ pub fn combine(runtime: &[u8], verifier: &[u8]) -> Result<Vec<u8>, ImageError> {
     Ok(file)
 }
 
-/// A segment of the runtime by how its pages are measured.
+/// A segment of the runtime by how its pages are measured: who looked at a page with ENCLU later might find
+/// an emulator's patch.
 fn split<'a>(segment: &Segment<'a>) -> Vec<Segment<'a>> {
     let is_site = |bytes: &[u8]| segment.flags.contains(SecInfoFlags::X) && bytes == ENCLU_SITE;
     let sites = segment.data.windows(ENCLU_SITE.len()).zip(segment.address..);

@@ -4,7 +4,7 @@ use hostcall_abi::layout::{IMAGE_BASE, MANIFEST, TCS_AREA, TCS_COUNT, VERIFIER_B
 use measure::{
     Coverage, ImageError, ImageOptions, Layout, PAGE, Page, check_manifest, combine, image_layout,
 };
-use sgx_types::{SecInfoFlags, Xfrm};
+use sgx_types::{ENCLU_SITE, SecInfoFlags, Xfrm};
 use sha2::{Digest, Sha256};
 
 mod elf;
@@ -13,9 +13,6 @@ use elf::{R, RW, RX, Segment, elf, segment};
 const OPTIONS: ImageOptions = ImageOptions { debug: true, xfrm: Xfrm::LEGACY };
 const ENTRY: u64 = IMAGE_BASE + 0x2040;
 const VERIFIER_ENTRY: u64 = VERIFIER_BASE + 0x2040;
-const ENCLU_SITE: [u8; 16] = [
-    0x0f, 0x01, 0xd7, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-];
 
 /// Read-only data, five pages of code, data, and far from them more data with `.bss` behind it.
 fn runtime() -> Vec<Segment> {

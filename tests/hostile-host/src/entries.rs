@@ -17,7 +17,7 @@ use hostcall_abi::{exit, layout};
 use launcher::Tamper;
 use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
 
-use crate::{has_begun, noise::kick_without_end, number, state};
+use crate::{has_begun, noise::kick_at_start, number, state};
 
 #[derive(Clone, Copy, Debug)]
 enum How {
@@ -45,7 +45,7 @@ enum How {
     SecondFirst,
     /// The first entry is told that the processor has no instructions for SHA-256.
     Portable,
-    /// Threads are called out of the enclave from the first entry on.
+    /// The first thread is called out of the enclave all the time from its first entry on.
     Kicked,
     /// A page cannot be read when the enclave verifies it; threads are entered then.
     Unreadable,
@@ -185,7 +185,7 @@ impl Wrong {
             How::First(address) => run.rdi = address,
             How::Portable => run.rsi = 0,
             How::SecondFirst => self.is_refused(1, exit::refused::NOT_READY),
-            How::Kicked => kick_without_end(|| true),
+            How::Kicked => kick_at_start(),
             How::Unreadable => {
                 let page = layout::IMAGE_BASE..layout::IMAGE_BASE + layout::PAGE;
                 self.enclave
@@ -205,7 +205,8 @@ impl Wrong {
 
     /// Enters enclave thread `index`, which must be refused, for this reason, and without a word more.
     fn is_refused(&self, index: u64, reason: u64) {
-        let mut run = hostile(layout::tcs_block(index).tcs);
+        let rsi = is_x86_feature_detected!("sha").into();
+        let mut run = Run { rsi, ..hostile(layout::tcs_block(index).tcs) };
         assert_eq!(self.enclave.enter(&mut run), Outcome::Exited);
         assert_eq!((run.rdi, run.rsi), (exit::REFUSED, reason));
     }

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use backend::Enclave;
@@ -153,18 +153,31 @@ const KICK: i32 = 64;
 
 impl Tamper for Kicks {
     fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
-        kick_without_end(has_begun);
+        let _ = thread::Builder::new().name("kicks".into()).spawn(|| {
+            loop {
+                thread::sleep(Duration::from_micros(50));
+                if has_begun() {
+                    kick_all();
+                }
+            }
+        });
         enclave
     }
 }
 
-/// Kicks all threads every 50 us, as soon as it is time to.
-pub(crate) fn kick_without_end(is_time: fn() -> bool) {
+/// Kicks the calling thread for 30 ms, every 3 to 18 us: while the enclave starts, there is no moment at which
+/// it is not.
+pub(crate) fn kick_at_start() {
+    let kicked = worker::thread_id();
+    let numbers = Numbers(AtomicU64::new(std::process::id().into()));
     let _ = thread::Builder::new().name("kicks".into()).spawn(move || {
-        loop {
-            thread::sleep(Duration::from_micros(50));
-            if is_time() {
-                kick_all();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(30) {
+            worker::kick_thread(kicked, KICK);
+            let pause = Duration::from_nanos(3_000 + numbers.below(15_000));
+            let since = Instant::now();
+            while since.elapsed() < pause {
+                std::hint::spin_loop();
             }
         }
     });

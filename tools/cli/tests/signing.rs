@@ -43,6 +43,30 @@ fn a_signature_names_the_enclave_that_is_measured() {
 }
 
 #[test]
+fn an_image_that_would_not_start_is_refused() {
+    let folder = tempdir().expect("a temporary folder");
+    let at = folder.path();
+    std::fs::write(at.join("image"), enclave_image::IMAGE).expect("written");
+    let same = json(&scone(at, &["measure", "--image", "image", "--json"]));
+    assert_eq!(same["mrenclave"], json(&scone(at, &["measure", "--json"]))["mrenclave"]);
+
+    // MRENCLAVE would be the same: this page is in the manifest.
+    let mut changed = enclave_image::IMAGE.to_vec();
+    changed[0x1800] ^= 1;
+    std::fs::write(at.join("changed"), changed).expect("written");
+    assert!(scone(at, &["sign", "--generate-key", "--key", "key.pem"]).status.success());
+    for words in
+        [&["measure"][..], &["inspect"], &["sign", "--key", "key.pem", "--out", "changed.sig"]]
+    {
+        let refused = scone(at, &[words, &["--image", "changed"]].concat());
+        assert_eq!(refused.status.code(), Some(1), "{words:?}");
+        let errors = String::from_utf8_lossy(&refused.stderr);
+        assert!(errors.contains("is not what its manifest says"), "{errors}");
+    }
+    assert!(!at.join("changed.sig").exists());
+}
+
+#[test]
 fn a_key_is_readable_by_its_owner_only_and_never_overwritten() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempdir().expect("a temporary folder");

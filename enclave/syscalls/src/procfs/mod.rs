@@ -50,8 +50,12 @@ pub(crate) fn changed_directory(path: &[u8]) {
 
 /// Whether a path is that of this process's directory.
 pub(crate) fn is_own(path: &[u8]) -> bool {
-    let name = path.strip_prefix(b"/proc/").unwrap_or_default();
-    name == b"self" || parse(name) == Ok(process().pid.into())
+    path.strip_prefix(b"/proc/").is_some_and(names_own)
+}
+
+/// Whether that directory is called so in `/proc`.
+fn names_own(name: &[u8]) -> bool {
+    name == b"self" || name == format!("{}", process().pid).as_bytes()
 }
 
 /// Whether an absolute path has to be looked at.
@@ -123,11 +127,8 @@ pub(crate) fn find(path: &[u8], follow: bool) -> Result<Found, Errno> {
         }
         // The link itself is the host's: it names the process.
         [b"proc", b"self"] if !follow => Ok(Found::Same),
-        [b"proc", b"self", ref rest @ ..] => in_process(path, pid, rest, follow),
+        [b"proc", who, ref rest @ ..] if names_own(who) => in_process(path, pid, rest, follow),
         [b"proc", b"thread-self", ref rest @ ..] => in_process(path, current().tid(), rest, follow),
-        [b"proc", who, ref rest @ ..] if who == format!("{pid}").as_bytes() => {
-            in_process(path, pid, rest, follow)
-        }
         _ => Ok(Found::Same),
     }
 }
