@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use hostcall_abi::{
     exit,
-    layout::{EXCEPTION_STACK_PAGES, IMAGE_BASE, PAGE, thread_data},
+    layout::{IMAGE_BASE, thread_data},
 };
 use sgx_types::Enclu;
 
@@ -369,7 +369,7 @@ global_asm!(
     RUNTIME_STACK = const data::RUNTIME_STACK,
     RESCHEDULE = const data::RESCHEDULE,
     EXC_STACK = const thread_data::EXCEPTION_STACK,
-    HALF_EXC_STACK = const EXCEPTION_STACK_PAGES * PAGE / 2,
+    HALF_EXC_STACK = const crate::exception::HALF_STACK,
     INDEX = const thread_data::INDEX,
     FRESH = const state::FRESH,
     IN_CALL = const state::IN_CALL,

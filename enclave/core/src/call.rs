@@ -6,6 +6,7 @@ use crate::{
     HostSlice,
     asm::scone_call,
     data,
+    panic::is_dying_elsewhere,
     sync::Once,
     xstate::{restore_live, save_live},
 };
@@ -33,23 +34,45 @@ fn leave(reason: u64, argument: u64) {
     // lets the host see is `reason` and `argument`.
     unsafe { scone_call(reason, argument) };
     restore_live(live);
+    if is_dying_elsewhere() {
+        wait_for_the_end();
+    }
 }
 
 /// `-EINTR` as a result.
 const EINTR: u64 = 4_u64.wrapping_neg();
 
+/// Another enclave thread ends the enclave: nothing goes on here, whatever the host answers.
+#[cold]
+fn wait_for_the_end() -> ! {
+    loop {
+        let request = stage_own(SCHED_YIELD, []);
+        let (reason, argument) = match request {
+            Some(request) => (exit::CALL, request.address()),
+            None => (exit::REFUSED, service::EXIT),
+        };
+        // SAFETY: as in `leave`.
+        unsafe { scone_call(reason, argument) };
+    }
+}
+
+/// Writes a call with up to six arguments into this enclave thread's own request.
+fn stage_own<const N: usize>(number: u64, args: [u64; N]) -> Option<HostSlice> {
+    const { assert!(N <= request::ARG_COUNT) }
+    let requests = OWN_REQUESTS.get()?;
+    let request = requests.part(data::tcs_index() * request::BYTES, request::BYTES);
+    request.word(request::NUMBER).write(number);
+    let args = args.into_iter().chain([0; request::ARG_COUNT]).take(request::ARG_COUNT);
+    for (index, arg) in args.enumerate() {
+        request.word(request::ARGS + index as u64).write(arg);
+    }
+    Some(request)
+}
+
 /// Makes a call with up to six arguments that needs no staging, with this enclave thread's own
 /// request: for the needs of the core and the scheduler. Returns the unchecked result.
 pub fn own_call<const N: usize>(number: u64, args: [u64; N]) -> u64 {
-    const { assert!(N <= request::ARG_COUNT) }
-    let Some(requests) = OWN_REQUESTS.get() else { return u64::MAX };
-    let request = requests.part(data::tcs_index() * request::BYTES, request::BYTES);
-    request.word(request::NUMBER).write(number);
-    for (index, arg) in
-        args.into_iter().chain([0; request::ARG_COUNT]).take(request::ARG_COUNT).enumerate()
-    {
-        request.word(request::ARGS + index as u64).write(arg);
-    }
+    let Some(request) = stage_own(number, args) else { return u64::MAX };
     // A host thread that is wanted elsewhere may call the request off before it was made.
     loop {
         exit_call(request);
@@ -62,9 +85,10 @@ pub fn own_call<const N: usize>(number: u64, args: [u64; N]) -> u64 {
     }
 }
 
+const SCHED_YIELD: u64 = 24;
+
 /// Gives the processor away once (sched_yield).
 pub(crate) fn yield_processor() {
-    const SCHED_YIELD: u64 = 24;
     own_call(SCHED_YIELD, []);
 }
 

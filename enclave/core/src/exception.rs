@@ -3,11 +3,14 @@
 //! Only what hardware wrote is believed: the SSA frame with its EXITINFO. The host can enter here
 //! at any time it likes ("kick"), and can do no more with it than make the thread look for work.
 
-use hostcall_abi::layout::{IMAGE_BASE, PAGE, TCS_AREA, thread_data};
+use core::arch::asm;
+
+use hostcall_abi::layout::{EXCEPTION_STACK_PAGES, IMAGE_BASE, PAGE, TCS_AREA, thread_data};
 use sgx_types::{ExInfo, ExitInfo, GprSgx, Vector};
 
 use crate::{
     UserRegs,
+    app::in_program,
     asm::Places,
     copies,
     data::{self, FAULT_ADDRESS, FAULT_RIP, RESCHEDULE, RUNTIME_STACK},
@@ -33,6 +36,8 @@ pub enum Exception {
     Other(Vector),
 }
 
+/// Bytes of a half of the exception stack. The first stage has the upper one.
+pub(crate) const HALF_STACK: u64 = EXCEPTION_STACK_PAGES * PAGE / 2;
 /// Word that stands for [`Exception::Kick`] between the stages.
 const KICK: u64 = u64::MAX;
 /// Alignment of data is checked.
@@ -58,6 +63,15 @@ impl Frame {
     }
 }
 
+/// Whether this is executed by [`first_stage`]: by the stack that it has to itself.
+pub(crate) fn in_first_stage() -> bool {
+    let rsp: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags)) };
+    let top = data::read::<{ thread_data::EXCEPTION_STACK }>();
+    (top - HALF_STACK..top).contains(&rsp)
+}
+
 /// Whether `rip` is the runtime's: everything else is the program's, wherever it jumped.
 const fn is_runtime(rip: u64) -> bool {
     rip >= IMAGE_BASE && rip < TCS_AREA
@@ -70,6 +84,7 @@ pub(crate) extern "sysv64" fn first_stage() {
     let (mut gpr, exinfo) = unsafe { (frame.gpr.read(), frame.exinfo.read()) };
     let vector = gpr.exit_info.vector();
     let former = (data::read::<FAULT_RIP>(), data::read::<FAULT_ADDRESS>());
+    let recurs = former == (gpr.rip, exinfo.address);
     data::write::<FAULT_RIP>(0);
     if !is_runtime(gpr.rip) {
         let regs = save_program(&frame, &gpr);
@@ -79,7 +94,10 @@ pub(crate) extern "sysv64" fn first_stage() {
         gpr.rsp = regs;
         gpr.rip = Places::second_stage();
         gpr.rflags = 0x202;
-    } else if vector == Some(Vector::PageFault) && copies::contains(gpr.rip) {
+    } else if vector == Some(Vector::PageFault)
+        && copies::contains(gpr.rip)
+        && (in_program(exinfo.address) || recurs)
+    {
         gpr.rax = 1 | u64::from(exinfo.error_code) & WRITE;
         gpr.rdx = exinfo.address;
         gpr.rip = copies::fixup();
@@ -87,13 +105,18 @@ pub(crate) extern "sysv64" fn first_stage() {
         // The program's flag, which a system call leaves as it is: to look at it then would cost
         // more than this does, which no usual program needs.
         gpr.rflags &= !AC;
-    } else if vector == Some(Vector::PageFault) && former != (gpr.rip, exinfo.address) {
+    } else if vector == Some(Vector::PageFault) && !recurs {
         // Maybe the kernel has resolved it, and there is a kick besides. If not, it comes again at once.
         data::write::<FAULT_RIP>(gpr.rip);
         data::write::<FAULT_ADDRESS>(exinfo.address);
         data::write::<RESCHEDULE>(1);
     } else if vector.is_some() {
-        fatal_at(gpr.rip, exinfo.address);
+        // To leave from here would leave a thread that the host can resume. So it dies there.
+        gpr.rdi = gpr.rip;
+        gpr.rsi = exinfo.address;
+        gpr.rip = die as *const () as u64;
+        gpr.rsp = data::read::<{ thread_data::EXCEPTION_STACK }>() - HALF_STACK - 8;
+        gpr.rflags = 2;
     } else if Places::returning(gpr.rip) {
         gpr.rip = Places::return_again();
         gpr.rflags = 0x202;
@@ -107,8 +130,9 @@ pub(crate) extern "sysv64" fn first_stage() {
     unsafe { frame.gpr.write(gpr) }
 }
 
-/// An exception of the runtime itself is a defect: nothing can go on.
-fn fatal_at(rip: u64, address: u64) -> ! {
+/// An exception of the runtime itself is a defect: nothing can go on. Where the thread that had it goes on, on
+/// the lower half of its exception stack.
+extern "sysv64" fn die(rip: u64, address: u64) -> ! {
     // An overflow of a runtime stack is the likeliest cause, and worth a message of its own.
     if address >= crate::stacks::STACKS_BASE && address.wrapping_add(PAGE) > address {
         fatal("a runtime stack overflowed");

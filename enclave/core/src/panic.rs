@@ -2,17 +2,22 @@
 //! (as a program that aborts).
 
 use core::{
+    arch::asm,
     panic::PanicInfo,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use hostcall_abi::service;
 
-use crate::call::{exit_forever, last_words};
+use crate::{
+    call::{exit_forever, last_words},
+    data, exception,
+};
 
 const STATUS: u64 = 134;
 
-static DYING: AtomicBool = AtomicBool::new(false);
+/// One more than the index of the enclave thread that ends the enclave; zero before.
+static DYING: AtomicU64 = AtomicU64::new(0);
 
 /// Ends the enclave with a constant message.
 #[cold]
@@ -21,10 +26,23 @@ pub fn fatal(message: &'static str) -> ! {
 }
 
 fn end(pieces: &[&str]) -> ! {
-    if !DYING.swap(true, Ordering::AcqRel) {
+    if exception::in_first_stage() {
+        // To leave from there would leave a thread that the host can resume.
+        // SAFETY: ends this thread.
+        unsafe { asm!("ud2", options(noreturn)) }
+    }
+    let own = data::tcs_index() + 1;
+    if DYING.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire).is_ok() {
         last_words(pieces);
     }
     exit_forever(service::EXIT, STATUS)
+}
+
+/// Whether another enclave thread ends the enclave: then this one must not go on.
+#[inline]
+pub(crate) fn is_dying_elsewhere() -> bool {
+    let dying = DYING.load(Ordering::Relaxed);
+    dying != 0 && dying != data::tcs_index() + 1
 }
 
 /// Formats a number without the machinery of `core::fmt`, which could panic again.

@@ -113,6 +113,8 @@ fn switch(from: &Context, to: &Context) {
 pub fn enter_user(regs: &UserRegs) {
     let top = data::read::<RUNTIME_STACK>();
     write_image(top, &INITIAL_XSTATE);
+    // Until the program sets it, it has no thread pointer.
+    data::set_fs_base(0);
     let regs = UserRegs { flags: UserRegs::FULL, ..*regs };
     // SAFETY: the place at the top of a thread's runtime stack is reserved for this.
     unsafe { ((top - REGS) as *mut UserRegs).write(regs) }

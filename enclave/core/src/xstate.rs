@@ -44,12 +44,12 @@ static INITIAL: Area = {
     Area(bytes)
 };
 
-/// Takes the host's claims about the XSAVE area: the components enabled (XFRM) and its size. Must be
-/// called before any thread of the program is there.
+/// Takes the components that this enclave has, `xfrm` of its attributes, and the host's claim about the size
+/// of their XSAVE area. Must be called before any thread of the program is there.
 ///
 /// # Errors
 ///
-/// The size, if the claims cannot be right.
+/// The size, if it cannot be right, or if there are components that nobody here keeps.
 pub fn configure(xfrm: u64, size: u64) -> Result<(), u64> {
     /// Opmask, ZMM_Hi256 and Hi16_ZMM: all or none of them (SDM volume 1, 13.3).
     const AVX512: u64 = 7 << 5;

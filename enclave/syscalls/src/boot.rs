@@ -10,6 +10,7 @@ use enclave_loader::PAGE_SIZE;
 use enclave_mm::{AddressSpace, Layout, Limits, Policy};
 use enclave_threads::{Thread, clock, spawn};
 use hostcall_abi::{VERSION, boot, control, layout, service};
+use sgx_types::AttributeFlags;
 
 use crate::{
     ephemeral,
@@ -50,7 +51,9 @@ pub fn start(parameters: HostSlice) -> ! {
     if word(boot::VERSION) != VERSION {
         fatal("the launcher speaks another version of the host call contract");
     }
-    if xstate::configure(word(boot::XFRM), word(boot::XSAVE_SIZE)).is_err() {
+    let attributes = enclave_core::attributes();
+    let xfrm = attributes.xfrm.bits();
+    if word(boot::XFRM) != xfrm || xstate::configure(xfrm, word(boot::XSAVE_SIZE)).is_err() {
         fatal("the host misbehaved: an impossible size of the XSAVE area");
     }
     clock::init(arena.part(0, CLOCK_BYTES));
@@ -59,6 +62,10 @@ pub fn start(parameters: HostSlice) -> ! {
     enclave_threads::init(outside(word(boot::CONTROL), control::WORDS * 8), threads);
     init_leaving(word(boot::MODE), outside(word(boot::RINGS), layout::TCS_COUNT * layout::PAGE));
     stats::init(word(boot::OPTIONS));
+    // Lines of a trace have strings and data of the program.
+    if word(boot::TRACE_FD) != u64::MAX && !attributes.flags.contains(AttributeFlags::DEBUG) {
+        fatal("only a debug enclave can be traced");
+    }
     trace::init(word(boot::TRACE_FD));
     init_process(&word);
     *START.lock() = Some(read_start(&word, &outside));

@@ -9,6 +9,7 @@ use enclave_signals::{
     exception::{self, FloatingPoint, Instruction},
     number::{SIGBUS, SIGSEGV},
 };
+use hostcall_abi::layout;
 use sgx_types::Vector;
 
 use crate::{
@@ -36,6 +37,12 @@ pub fn exception(regs: &mut UserRegs, exception: Exception) {
 }
 
 fn page_fault(regs: &mut UserRegs, address: u64, error: u64) {
+    // The data of enclave threads, where calls find the runtime, is always there: it was the kernel that took
+    // it away, and gives it back.
+    const END: u64 = layout::TCS_AREA + layout::TCS_COUNT * layout::PAGE;
+    if (layout::TCS_AREA..END).contains(&address) {
+        return;
+    }
     match twins::before_fault(regs, address) {
         Twins::Apart => {}
         Twins::Copied => return,

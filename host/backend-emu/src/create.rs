@@ -52,7 +52,7 @@ fn in_the_way(secs: &Secs) -> Option<String> {
 
 /// ECREATE.
 pub(crate) fn create(secs: &Secs, costs: CostModel, audit: bool) -> Result<Inner, Refused> {
-    let xsave_size = sys::xsave_size(secs.attributes.xfrm.bits());
+    let xsave_size = backend::xsave_size(secs.attributes.xfrm);
     if let Some(reason) = broken_rule(secs, xsave_size) {
         return refuse(Operation::Create, Errno::EINVAL, reason);
     }

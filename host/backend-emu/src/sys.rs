@@ -66,19 +66,6 @@ pub(crate) fn xfeatures() -> u64 {
     *FEATURES.get_or_init(|| unsafe { _xgetbv(0) } & !without.bits())
 }
 
-/// Bytes of a standard-format XSAVE area with these components (SDM volume 1, 13.4).
-pub(crate) fn xsave_size(features: u64) -> u64 {
-    let extended = (2..63).filter(|bit| features & 1 << bit != 0);
-    extended
-        .map(|bit| {
-            let leaf = __cpuid_count(13, bit);
-            u64::from(leaf.ebx) + u64::from(leaf.eax)
-        })
-        .max()
-        .unwrap_or(0)
-        .max(576)
-}
-
 /// Turns Syscall User Dispatch on: only instructions in `allowed` may make system calls. Or off.
 pub(crate) fn dispatch_syscalls(allowed: Option<Range<u64>>) -> bool {
     const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;

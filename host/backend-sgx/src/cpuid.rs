@@ -40,7 +40,9 @@ fn parse(subleaf: impl Fn(u32) -> CpuidResult, xcr0: u64) -> Option<Features> {
         sgx2: first.eax & 2 != 0,
         misc_select: MiscSelect::from_bits_truncate(first.ebx),
         attributes: AttributeFlags::from_bits_truncate(wide(second.eax, second.ebx)),
-        xfrm: Xfrm::from_bits_truncate(wide(second.ecx, second.edx) & xcr0),
+        // Linux gives tiles only to processes that ask for them, and nobody inside keeps them.
+        xfrm: Xfrm::from_bits_truncate(wide(second.ecx, second.edx) & xcr0)
+            - (Xfrm::TILECFG | Xfrm::TILEDATA),
         max_size: 1 << (first.edx >> 8 & 0x3f),
         epc: epc.sum(),
     })

@@ -16,7 +16,7 @@ mod run;
 #[cfg(feature = "suite")]
 pub mod suite;
 
-pub use capabilities::{Capabilities, Kind};
+pub use capabilities::{Capabilities, Kind, xsave_size};
 pub use error::{Errno, Operation, Refused};
 pub use kick::{Kick, KickHandler};
 pub use run::{ENTRY_FLAGS, EnterLeaf, Exception, ExitHandler, Outcome, Run};

@@ -60,7 +60,7 @@ pub(crate) fn prepare(
         (boot::CONTROL, boot.control.address()),
         (boot::RINGS, boot.rings.address()),
         (boot::THREADS, boot.threads),
-        (boot::XSAVE_SIZE, cpu.xsave_size),
+        (boot::XSAVE_SIZE, backend::xsave_size(machine.xfrm)),
         (boot::XFRM, machine.xfrm.bits()),
         (boot::START, start.address()),
         (boot::START_LEN, record.len() as u64),

@@ -9,8 +9,7 @@ use crate::{Date, Layout, MrEnclave};
 
 /// Features of the processor that an enclave gets when the machine has them: a SIGSTRUCT made by
 /// [`Claims::for_layout`] neither demands nor forbids them, but forbids all that are not known.
-pub const OPTIONAL_XFRM: Xfrm =
-    Xfrm::AVX.union(Xfrm::AVX512).union(Xfrm::PKRU).union(Xfrm::TILECFG).union(Xfrm::TILEDATA);
+pub const OPTIONAL_XFRM: Xfrm = Xfrm::AVX.union(Xfrm::AVX512).union(Xfrm::PKRU);
 
 /// The signed fields of a SIGSTRUCT. A machine initialises the enclave only when its
 /// attributes and MISCSELECT equal the claimed ones under the masks.

@@ -9,8 +9,6 @@ pub struct Cpu {
     pub hwcap: u64,
     /// AT_HWCAP2 of this process.
     pub hwcap2: u64,
-    /// Bytes of the XSAVE area for all components that the system has enabled.
-    pub xsave_size: u64,
 }
 
 /// Asks the processor.
@@ -18,11 +16,7 @@ pub struct Cpu {
 pub fn cpu() -> Cpu {
     // SAFETY: getauxval reads this process's auxiliary vector.
     let auxiliary = |entry| unsafe { libc::getauxval(entry) };
-    Cpu {
-        hwcap: auxiliary(libc::AT_HWCAP),
-        hwcap2: auxiliary(libc::AT_HWCAP2),
-        xsave_size: __cpuid_count(0xd, 0).ebx.into(),
-    }
+    Cpu { hwcap: auxiliary(libc::AT_HWCAP), hwcap2: auxiliary(libc::AT_HWCAP2) }
 }
 
 /// EAX, EBX, ECX and EDX of a leaf of CPUID.

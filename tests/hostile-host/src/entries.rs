@@ -41,6 +41,8 @@ enum How {
     State,
     /// The stack for exceptions cannot be written, and the thread is entered once more after that.
     Nested,
+    /// The first page of the runtime's heap cannot be read any more.
+    Broken,
     /// Another enclave thread than the first is entered first.
     SecondFirst,
     /// The first entry is told that the processor has no instructions for SHA-256.
@@ -69,6 +71,7 @@ impl Entries {
             "kick" => How::Kick,
             "state" => How::State,
             "nested" => How::Nested,
+            "broken" => How::Broken,
             "second-first" => How::SecondFirst,
             "portable" => How::Portable,
             "kicked" => How::Kicked,
@@ -114,6 +117,12 @@ impl Wrong {
             How::Unanswered if count % 16 == 7 => {
                 *run = hostile(run.tcs);
                 return Some(self.enclave.enter(run));
+            }
+            How::Broken if count == 3 => {
+                let page = layout::HEAP_BASE..layout::HEAP_BASE + layout::PAGE;
+                self.enclave
+                    .restrict_permissions(page, SecInfoFlags::empty())
+                    .expect("that is possible");
             }
             How::Others => {
                 for index in (0..layout::TCS_COUNT).filter(|&i| layout::tcs_block(i).tcs != run.tcs)

@@ -80,7 +80,7 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("page", [address]) => Box::new(pages::Changed::new(address)?),
         ("service", [how]) => Box::new(services::Services::new(how)?),
         ("flip", []) => Box::new(noise::Flip),
-        ("signals", []) => Box::new(noise::Signals),
+        ("signals", [set]) => Box::new(noise::Signals::new(set)?),
         ("kicks", []) => Box::new(noise::Kicks),
         ("random", [seed]) => Box::new(noise::Random::new(number(seed)?)),
         _ => bail!("no lie is called {text:?}"),

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Result, bail};
 use backend::Enclave;
 use hostcall_abi::{control, layout, service};
 use launcher::{Boot, Tamper};
@@ -123,12 +124,22 @@ impl Tamper for Flip {
     }
 }
 
-/// `signals`: all signals arrive all the time, with claims of faults.
+/// `signals SET`: these arrive all the time, with claims of faults.
 #[derive(Debug)]
-pub(crate) struct Signals;
+pub(crate) struct Signals(u64);
 
-/// Signals that end the program by default, or that the program cannot catch.
-const LEFT_OUT: u64 = !(1 << 9 | 1 << 16 | 1 << 22 | 1 << 27);
+impl Signals {
+    pub(crate) fn new(set: &str) -> Result<Self> {
+        let set = match set {
+            // Those that neither end the program by default nor stop it: it catches SIGUSR1.
+            "harmless" => 1 << 9 | 1 << 16 | 1 << 22 | 1 << 27,
+            // Those that libc sends to its own threads.
+            "internal" => 1 << 31 | 1 << 32,
+            _ => bail!("no set of signals is called {set:?}"),
+        };
+        Ok(Self(set))
+    }
+}
 
 impl Tamper for Signals {
     fn before(&self, _: &Request) -> bool {
@@ -139,7 +150,7 @@ impl Tamper for Signals {
                 block.word(at).store(VALUES[field as usize + 6], Ordering::Relaxed);
             }
         }
-        block.word(control::PENDING).fetch_or(!LEFT_OUT, Ordering::SeqCst);
+        block.word(control::PENDING).fetch_or(self.0, Ordering::SeqCst);
         true
     }
 }

@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{Mutex, own_call};
+use enclave_hostcalls::misbehaved;
 use enclave_signals::{
     SigInfo, SigSet, Target, code,
     number::{SYNCHRONOUS, UNBLOCKABLE},
@@ -11,6 +12,10 @@ use enclave_threads::{SignalInfo, take_pending_signals};
 use hostcall_abi::service;
 
 use super::{look, send};
+use crate::process::process;
+
+/// Signals that libc sends to its own threads (SIGCANCEL and SIGSETXID of glibc).
+const INTERNAL: SigSet = SigSet::of(&[32, 33]);
 
 /// Signals that somebody blocked or waited for at some time: once they are caught, they stay so.
 static HELD: AtomicU64 = AtomicU64::new(0);
@@ -41,7 +46,13 @@ pub(crate) fn hold(set: SigSet) {
 /// Takes the signals that the host has caught, and sends them to the process.
 pub(super) fn collect() {
     take_pending_signals(|number, claim| {
-        send(Target::Process, checked(number, claim));
+        let info = checked(number, claim);
+        // What threads send to each other stays inside, and libc believes it.
+        let own = info.code == code::TKILL && info.sender().0 == process().pid;
+        if INTERNAL.contains(number) || own {
+            misbehaved("the host misbehaved: a signal that only the program itself can send");
+        }
+        send(Target::Process, info);
     });
 }
 

@@ -60,7 +60,18 @@ fn exceptions_that_are_handled_twice_late_or_never_were() -> Result<()> {
 #[test]
 fn signals_and_kicks_all_the_time() -> Result<()> {
     tell("kicks", BOTH, End::Harmless)?;
-    tell("signals", BOTH, End::Harmless)
+    tell("signals harmless", BOTH, End::Harmless)
+}
+
+#[test]
+fn signals_that_only_libc_sends() -> Result<()> {
+    tell("signals internal", BOTH, End::Found)
+}
+
+/// It ends by its own doing, and tells why.
+#[test]
+fn memory_of_the_runtime_that_is_taken_away() -> Result<()> {
+    tell("enter broken", BOTH, End::Broken)
 }
 
 #[test]

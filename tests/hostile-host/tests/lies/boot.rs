@@ -45,7 +45,7 @@ fn sizes_that_cannot_be() -> Result<()> {
     }
     all(boot::ARENA_LEN, &["0", "8", "4096"], End::Found)?;
     all(boot::XSAVE_SIZE, &["0", "575", "4097"], End::Found)?;
-    all(boot::XFRM, &["0", "1", "-1", "0x60003"], End::Found)
+    all(boot::XFRM, &["0", "1", "3", "-1", "0x60003"], End::Found)
 }
 
 /// Memory of both sides that is the same, or smaller than it is said to be.

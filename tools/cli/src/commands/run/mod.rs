@@ -91,9 +91,9 @@ pub(crate) struct Run {
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true,
           default_missing_value = "text", help_heading = REPORTS)]
     stats: Option<Stats>,
-    /// Writes a line for each system call, to standard error or to a file
+    /// Writes a line for each system call, to standard error or to a file: of debug enclaves only
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true,
-          default_missing_value = "-", help_heading = REPORTS)]
+          default_missing_value = "-", conflicts_with = "production", help_heading = REPORTS)]
     trace: Option<PathBuf>,
     /// Leaves out the line which says that an emulated enclave protects nothing
     #[arg(long, short, help_heading = REPORTS)]
