@@ -77,13 +77,19 @@ fn starts_function(reader: &Reader<'_>, insn: &Insn) -> bool {
     reader.code.at(insn.offset).is_multiple_of(16) && !insn.names_rax()
 }
 
-/// Ends of the instructions without effect, and breakpoints, that follow each other from `offset` on.
+/// Ends of the instructions without effect, and breakpoints, that follow each other from `offset` on. One
+/// without effect where functions are aligned may be the begin of one, left for patches.
 fn padding<'r>(reader: &'r mut Reader<'_>, offset: usize) -> impl Iterator<Item = usize> + 'r {
     let mut end = offset;
     core::iter::from_fn(move || {
         let insn = reader.decode(end)?;
+        let aligned = reader.code.at(end).is_multiple_of(16);
         end = insn.end();
-        matches!(insn.insn.mnemonic(), Mnemonic::Nop | Mnemonic::Int3).then_some(end)
+        match insn.insn.mnemonic() {
+            Mnemonic::Int3 => Some(end),
+            Mnemonic::Nop if !aligned => Some(end),
+            _ => None,
+        }
     })
 }
 

@@ -143,6 +143,16 @@ fn the_next_function_is_not_displaced() {
     assert_eq!(outcome(&unpadded), [(6, Ok(Kind::Preceding))]);
 }
 
+/// Nor is what may be its first instruction, without effect, taken for padding.
+#[test]
+fn a_function_may_begin_with_a_nop() {
+    // The site's function ends at a multiple of 16.
+    let before: [&[u8]; 4] = [&[0x90; 7], MOV_EAX, PUSH, SYSCALL];
+    let kind = |behind: &[&[u8]]| outcome(&[&before[..], behind].concat())[0].1;
+    assert_ne!(kind(&[RET, NOP5, NOP5, RET]), Ok(Kind::Following));
+    assert_eq!(kind(&[RET, &[0xcc; 8]]), Ok(Kind::Following));
+}
+
 #[test]
 fn a_lock_prefix_may_be_jumped_over() {
     let add = [0xf0, 0x01, 0x07]; // lock add dword ptr [rdi], eax
