@@ -37,6 +37,17 @@ impl From<&Stat> for Identity {
     }
 }
 
+/// As what the program has made a socket: the arguments of socket(2), without flags.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// Address family.
+    pub domain: u64,
+    /// Type.
+    pub kind: u64,
+    /// Protocol; 0 if it is the usual one.
+    pub protocol: u64,
+}
+
 /// The [`Identity`] of a file, from when it is known on.
 #[derive(Debug, Default)]
 struct Known {
@@ -72,6 +83,8 @@ pub struct HostFile {
     known: Known,
     /// Path as it was opened, where that matters (`/proc`).
     path: Vec<u8>,
+    /// There if it is a socket that the program has made, or has accepted from one.
+    made: Option<Made>,
     /// There if it is a socket that is known to be a stream.
     stream: Option<Arc<Stream>>,
     /// There if it was opened for reading while calls were posted.
@@ -94,6 +107,7 @@ impl HostFile {
             fd: Arc::new(fd),
             known: Known { kind: AtomicU32::new(kind), ..Known::default() },
             path: Vec::new(),
+            made: None,
             stream: None,
             opened: None,
             ahead: None,
@@ -130,12 +144,18 @@ impl HostFile {
         }
     }
 
-    /// A socket; what it is if it is known to be a stream.
+    /// A socket; as what it was made, and what it is if it is known to be a stream.
     #[must_use]
-    pub fn socket(fd: HostFd, stream: Option<Transport>) -> Self {
+    pub fn socket(fd: HostFd, made: Option<Made>, stream: Option<Transport>) -> Self {
         let socket = Self::of_kind(fd, kind::SOCKET);
         let stream = stream.map(|transport| Stream::new(Arc::clone(&socket.fd), transport));
-        Self { stream, ..socket }
+        Self { made, stream, ..socket }
+    }
+
+    /// As what it was made, if that is known.
+    #[must_use]
+    pub const fn made(&self) -> Option<Made> {
+        self.made
     }
 
     /// The stream, if it is known to be one.

@@ -31,7 +31,7 @@ mod wait_queue;
 pub use device::Device;
 pub use enclave_descriptors::dirent::DirEntry;
 pub use host::HostFd;
-pub use host_file::{HostFile, Identity};
+pub use host_file::{HostFile, Identity, Made};
 pub use object::{Io, Object, ready};
 pub use open_file::OpenFile;
 pub use stat::{Stat, kind};

@@ -10,7 +10,7 @@ use core::{
 use enclave_core::Mutex;
 use enclave_hostcalls::Errno;
 
-use crate::{HostFd, HostFile, Io, Object, Stream, flag};
+use crate::{HostFd, HostFile, Io, Made, Object, Stream, flag};
 
 /// An open file ("open file description" in POSIX): an object and status flags.
 pub struct OpenFile {
@@ -39,6 +39,12 @@ impl OpenFile {
     #[must_use]
     pub fn stream(&self) -> Option<&Arc<Stream>> {
         self.object().downcast_ref::<HostFile>()?.stream()
+    }
+
+    /// As what the socket of the host was made, if that is known.
+    #[must_use]
+    pub fn made(&self) -> Option<Made> {
+        self.object().downcast_ref::<HostFile>()?.made()
     }
 
     /// The status flags ([`flag`]).

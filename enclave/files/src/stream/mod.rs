@@ -118,12 +118,6 @@ impl Stream {
         })
     }
 
-    /// Where it goes.
-    #[must_use]
-    pub const fn transport(&self) -> Transport {
-        self.transport
-    }
-
     /// Whether it goes by TCP.
     pub fn is_tcp(&self) -> bool {
         self.transport == Transport::Tcp

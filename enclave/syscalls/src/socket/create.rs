@@ -3,10 +3,10 @@
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_files::{Cork, HostFd, HostFile, OpenFile, Transport, flag, table};
+use enclave_files::{Cork, HostFd, HostFile, Made, OpenFile, Transport, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, connects, has_both_ends, misbehaved};
 
-use super::{Socket, address, local};
+use super::{Socket, address, family, local};
 use crate::{
     Sys,
     args::{self, Arg, forward_zero, uint},
@@ -28,8 +28,6 @@ mod nr {
 const CLOEXEC: u64 = flag::CLOEXEC;
 /// `SOCK_NONBLOCK`.
 const NONBLOCK: u64 = flag::NONBLOCK;
-/// Address family whose sockets work through memory shared with the kernel.
-const AF_XDP: u64 = 44;
 
 /// Two descriptors that the host wrote to one word.
 fn adopt_pair(word: u64) -> [HostFd; 2] {
@@ -40,32 +38,40 @@ fn adopt_pair(word: u64) -> [HostFd; 2] {
 }
 
 /// An open file for a socket that the host just made.
-fn open(fd: HostFd, flags: u64, stream: Option<Transport>) -> Arc<OpenFile> {
-    OpenFile::new(HostFile::socket(fd, stream), flag::RDWR | flags & NONBLOCK)
+fn open(fd: HostFd, flags: u64, made: Option<Made>) -> Arc<OpenFile> {
+    let file = HostFile::socket(fd, made, made.and_then(stream));
+    OpenFile::new(file, flag::RDWR | flags & NONBLOCK)
 }
 
-/// Where a socket made like that goes, if it is a stream whose data the kernel keeps until it is sent.
-fn stream(domain: u64, kind: u64, protocol: u64) -> Option<Transport> {
-    const AF_UNIX: u64 = 1;
-    const AF_INET: u64 = 2;
-    const AF_INET6: u64 = 10;
+/// What these arguments of socket(2) make.
+fn made(domain: u64, kind: u64, protocol: u64) -> Made {
+    const SOCK_PACKET: u64 = 10;
+    match (domain, kind & 0xf) {
+        // As Linux does, which then has no other name for it.
+        (family::INET, SOCK_PACKET) => Made { domain: family::PACKET, kind: SOCK_PACKET, protocol },
+        (domain, kind) => Made { domain, kind, protocol },
+    }
+}
+
+/// Where it goes, if it is a stream whose data the kernel keeps until it is sent.
+fn stream(made: Made) -> Option<Transport> {
     const SOCK_STREAM: u64 = 1;
     const IPPROTO_TCP: u64 = 6;
-    match (domain, kind & 0xf, protocol) {
-        (AF_UNIX, SOCK_STREAM, _) => Some(Transport::Local),
-        (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => Some(Transport::Tcp),
+    match (made.domain, made.kind, made.protocol) {
+        (family::UNIX, SOCK_STREAM, _) => Some(Transport::Local),
+        (family::INET | family::INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => Some(Transport::Tcp),
         _ => None,
     }
 }
 
 pub(crate) fn socket(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [domain, kind, protocol] = [0, 1, 2].map(|index: usize| uint(sys.args[index]));
-    if domain == AF_XDP {
+    if domain == family::XDP {
         return Err(Errno::EAFNOSUPPORT);
     }
     let mut call = Call::new(nr::SOCKET, 0)?;
     let fd = call.args([domain, kind | CLOEXEC, protocol]).descriptor(Wait::No)?;
-    let file = open(HostFd::adopt(fd), kind, stream(domain, kind, protocol));
+    let file = open(HostFd::adopt(fd), kind, Some(made(domain, kind, protocol)));
     table().insert(file, kind & CLOEXEC != 0)
 }
 
@@ -74,7 +80,8 @@ fn pair_of_host(domain: u64, kind: u64, protocol: u64) -> Result<[Arc<OpenFile>;
     let mut call = Call::new(nr::SOCKETPAIR, 8)?;
     let pair = call.room(8);
     call.args([domain, kind | CLOEXEC, protocol, pair.address()]).zero(Wait::No)?;
-    Ok(adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind, stream(domain, kind, protocol))))
+    let made = made(domain, kind, protocol);
+    Ok(adopt_pair(pair.word(0).read()).map(|fd| open(fd, kind, Some(made))))
 }
 
 pub(crate) fn socketpair(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -111,16 +118,15 @@ fn accept_with(sys: &mut Sys<'_>, flags: u64) -> Result<u64, Errno> {
     let socket = Socket::new(file)?;
     let (wait, _) = socket.wait(0);
     let mut call = Call::new(nr::ACCEPT4, address::Reply::ROOM)?;
-    let reply = address::optional(&mut call, pointer, len)?;
+    let reply = address::optional(&socket, &mut call, pointer, len)?;
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     let fd = call.args([socket.fd, pointer, len, flags | CLOEXEC]).descriptor(wait)?;
     // Adopted first: on an error the connection is closed, as Linux does.
     let fd = HostFd::adopt(fd);
-    let transport = socket.stream().map(|stream| stream.transport());
-    if transport.is_some() && !has_both_ends() {
+    if socket.stream().is_some() && !has_both_ends() {
         fd.close_later();
     }
-    let file = open(fd, flags, transport);
+    let file = open(fd, flags, socket.made());
     if let Some(reply) = reply {
         reply.collect()?;
     }
@@ -205,7 +211,7 @@ fn name(number: u64, sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let socket = Socket::new(file)?;
     let mut call = Call::new(number, address::Reply::ROOM)?;
-    let reply = address::Reply::stage(&mut call, pointer, len)?;
+    let reply = address::Reply::stage(&socket, &mut call, pointer, len)?;
     let [pointer, len] = reply.args();
     call.args([socket.fd, pointer, len]).zero(Wait::No)?;
     reply.collect()?;

@@ -25,7 +25,7 @@ pub(crate) use transfer::{recvfrom, sendto};
 use alloc::sync::Arc;
 
 use enclave_core::AppSlice;
-use enclave_files::{Data, OpenFile, Stream};
+use enclave_files::{Data, Made, OpenFile, Stream};
 use enclave_hostcalls::{Call, Errno, Wait, connects};
 use enclave_threads::check_events;
 
@@ -57,6 +57,17 @@ const MAX_MESSAGES: u64 = 1024;
 const LONGEST_TRANSFER: u64 = 0x7fff_f000;
 
 const SOL_SOCKET: u64 = 1;
+
+/// Address families.
+mod family {
+    pub(super) const UNIX: u64 = 1;
+    pub(super) const INET: u64 = 2;
+    pub(super) const INET6: u64 = 10;
+    pub(super) const NETLINK: u64 = 16;
+    pub(super) const PACKET: u64 = 17;
+    /// Its sockets work through memory shared with the kernel.
+    pub(super) const XDP: u64 = 44;
+}
 
 /// Whether a descriptor is a socket whose messages keep their borders: nothing that is said to it
 /// raises SIGPIPE.
@@ -91,6 +102,11 @@ impl Socket {
     /// The stream that it is known to be.
     fn stream(&self) -> Option<&Arc<Stream>> {
         self.file.stream()
+    }
+
+    /// As what it was made, if it is known.
+    fn made(&self) -> Option<Made> {
+        self.file.made()
     }
 
     /// Sends `data` of the program with these flags by `send`, if it is not sent with the next call that

@@ -109,7 +109,8 @@ impl Staged {
         }
         let [name, room] = message.name;
         if name != 0 {
-            let len = address::checked(self.slot.word(word::NAME_LEN).read() & 0xffff_ffff);
+            let len = self.slot.word(word::NAME_LEN).read() & 0xffff_ffff;
+            let len = address::Longest::of(socket).checked(len, room);
             let target = AppSlice::new(name, len.min(room))?;
             self.name.part(0, target.len()).read_app(target)?;
             write_low(message, word::NAME_LEN, len)?;

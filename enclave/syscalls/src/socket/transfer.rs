@@ -85,7 +85,7 @@ fn receive(
     let name_room = if pointer == 0 { 0 } else { address::Reply::ROOM };
     let mut call = Call::new(RECVFROM, room.next_multiple_of(8) + name_room)?;
     let staged = call.room(room);
-    let reply = address::optional(&mut call, pointer, len_pointer)?;
+    let reply = address::optional(socket, &mut call, pointer, len_pointer)?;
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     call.args([socket.fd, staged.address(), room, flags, pointer, len]);
     if flags & msg::TRUNC != 0 {

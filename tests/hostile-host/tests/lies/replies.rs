@@ -176,6 +176,23 @@ fn lengths_larger_than_the_room() -> Result<()> {
     all(lies, End::Found)
 }
 
+/// Addresses that fit, but are longer than any of the family: the program would take what is behind its own
+/// structure for a part of them.
+#[test]
+fn addresses_longer_than_the_family_has() -> Result<()> {
+    let places = [
+        (nr::RECVFROM, "5:0", 17),
+        (nr::ACCEPT4, "2:0", 17),
+        (nr::GETSOCKNAME, "2:0", 17),
+        // Of a socket of an unknown family, it is cut.
+        (nr::GETSOCKNAME, "2:0", 100),
+        (nr::GETPEERNAME, "2:0", 17),
+        (nr::RECVMSG, "1:1", 112),
+    ];
+    let lies = places.map(|(call, place, value)| format!("word {call} {place} {value}"));
+    all(lies, End::Found)
+}
+
 /// Descriptors in control data that are ours, or none.
 #[test]
 fn received_descriptors_that_cannot_be() -> Result<()> {

@@ -17,7 +17,7 @@ pub(super) use pair::LocalSocket;
 use enclave_files::OpenFile;
 
 /// The address family of these sockets.
-pub(super) const AF_UNIX: u64 = 1;
+pub(super) use super::family::UNIX as AF_UNIX;
 
 /// The socket behind a file, if it is one of these.
 pub(super) fn of(file: &OpenFile) -> Option<&LocalSocket> {
