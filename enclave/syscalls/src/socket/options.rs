@@ -44,12 +44,13 @@ enum Shape {
     Refused,
 }
 
+const SOL_IP: u64 = 0;
+const SOL_IPV6: u64 = 41;
+const SOL_PACKET: u64 = 263;
+
 /// Options by level and name (`linux/socket.h` and the headers of the protocols).
 fn shape(level: u64, name: u64) -> Shape {
-    const SOL_IP: u64 = 0;
-    const SOL_IPV6: u64 = 41;
     const SOL_SCTP: u64 = 132;
-    const SOL_PACKET: u64 = 263;
     const SOL_RDS: u64 = 276;
     const SOL_XDP: u64 = 283;
     match (level, name) {
@@ -68,6 +69,27 @@ fn shape(level: u64, name: u64) -> Shape {
         (SOL_SCTP, 111) => Shape::Refused,
         (SOL_RDS | SOL_XDP, _) => Shape::Refused,
         _ => Shape::Data,
+    }
+}
+
+/// Whether getsockopt(2) may read the value, too: nothing else that is in the program's memory is for the host.
+fn is_question(level: u64, name: u64) -> bool {
+    const SOL_UDP: u64 = 17;
+    const SOL_ICMPV6: u64 = 58;
+    const SOL_UDPLITE: u64 = 136;
+    const SOL_RAW: u64 = 255;
+    const SOL_NETLINK: u64 = 270;
+    const SOL_TLS: u64 = 282;
+    match level {
+        SOL_SOCKET | IPPROTO_TCP | SOL_UDP | SOL_ICMPV6 | SOL_UDPLITE => false,
+        SOL_RAW | SOL_NETLINK | SOL_TLS => false,
+        // IP_MSFILTER, MCAST_MSFILTER, netfilter
+        SOL_IP => matches!(name, 41 | 48 | 64..),
+        // IPV6_FLOWLABEL_MGR, MCAST_MSFILTER, netfilter
+        SOL_IPV6 => matches!(name, 32 | 48 | 64..),
+        // PACKET_HDRLEN
+        SOL_PACKET => name == 11,
+        _ => true,
     }
 }
 
@@ -190,8 +212,7 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let mut call = Call::new(GETSOCKOPT, room.next_multiple_of(8) + 8)?;
     let (value, len) = (call.room(room), call.room(8));
-    if level != SOL_SOCKET && level != IPPROTO_TCP {
-        // Some options of other protocols are questions.
+    if is_question(level, name) {
         value.write_app(target)?;
     }
     len.word(0).write(room);
