@@ -182,6 +182,28 @@ GROUP(peer_is_gone)
     }
 }
 
+// What was sent fails at once, or nobody knows yet: then the option says it.
+GROUP(error_is_told_late)
+{
+    int s[2], e = -1;
+    socklen_t n = sizeof e;
+    struct linger l = {1, 0};
+    signal(SIGPIPE, SIG_IGN);
+    for (int less = 0; less < 4; less++) {
+        pair_(s, 1);
+        send_(s[0], 0, 0, 10);
+        EQ(setsockopt(s[1], SOL_SOCKET, SO_LINGER, &l, sizeof l), 0);
+        close(s[1]);
+        usleep(20000);
+        e = 0, n = sizeof e - less;
+        if (send_(s[0], 0, 10, 10) < 0) e = errno;
+        else getsockopt(s[0], SOL_SOCKET, SO_ERROR, &e, &n);
+        EQ(e, ECONNRESET);
+        EQ(n, sizeof e - less);
+        close(s[0]);
+    }
+}
+
 GROUP(options)
 {
     int s[2], on = 1, off = 0, got = -1;

@@ -49,6 +49,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "ends"),
     ("streams", "ends_before_waits"),
     ("streams", "peer_is_gone"),
+    ("streams", "error_is_told_late"),
     ("streams", "options"),
     ("streams", "files"),
     ("streams", "threads"),

@@ -210,8 +210,9 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         // Another thread may have set it.
         flush();
     }
-    let mut call = Call::new(GETSOCKOPT, room.next_multiple_of(8) + 8)?;
-    let (value, len) = (call.room(room), call.room(8));
+    let words = room.next_multiple_of(8);
+    let mut call = Call::new(GETSOCKOPT, words + 8)?;
+    let (value, len) = (call.room(words), call.room(8));
     if is_question(level, name) {
         value.write_app(target)?;
     }
@@ -220,6 +221,7 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let len = len.word(0).read();
     if level == SOL_SOCKET
         && name == SO_ERROR
+        && !value.is_empty()
         && let Some(errno) = socket.stream().and_then(|stream| stream.error())
     {
         value.word(0).write(errno.number().into());
