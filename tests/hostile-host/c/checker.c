@@ -277,6 +277,10 @@ static void network(void) {
     HOLDS(room <= sizeof wide);
     HOLDS(send(client, "hello", 5, 0) <= 5);
     WITHIN(recv(served, guarded.data, 99, 0), 99);
+    HOLDS(send(client, "dropped", 7, 0) <= 7);
+    clear();
+    HOLDS(recv(served, guarded.data, 30, MSG_TRUNC) <= 30);
+    within(0, 0, __LINE__);
     shutdown(client, SHUT_WR);
     close(served);
 out:
@@ -291,6 +295,10 @@ out:
         other_len = sizeof other.address;
         WITHIN(recvfrom(datagrams, guarded.data, 64, 0, (void *)&other.address, &other_len), 64);
         HOLDS(other.after == CANARY && other_len <= 128);
+        sendto(datagrams, "cut off", 7, 0, (void *)&own.address, sizeof own.address);
+        clear();
+        if (recv(datagrams, guarded.data, 4, MSG_TRUNC) >= 4) HOLDS(memcmp(guarded.data, "ZZZZ", 4) != 0);
+        within(4, 4, __LINE__);
     }
     close(datagrams);
 }

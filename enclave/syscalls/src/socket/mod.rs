@@ -69,6 +69,29 @@ mod family {
     pub(super) const XDP: u64 = 44;
 }
 
+/// What a call that receives gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// As many bytes as it says.
+    Data,
+    /// As many as there is room for, of a message that is as long as it says (`MSG_TRUNC`).
+    Message,
+    /// None: TCP drops as many as it says (`MSG_TRUNC`).
+    Count,
+}
+
+impl Given {
+    /// What the count can be if there is room for `len` bytes.
+    fn limit(self, len: u64) -> u64 {
+        if self == Self::Message { LONGEST_TRANSFER } else { len }
+    }
+
+    /// How many of `count` bytes are there, in a buffer of `room` bytes.
+    fn bytes(self, count: u64, room: u64) -> u64 {
+        if self == Self::Count { 0 } else { count.min(room) }
+    }
+}
+
 /// Whether a descriptor is a socket whose messages keep their borders: nothing that is said to it
 /// raises SIGPIPE.
 pub(crate) fn keeps_borders(fd: u64) -> bool {
@@ -198,17 +221,29 @@ impl Socket {
         Ok(value.word(0).read() & 0xffff_ffff)
     }
 
-    /// Whether it is a stream: data without borders, so that it may be moved in pieces.
+    /// Whether it is a stream: data without borders, so that it may be moved in pieces. The host is asked only
+    /// of sockets that were not made here.
     fn is_stream(&self) -> Result<bool, Errno> {
         const SO_TYPE: u64 = 3;
         const SOCK_STREAM: u64 = 1;
-        Ok(self.option(SO_TYPE)? == SOCK_STREAM)
+        let kind = self.made().map_or_else(|| self.option(SO_TYPE), |made| Ok(made.kind))?;
+        Ok(kind == SOCK_STREAM)
     }
 
-    /// Whether it is TCP, which drops data that is received with `MSG_TRUNC`.
-    fn is_tcp(&self) -> Result<bool, Errno> {
+    /// What a call with these flags gives: to be known before it is made.
+    fn given(&self, flags: u64) -> Result<Given, Errno> {
         const SO_PROTOCOL: u64 = 38;
         const IPPROTO_TCP: u64 = 6;
-        Ok(self.option(SO_PROTOCOL)? == IPPROTO_TCP)
+        if flags & msg::TRUNC == 0 {
+            return Ok(Given::Data);
+        }
+        if !self.is_stream()? {
+            return Ok(Given::Message);
+        }
+        let is_tcp = match self.made() {
+            Some(_) => self.stream().is_some_and(|stream| stream.is_tcp()),
+            None => self.option(SO_PROTOCOL)? == IPPROTO_TCP,
+        };
+        Ok(if is_tcp { Given::Count } else { Given::Data })
     }
 }

@@ -7,7 +7,7 @@ use enclave_hostcalls::{Call, Errno, misbehaved};
 use enclave_threads::{check_events, clock};
 
 use super::{
-    BATCH, LONGEST_TRANSFER, PIECE, Socket, address, control, local,
+    BATCH, PIECE, Socket, address, control, local,
     message::{self, ENTRY, HEADER, Message, word},
     msg,
     send::write_count,
@@ -31,20 +31,16 @@ pub(crate) fn recvmsg(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let socket = Socket::new(file)?;
     let flags = uint(flags);
     let incoming = Incoming::read(message)?;
+    let given = socket.given(flags)?;
     let mut call = Call::new(RECVMSG, HEADER + incoming.room())?;
     let slot = call.room(HEADER);
     let staged = incoming.stage(&mut call, slot);
     let (wait, host) = socket.wait(flags);
     let args = [socket.fd, slot.address(), host | msg::CMSG_CLOEXEC];
-    let limit = limit(flags, incoming.0.len());
+    let limit = given.limit(incoming.0.len());
     let count = socket.receive(None, flags, || call.args(args).count(wait, limit))?;
-    staged.collect(&socket, &incoming.0, count, flags)?;
+    staged.collect(&socket, &incoming.0, given.bytes(count, limit), flags)?;
     Ok(count)
-}
-
-/// What a count can be for buffers of `len` bytes.
-fn limit(flags: u64, len: u64) -> u64 {
-    if flags & msg::TRUNC == 0 { len } else { LONGEST_TRANSFER }
 }
 
 /// A message to be received.
@@ -89,7 +85,7 @@ struct Staged {
 }
 
 impl Staged {
-    /// Gives the program the message, of `count` bytes.
+    /// Gives the program the message, `count` bytes of it.
     fn collect(
         &self,
         socket: &Socket,
@@ -104,9 +100,7 @@ impl Staged {
         }
         let received = control::read(self.control, control_len);
         let control = control::incoming(&received, flags & msg::CMSG_CLOEXEC != 0);
-        if flags & msg::TRUNC == 0 || !socket.is_tcp()? {
-            scatter(&self.buffers, &message.buffers, count)?;
-        }
+        scatter(&self.buffers, &message.buffers, count)?;
         let [name, room] = message.name;
         if name != 0 {
             let len = self.slot.word(word::NAME_LEN).read() & 0xffff_ffff;
@@ -217,6 +211,7 @@ fn receive_batch(
         batch.push(message);
     }
     let wanted = batch.len() as u64;
+    let given = socket.given(flags)?;
     let mut call = Call::new(RECVMMSG, room)?;
     let slots = call.room(ENTRY * wanted);
     let slot = |index| slots.part(ENTRY * index, ENTRY);
@@ -227,10 +222,11 @@ fn receive_batch(
     let received = socket.receive(None, flags, || call.args(args).count(wait, wanted))?;
     for (index, (staged, message)) in (0..received).zip(staged.iter().zip(&batch)) {
         let bytes = slot(index).word(word::COUNT).read();
-        if bytes > limit(flags, message.0.len()) {
+        let limit = given.limit(message.0.len());
+        if bytes > limit {
             misbehaved("the host misbehaved: it returned more than was asked for");
         }
-        staged.collect(socket, &message.0, bytes, flags)?;
+        staged.collect(socket, &message.0, given.bytes(bytes, limit), flags)?;
         write_count(entry(index), bytes)?;
     }
     Ok((received, wanted))

@@ -80,6 +80,7 @@ fn receive(
     flags: u64,
     [pointer, len_pointer]: [u64; 2],
 ) -> Result<u64, Errno> {
+    let given = socket.given(flags)?;
     let (wait, flags) = socket.wait(flags);
     let room = target.len().min(PIECE);
     let name_room = if pointer == 0 { 0 } else { address::Reply::ROOM };
@@ -88,17 +89,10 @@ fn receive(
     let reply = address::optional(socket, &mut call, pointer, len_pointer)?;
     let [pointer, len] = reply.as_ref().map_or([0; 2], address::Reply::args);
     call.args([socket.fd, staged.address(), room, flags, pointer, len]);
-    if flags & msg::TRUNC != 0 {
-        let count = call.count(wait, LONGEST_TRANSFER)?;
-        if !socket.is_tcp()? {
-            let filled = count.min(room);
-            staged.part(0, filled).read_app(target.first(filled))?;
-        }
-        return finish(count, reply);
-    }
-    let count = call.count(wait, room)?;
-    staged.part(0, count).read_app(target.first(count))?;
-    let all = flags & (msg::WAITALL | msg::DONTWAIT | msg::PEEK) == msg::WAITALL;
+    let count = call.count(wait, given.limit(room))?;
+    let bytes = given.bytes(count, room);
+    staged.part(0, bytes).read_app(target.first(bytes))?;
+    let all = flags & (msg::WAITALL | msg::DONTWAIT | msg::PEEK | msg::TRUNC) == msg::WAITALL;
     if all && count > 0 && count < target.len() && socket.is_stream()? {
         return finish(receive_rest(socket, target, count, flags), reply);
     }

@@ -81,6 +81,14 @@ fn counts_larger_than_asked() -> Result<()> {
     all(exact.map(|(call, result)| format!("reply {call} {result}")), End::Found)
 }
 
+/// With `MSG_TRUNC`: a stream gives no more than there is room for, and what a socket is, is known since it was
+/// made.
+#[test]
+fn counts_of_what_is_cut_off() -> Result<()> {
+    all([format!("reply {} 40", nr::RECVFROM)], End::Found)?;
+    all([format!("word {} 3:0 6", nr::GETSOCKOPT)], End::Harmless)
+}
+
 #[test]
 fn counts_are_checked_on_all_ways() -> Result<()> {
     for call in [nr::READ, nr::PREAD64, nr::RECVMSG, nr::PPOLL] {
