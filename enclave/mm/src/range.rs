@@ -36,9 +36,11 @@ impl PageRange {
         Self { start, end }
     }
 
-    /// The page that holds `addr`.
+    /// The page that holds `addr`. The last one, whose end is no address, counts as the one before: nothing
+    /// is ever mapped at either.
     pub(crate) const fn page_of(addr: u64) -> Self {
-        let start = align_down(addr, PAGE_SIZE);
+        const LAST: u64 = u64::MAX - (PAGE_SIZE - 1);
+        let start = align_down(if addr < LAST { addr } else { LAST - 1 }, PAGE_SIZE);
         Self { start, end: start + PAGE_SIZE }
     }
 

@@ -236,7 +236,8 @@ fn map_segment(backing: &Backing, base: u64, segment: &Segment) -> Result<(), Er
 pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
     const MAP_TYPE: u64 = 0x0f;
     let private = request.flags & MAP_TYPE == MAP_PRIVATE;
-    let len = request.len.next_multiple_of(PAGE_SIZE);
+    // What is longer than can be is refused below.
+    let len = request.len.checked_next_multiple_of(PAGE_SIZE).unwrap_or(u64::MAX);
     let (Some(file), true, true) = (request.file.clone(), private, request.prot & PROT_EXEC != 0)
     else {
         let mut space = process().space();

@@ -26,7 +26,9 @@ pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         let shared = operation & PRIVATE == 0 && coherence::is_expected();
         if shared { process().space().first_twin(address) } else { address }
     };
-    let (address, address2) = (named(address), named(address2));
+    let address = named(address);
+    // Most operations have none: anything may be there then.
+    let second = || named(address2);
     let result = match operation & !(CLOCK_REALTIME | PRIVATE) & 0xffff_ffff {
         0 => wait(address, value, u32::MAX, deadline(fourth, false, realtime)?),
         9 if value3 == 0 => return Err(Errno::EINVAL),
@@ -34,11 +36,11 @@ pub(crate) fn futex(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         1 => Ok(futex::wake(address, value, u32::MAX).into()),
         10 if value3 == 0 => return Err(Errno::EINVAL),
         10 => Ok(futex::wake(address, value, value3).into()),
-        3 => futex::requeue(address, address2, value, low(fourth), None)
+        3 => futex::requeue(address, second(), value, low(fourth), None)
             .map(|(woken, moved)| u64::from(woken) + u64::from(moved)),
-        4 => futex::requeue(address, address2, value, low(fourth), Some(value3))
+        4 => futex::requeue(address, second(), value, low(fourth), Some(value3))
             .map(|(woken, moved)| u64::from(woken) + u64::from(moved)),
-        5 => wake_op(address, address2, value, low(fourth), value3),
+        5 => wake_op(address, second(), value, low(fourth), value3),
         6 => return lock_pi(address, deadline(fourth, true, true)?),
         7 => return unlock_pi(address),
         8 => return try_lock_pi(address),

@@ -137,8 +137,8 @@ fn release_robust_futexes(head: u64, tid: u32) {
     }
     let word = |address| AppPtr::<u64>::new(address).read();
     let walk = || {
-        let offset = word(head + 8)?;
-        let pending = word(head + 16)?;
+        let offset = word(head.wrapping_add(8))?;
+        let pending = word(head.wrapping_add(16))?;
         let mut entry = word(head)?;
         for _ in 0..LIMIT {
             if entry & !1 == head {

@@ -540,6 +540,38 @@ GROUP(extremes)
     FAILS(syscall(SYS_read, open("/dev/zero", O_RDONLY), far - 10, 20), EFAULT);
 }
 
+// Once a file is mapped shared, addresses are looked at that are wrong or left over from something else.
+GROUP(extremes_beside_shared_files)
+{
+    int fd = open("f", O_RDWR | O_CREAT, 0600), word = 0;
+    EQ(ftruncate(fd, P), 0);
+    int *p = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    OK(p != MAP_FAILED && *p == 0);
+    for (int i = 0; i < 3; i++) {
+        EQ(READS(-1L), SIGSEGV);
+        EQ(READS(~4095L), SIGSEGV);
+        EQ(READS(~8191L), SIGSEGV);
+    }
+    enum { WAIT, WAKE, REQUEUE = 3, WAKE_OP = 5 };
+    EQ(syscall(SYS_futex, p, WAKE, 1, 0, -1L, -1L), 0);
+    EQ(syscall(SYS_futex, &word, WAKE, 1, 0, ~4095L, -1L), 0);
+    FAILS(syscall(SYS_futex, p, WAIT, 1, 0, -8L, -1L), EAGAIN);
+    OK(syscall(SYS_futex, ~7L, WAKE, 1, 0, 0, 0) <= 0);
+    OK(syscall(SYS_futex, p, REQUEUE, 1, 1, ~3L, 0) <= 0);
+    FAILS(syscall(SYS_futex, p, WAKE_OP, 1, 1, ~3L, 0), EFAULT);
+    EQ(munmap(p, P), 0);
+}
+
+GROUP(too_long_for_a_file)
+{
+    int fd = open("/proc/self/exe", O_RDONLY);
+    for (int prot = PROT_READ; prot <= (PROT_READ | PROT_EXEC); prot += PROT_EXEC)
+        for (int fixed = 0; fixed <= MAP_FIXED; fixed += MAP_FIXED) {
+            FAILS(syscall(SYS_mmap, P, -1L, prot, MAP_PRIVATE | fixed, fd, 0), ENOMEM);
+            FAILS(syscall(SYS_mmap, P, -4094L, prot, MAP_PRIVATE | fixed, fd, 0), ENOMEM);
+        }
+}
+
 GROUP(system_calls_on_bad_memory)
 {
     char *p = map_(3 * P);

@@ -123,6 +123,22 @@ GROUP(robust_lists)
     FAILS(syscall(SYS_set_robust_list, head, 5), EINVAL);
 }
 
+static void *ends_with_a_bad_list_(void *head)
+{
+    return (void *)syscall(SYS_set_robust_list, head, 24);
+}
+
+GROUP(bad_robust_lists)
+{
+    void *heads[] = {(void *)-1, (void *)-8, (void *)-16, (void *)-4096, (void *)8}, *r;
+    for (int i = 0; i < 5; i++) {
+        pthread_t t;
+        EQ(pthread_create(&t, NULL, ends_with_a_bad_list_, heads[i]), 0);
+        EQ(pthread_join(t, &r), 0);
+        EQ(r, 0);
+    }
+}
+
 #define FUTEX_LOCK_PI2_ 13
 static pthread_mutex_t pi_;
 static int pi_count_, pi_word_;
