@@ -247,20 +247,27 @@ pub(crate) fn map_file(request: MapRequest<Backing>) -> Result<u64, Errno> {
         }
         return Ok(start);
     };
-    let start = if request.flags & MAP_FIXED != 0 {
+    // Nobody else gets in between.
+    let mut space = process().space();
+    let replaces = request.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == MAP_FIXED;
+    let start = if replaces {
         request.hint
     } else {
         // The jumps depend on where the code will be.
         let flags = request.flags | MAP_ANONYMOUS;
         let room = MapRequest { prot: 0, flags, offset: 0, file: None, ..request };
-        process().space().mmap(room).map_err(errno)?
+        space.mmap(room).map_err(errno)?
     };
     let flags = request.flags & !MAP_FIXED_NOREPLACE | MAP_FIXED;
     let fixed = MapRequest { hint: start, flags, ..request };
-    match PageRange::from_len(start, len) {
-        Some(range) => rewrite::map(fixed, file, range),
-        None => process().space().mmap(fixed).map_err(errno),
+    let result = match PageRange::from_len(start, len) {
+        Some(range) => rewrite::map(&mut space, fixed, file, range),
+        None => space.mmap(fixed).map_err(errno),
+    };
+    if result.is_err() && !replaces {
+        space.munmap(start, len).map_err(errno)?;
     }
+    result
 }
 
 fn enter(

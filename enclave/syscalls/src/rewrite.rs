@@ -72,18 +72,18 @@ impl Known {
     }
 }
 
-/// Maps the code of `file` at `range`, as `request` says. Whatever cannot be rewritten is left to trap.
+/// Maps the code of `file` at `range`, as `request` says. Whatever cannot be rewritten is left to trap. Nobody
+/// else comes to the pages of `space` before it is known what is written over them.
 ///
 /// # Errors
 ///
 /// As mmap(2), and as pread(2); then nothing is mapped at `range`.
 pub(crate) fn map(
+    space: &mut Space,
     request: MapRequest<Backing>,
     mut file: MmBacking<Backing>,
     range: PageRange,
 ) -> Result<u64, Errno> {
-    // Nobody else comes to the pages before it is known what is written over them.
-    let mut space = process().space();
     let at_once = range.len() <= SHORT || request.flags & (MAP_POPULATE | MAP_LOCKED) != 0;
     let part = if range.len() <= SHORT { Parts::<PageBuffer>::LONGEST } else { PART };
     let known = Mutex::new(Known::default());
@@ -92,7 +92,7 @@ pub(crate) fn map(
     let backing = file.file.clone();
     let start = space.mmap(MapRequest { file: Some(file), ..request }).map_err(errno)?;
     process().rewritten.lock().remove(range.start()..range.end());
-    if at_once && let Err(error) = text.learn(&mut space, &backing, 0..text.len().div_ceil(part)) {
+    if at_once && let Err(error) = text.learn(space, &backing, 0..text.len().div_ceil(part)) {
         space.munmap(range.start(), range.len()).map_err(errno)?;
         return Err(error);
     }

@@ -240,6 +240,28 @@ GROUP(code_from_files)
     NAMED("the file is as it was", memcmp(page, "\x90\x90\x90\x90\x90\x90\x90\x90", 8) == 0);
 }
 
+GROUP(code_in_its_place)
+{
+    int fd = open("code", O_RDWR | O_CREAT | O_TRUNC, 0700), wo = open("code", O_WRONLY);
+    EQ(write(fd, "\xb8\5\0\0\0\xc3", 6), 6); // mov $5, %eax; ret
+    const int code = PROT_READ | PROT_EXEC, exact = MAP_FIXED_NOREPLACE;
+    unsigned char there;
+    char *p = map_(3 * P);
+    p[0] = p[P] = 7;
+    OK(mmap(p, P, code, MAP_PRIVATE | MAP_FIXED | exact, fd, 0) == MAP_FAILED && errno == EEXIST);
+    OK(mmap(p + P, P, code, MAP_PRIVATE | exact, fd, 0) == MAP_FAILED && errno == EEXIST);
+    EQ(p[0] + p[P], 14);
+    EQ(munmap(p, 2 * P), 0);
+    OK(mmap(p, P, code, MAP_PRIVATE | MAP_FIXED | exact, fd, 0) == p);
+    EQ(((int (*)(void))p)(), 5);
+    OK(mmap(p + P, P, code, MAP_PRIVATE, wo, 0) == MAP_FAILED && errno == EACCES);
+    FAILS(mincore(p + P, P, &there), ENOMEM);
+    OK(mmap(p + P, P, code, MAP_PRIVATE | exact, fd, 100) == MAP_FAILED && errno == EINVAL);
+    FAILS(mincore(p + P, P, &there), ENOMEM);
+    OK(mmap(p, P, code, MAP_PRIVATE | MAP_FIXED, wo, 0) == MAP_FAILED && errno == EACCES);
+    EQ(((int (*)(void))p)(), 5);
+}
+
 GROUP(shared_files)
 {
     char b[10] = "";
