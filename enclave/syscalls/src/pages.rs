@@ -4,7 +4,8 @@ use core::mem;
 
 use enclave_core::{
     AppSlice,
-    pages::{self, PageBuffer, PageError},
+    fatal,
+    pages::{self, PageBuffer},
     to_usize,
 };
 use enclave_hostcalls::{Call, Errno, Wait, remove, restrict, trim};
@@ -66,14 +67,10 @@ fn flags(prot: Prot) -> SecInfoFlags {
     flags
 }
 
-/// The processor refused a page although the bookkeeping says that it may not: the host changed
-/// pages behind our back.
-fn refused(_: PageError) -> MmError {
-    MmError::Lost
-}
-
-fn no_memory(_: PageError) -> MmError {
-    MmError::NoMemory
+/// The host did not change pages as it should, or they cannot be used although they are there: what is
+/// accepted and what is known to be no longer agree, so nothing may go on.
+fn lost<E>(_: E) -> MmError {
+    fatal("the host misbehaved: it did not change pages of the enclave")
 }
 
 fn app(range: PageRange) -> Result<AppSlice, MmError> {
@@ -87,7 +84,7 @@ impl Pages<Backing> for EnclavePages {
         prot: Prot,
         awaited: Option<u64>,
     ) -> Result<(), MmError> {
-        pages::accept_new(range.start(), range.len(), awaited).map_err(no_memory)?;
+        pages::accept_new(range.start(), range.len(), awaited);
         self.protect(range, Prot::RW, prot)
     }
 
@@ -102,8 +99,7 @@ impl Pages<Backing> for EnclavePages {
         if let Some(supply) = &self.supply {
             let Some(first) = supply.page_of(range) else { return Ok(0) };
             let source = (&supply.buffer, first);
-            pages::accept_copy(range.start(), range.len(), awaited, source, flags(prot))
-                .map_err(no_memory)?;
+            pages::accept_copy(range.start(), range.len(), awaited, source, flags(prot));
             return Ok(range.len());
         }
         let wanted = match &file.text {
@@ -122,37 +118,36 @@ impl Pages<Backing> for EnclavePages {
         if let Some(text) = &file.text {
             text.write_over(range.start(), offset, &mut bytes[..to_usize(len)]);
         }
-        pages::accept_copy(range.start(), len, awaited, (&self.buffer, 0), flags(prot))
-            .map_err(no_memory)?;
+        pages::accept_copy(range.start(), len, awaited, (&self.buffer, 0), flags(prot));
         Ok(len)
     }
 
     fn protect(&mut self, range: PageRange, from: Prot, to: Prot) -> Result<(), MmError> {
         if !(to - from).is_empty() {
-            pages::extend(range.start(), range.len(), flags(to | from)).map_err(refused)?;
+            pages::extend(range.start(), range.len(), flags(to | from));
         }
         if !(from - to).is_empty() {
-            restrict(range.start(), range.len(), flags(to).bits()).map_err(|_| MmError::Lost)?;
-            pages::accept_restricted(range.start(), range.len(), flags(to)).map_err(refused)?;
+            restrict(range.start(), range.len(), flags(to).bits()).map_err(lost)?;
+            pages::accept_restricted(range.start(), range.len(), flags(to));
         }
         Ok(())
     }
 
     fn decommit(&mut self, range: PageRange) -> Result<(), MmError> {
-        trim(range.start(), range.len()).map_err(|_| MmError::Lost)?;
-        pages::accept_trimmed(range.start(), range.len()).map_err(refused)?;
-        remove(range.start(), range.len()).map_err(|_| MmError::Lost)
+        trim(range.start(), range.len()).map_err(lost)?;
+        pages::accept_trimmed(range.start(), range.len());
+        remove(range.start(), range.len()).map_err(lost)
     }
 
     fn copy_within(&mut self, src: PageRange, dst: u64, prot: Prot) -> Result<(), MmError> {
         let target = PageRange::from_len(dst, src.len()).ok_or(MmError::Invalid)?;
-        pages::accept_new(dst, src.len(), None).map_err(no_memory)?;
-        app(target)?.copy_from(app(src)?).map_err(|_| MmError::Lost)?;
+        pages::accept_new(dst, src.len(), None);
+        app(target)?.copy_from(app(src)?).map_err(lost)?;
         self.protect(target, Prot::RW, prot)
     }
 
     fn zero(&mut self, range: PageRange) -> Result<(), MmError> {
-        app(range)?.zero().map_err(|_| MmError::Lost)
+        app(range)?.zero().map_err(lost)
     }
 
     fn write_backing(
