@@ -7,7 +7,6 @@ use crate::pages::{BackingFile, Pages};
 use crate::range::{PAGE_SIZE, PageRange, is_page_aligned, page_align};
 use crate::shared;
 use crate::space::AddressSpace;
-use crate::store::After;
 use crate::vma::{Prot, Vma, VmaFlags, VmaKind};
 
 /// What an advice asks of each mapping.
@@ -109,7 +108,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             // What others share stays.
             VmaKind::AnonShared => Ok(()),
             VmaKind::FileShared(_) => {
-                self.store.write_back(piece, piece.range, After::Discard)?;
+                self.store.write_back(piece, piece.range)?;
                 self.store.discard(piece.range)
             }
             VmaKind::FilePrivate(_) => self.store.discard(piece.range),

@@ -6,7 +6,6 @@ use crate::errors::MmError;
 use crate::pages::{BackingFile, Pages};
 use crate::range::{PAGE_SIZE, PageRange, is_page_aligned, page_align};
 use crate::space::AddressSpace;
-use crate::store::After;
 use crate::vma::{Prot, Vma, VmaFlags, VmaKind};
 
 bitflags! {
@@ -179,7 +178,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             return Err(MmError::NoMemory);
         }
         if vma.shared_file().is_some() {
-            self.store.write_back(&vma, vma.range, After::Clean)?;
+            self.store.write_back(&vma, vma.range)?;
             self.store.discard(vma.range)?;
         } else {
             self.store.relocate(&vma, vma.range, place.start())?;

@@ -16,7 +16,7 @@ use crate::pages::{BackingFile, Pages};
 use crate::range::{PAGE_SIZE, PageRange, align_down, is_page_aligned, page_align};
 use crate::runs::PageSet;
 use crate::space::AddressSpace;
-use crate::store::{After, Store};
+use crate::store::Store;
 use crate::vma::{Vma, VmaFlags};
 
 bitflags! {
@@ -125,7 +125,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         let mut result = Ok(());
         let shared: Vec<_> = self.map.shared_files().cloned().collect();
         for vma in shared {
-            result = result.and(self.store.write_back(&vma, vma.range, After::Clean));
+            result = result.and(self.store.write_back(&vma, vma.range));
         }
         result
     }
@@ -160,13 +160,13 @@ pub(crate) fn make_dirty<P: Pages<F>, F: BackingFile>(
 
 /// Writes what was changed through mappings to their files.
 fn flush<P: Pages<F>, F>(store: &mut Store<P>, mappings: &[Vma<F>]) -> Result<(), MmError> {
-    mappings.iter().try_for_each(|vma| store.write_back(vma, vma.range, After::Clean))
+    mappings.iter().try_for_each(|vma| store.write_back(vma, vma.range))
 }
 
 /// The same, and drops their pages.
 fn give_up<P: Pages<F>, F>(store: &mut Store<P>, mappings: &[Vma<F>]) -> Result<(), MmError> {
     for vma in mappings {
-        store.write_back(vma, vma.range, After::Clean)?;
+        store.write_back(vma, vma.range)?;
         store.discard(vma.range)?;
     }
     Ok(())

@@ -23,15 +23,6 @@ pub(crate) struct Store<P> {
     pub(crate) peak: u64,
 }
 
-/// Whether `write_back` leaves the pages writable (and dirty).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
-    /// The pages go away next.
-    Discard,
-    /// The pages stay and are clean.
-    Clean,
-}
-
 /// Committed pages and the protection that they have.
 type Run = (PageRange, Prot);
 
@@ -180,14 +171,10 @@ impl<P> Store<P> {
         Ok(())
     }
 
-    /// Writes the dirty pages of `range` in `vma` to its file; without a shared file, nothing. All
-    /// runs are tried; the first error is returned, and what could not be written stays dirty.
-    pub(crate) fn write_back<F>(
-        &mut self,
-        vma: &Vma<F>,
-        range: PageRange,
-        after: After,
-    ) -> Result<(), MmError>
+    /// Writes the dirty pages of `range` in `vma` to its file, after which they are clean, even if they go
+    /// away next: another thread may still write to them. Without a shared file, nothing. All runs are tried;
+    /// the first error is returned, and what could not be written stays dirty.
+    pub(crate) fn write_back<F>(&mut self, vma: &Vma<F>, range: PageRange) -> Result<(), MmError>
     where
         P: Pages<F>,
     {
@@ -197,24 +184,19 @@ impl<P> Store<P> {
         let runs: Vec<_> = self.dirty.runs_in(range).collect();
         let mut result = Ok(());
         for run in runs {
-            result = result.and(self.write_back_run(vma, run, after));
+            result = result.and(self.write_back_run(vma, run));
         }
         result
     }
 
-    fn write_back_run<F>(
-        &mut self,
-        vma: &Vma<F>,
-        run: PageRange,
-        after: After,
-    ) -> Result<(), MmError>
+    fn write_back_run<F>(&mut self, vma: &Vma<F>, run: PageRange) -> Result<(), MmError>
     where
         P: Pages<F>,
     {
         let Some(FileAt { file, offset }) = file_at(vma, run.start()) else { return Ok(()) };
         let prot = vma.prot.effective();
-        // Readable for the write; and when the pages stay, no write may come after it unseen.
-        let resting = if after == After::Clean { prot - Prot::WRITE } else { prot };
+        // Readable for the write; and no write may come after it unseen.
+        let resting = prot - Prot::WRITE;
         let during = resting.union(Prot::READ);
         self.switch(run, prot, during)?;
         if let Err(error) = self.pages.write_backing(file, offset, run) {
@@ -222,9 +204,7 @@ impl<P> Store<P> {
             return Err(error);
         }
         self.switch(run, during, resting)?;
-        if after == After::Clean {
-            self.dirty.remove(run);
-        }
+        self.dirty.remove(run);
         Ok(())
     }
 

@@ -4,7 +4,6 @@ use crate::errors::MmError;
 use crate::pages::{BackingFile, Pages};
 use crate::range::{PageRange, is_page_aligned, page_align};
 use crate::space::AddressSpace;
-use crate::store::After;
 
 impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     /// `munmap(2)`. Shared file mappings are written back; errors of that are lost, as in Linux.
@@ -35,7 +34,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
                 continue;
             }
             // Nobody is left to be told; fsync and msync would have.
-            let _ = self.store.write_back(&vma, vma.range, After::Discard);
+            let _ = self.store.write_back(&vma, vma.range);
             self.store.discard(vma.range)?;
             self.map.remove(vma.range.start());
         }

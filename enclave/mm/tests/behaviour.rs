@@ -395,3 +395,19 @@ fn a_hundred_thousand_mappings_are_fast() {
     // Quadratic would be minutes.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
+
+#[test]
+fn nothing_is_stored_between_writing_pages_back_and_their_end() {
+    let mut s = with_file(1, 4 * 4096);
+    let at = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();
+    for end in [|s: &mut Space, at| s.madvise(at, K4, 4), |s: &mut Space, at| s.munmap(at, K4)] {
+        store(&mut s, at, 70);
+        // The page cannot be given back.
+        s.pages_mut().fail_after = Some(2);
+        assert_eq!(end(&mut s, at), Err(MmError::NoMemory));
+        assert_eq!(s.pages_mut().store(at, 71), None, "the store is lost");
+        check_invariants(&s);
+        end(&mut s, at).unwrap();
+        assert_eq!(s.pages().files[&1][0], 70);
+    }
+}

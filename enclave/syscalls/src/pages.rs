@@ -3,8 +3,7 @@
 use core::mem;
 
 use enclave_core::{
-    AppSlice,
-    fatal,
+    AppSlice, fatal,
     pages::{self, PageBuffer},
     to_usize,
 };
