@@ -93,7 +93,11 @@ impl Contents {
             let start = within(at);
             let count = (BLOCK - start).min(len - done);
             let block = self.blocks.make(at / BLOCK_LEN);
-            fill(done, &mut block[start..start + count])?;
+            if let Err(error) = fill(done, &mut block[start..start + count]) {
+                // A part may be copied: what is behind the end must not show when the file grows.
+                self.clear(at.max(self.size), at + count as u64);
+                return Err(error);
+            }
             done += count;
             self.size = self.size.max(at + count as u64);
         }

@@ -153,3 +153,29 @@ fn a_file_can_be_as_long_as_offsets_go() {
     assert_eq!(contents.truncate(Contents::MAX_SIZE + 1), Err(Error::TooBig));
     assert_eq!(contents.truncate(0), Ok(1));
 }
+
+#[test]
+fn a_write_that_fails_leaves_nothing_behind_the_end() {
+    let mut contents = Contents::default();
+    let mut write = |offset, len, value, result| {
+        let written = contents.write(offset, len, |_, part| {
+            part.fill(value);
+            result
+        });
+        assert_eq!(written, result);
+    };
+    write(0, 10, 1, Ok(()));
+    for offset in [5, 20, BLOCK as u64 + 8] {
+        write(offset, 100, 2, Err(()));
+    }
+    assert_eq!(contents.size(), 10);
+    contents.truncate(2 * BLOCK as u64).unwrap();
+    let mut all = vec![9; 2 * BLOCK];
+    let read = contents.read(0, 2 * BLOCK, |at, part| {
+        all[at..at + part.len()].copy_from_slice(part);
+        Ok::<_, Infallible>(())
+    });
+    assert_eq!(read, Ok(2 * BLOCK));
+    assert_eq!(all[..10], [1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
+    assert!(all[10..].iter().all(|&byte| byte == 0));
+}
