@@ -6,10 +6,11 @@ use crate::errors::MmError;
 use crate::range::PageRange;
 use crate::vma::Prot;
 
-/// The file behind a mapping. Equality means "the same open file or the same inode": mappings of
-/// equal files with contiguous offsets merge, and [`crate::AddressSpace::flush_file`] finds its
-/// mappings by it.
+/// The file behind a mapping. Mappings of equal files with contiguous offsets merge.
 pub trait BackingFile: Clone + PartialEq {
+    /// Whether the contents are those of `other`: [`crate::AddressSpace::flush_file`] finds its
+    /// mappings by it.
+    fn is_same(&self, other: &Self) -> bool;
     /// Device (major, minor) for `/proc/self/maps`.
     fn device(&self) -> (u32, u32);
     /// Inode number for `/proc/self/maps`.

@@ -111,12 +111,14 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
     }
 
     /// `file` has `size` bytes now: of private mappings, the pages behind its end go, as those of shared
-    /// ones have before ([`AddressSpace::drop_file`]).
+    /// ones have before ([`AddressSpace::drop_file`]). What the program may have changed stays, unlike in
+    /// Linux: which file this is, only the host says, and it could undo changes of another.
     pub fn cut_file(&mut self, file: &F, size: u64) -> Result<(), MmError> {
         let end = page_align(size).unwrap_or(u64::MAX);
         let behind = Extent { file, start: end, end: u64::MAX };
         let parts = self.map.iter().filter_map(|vma| shown(vma, behind));
-        parts.collect::<Vec<_>>().into_iter().try_for_each(|part| self.store.discard(part))
+        let unchanged: Vec<_> = parts.flat_map(|part| self.store.changed.gaps_in(part)).collect();
+        unchanged.into_iter().try_for_each(|part| self.store.discard(part))
     }
 
     /// Writes back all shared file mappings, at exit or before `execve`. All are tried; the first
@@ -202,13 +204,12 @@ impl<'a, F> Extent<'a, F> {
 
 /// Where the mapping `vma` shows a part of `extent`.
 fn shown<F: BackingFile>(vma: &Vma<F>, extent: Extent<'_, F>) -> Option<PageRange> {
-    let identity = |file: &F| (file.inode(), file.device());
     let place = vma.file()?;
     let from = extent.start.saturating_sub(place.offset).min(vma.range.len());
     let to = extent.end.saturating_sub(place.offset).min(vma.range.len());
     let start = vma.range.start();
     let range = PageRange::new(start + from, start + to).filter(|range| !range.is_empty())?;
-    (identity(&place.file) == identity(extent.file)).then_some(range)
+    place.file.is_same(extent.file).then_some(range)
 }
 
 /// The parts of shared mappings that show any of `extent`.

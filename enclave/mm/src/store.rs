@@ -7,7 +7,7 @@ use crate::errors::MmError;
 use crate::pages::Pages;
 use crate::range::{PAGE_SIZE, PageRange};
 use crate::runs::PageSet;
-use crate::vma::{Prot, Vma};
+use crate::vma::{Prot, Vma, VmaKind};
 
 /// The pages, and the machine below them.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Store<P> {
     pub(crate) committed: PageSet,
     /// Pages of shared files that may differ from the file: the writable ones. Part of `committed`.
     pub(crate) dirty: PageSet,
+    /// Pages of private files that may differ from the file: those that were writable once. Part of
+    /// `committed`.
+    pub(crate) changed: PageSet,
     /// Absent pages whose contents were read from the file instead.
     pub(crate) passed: PageSet,
     /// How many pages may be committed.
@@ -32,6 +35,7 @@ impl<P> Store<P> {
             pages,
             committed: PageSet::new(),
             dirty: PageSet::new(),
+            changed: PageSet::new(),
             passed: PageSet::new(),
             limit: u64::MAX,
             peak: 0,
@@ -57,6 +61,13 @@ impl<P> Store<P> {
     fn add(&mut self, range: PageRange) {
         self.committed.insert(range);
         self.peak = self.peak.max(self.committed.pages());
+    }
+
+    /// The committed pages `run` of `vma` get `prot`: from now on the program may change them, if it says so.
+    fn note_changes<F>(&mut self, vma: &Vma<F>, run: PageRange, prot: Prot) {
+        if matches!(vma.kind, VmaKind::FilePrivate(_)) && prot.contains(Prot::WRITE) {
+            self.changed.insert(run);
+        }
     }
 
     /// Checks that `range` may be committed on top of what is.
@@ -103,7 +114,9 @@ impl<P> Store<P> {
             let (start, offset) = (gap.start(), vma.offset_at(gap.start()));
             let len = self.pages.commit_file(gap, prot, awaited, &file.file, offset)?;
             if len != 0 {
-                self.add(PageRange::of(start, start + len));
+                let there = PageRange::of(start, start + len);
+                self.add(there);
+                self.note_changes(vma, there, prot);
             }
             if len < gap.len() {
                 break;
@@ -129,6 +142,7 @@ impl<P> Store<P> {
             if old == new {
                 continue;
             }
+            self.note_changes(vma, run, new);
             if let Err(error) = self.pages.protect(run, old, new) {
                 for (&(run, old), &(_, new)) in from.iter().zip(&to).take(done) {
                     if old != new {
@@ -151,6 +165,7 @@ impl<P> Store<P> {
             self.pages.decommit(run)?;
             self.committed.remove(run);
             self.dirty.remove(run);
+            self.changed.remove(run);
         }
         self.passed.remove(range);
         Ok(())
@@ -258,6 +273,11 @@ impl<P> Store<P> {
         }
         let dst = PageRange::of(dst, dst + src.len());
         self.committed.insert(dst);
+        let changed: Vec<_> = self.changed.runs_in(src).collect();
+        for run in changed {
+            let start = dst.start() + (run.start() - src.start());
+            self.changed.insert(PageRange::of(start, start + run.len()));
+        }
         let closed = self.switch(dst, readable, prot);
         closed.and_then(|()| self.discard(src)).map_err(|_| MmError::Lost)
     }

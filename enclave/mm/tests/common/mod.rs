@@ -18,6 +18,10 @@ use enclave_mm::{
 pub(crate) struct TestFile(pub(crate) u32);
 
 impl BackingFile for TestFile {
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+
     fn device(&self) -> (u32, u32) {
         (8, 2)
     }
