@@ -324,6 +324,11 @@ static void events(void) {
     HOLDS(count <= 4);
     for (int i = 0; i < count; i++)
         HOLDS(found[i].data.u64 == 77 && !(found[i].events & ~(EPOLLIN | EPOLLERR | EPOLLHUP)));
+    // What is reported once is not reported again.
+    event = (struct epoll_event){EPOLLIN | EPOLLONESHOT, {.u64 = 78}};
+    if (count >= 0 && epoll_ctl(epoll, EPOLL_CTL_MOD, ends[0], &event) == 0 &&
+        epoll_wait(epoll, found, 4, 20) == 1)
+        HOLDS(epoll_wait(epoll, found, 4, 5) <= 0);
     struct pollfd polled[2] = {{ends[0], POLLIN, 0}, {ends[1], POLLOUT, 0}};
     HOLDS(poll(polled, 2, 20) <= 2);
     for (int i = 0; i < 2; i++)

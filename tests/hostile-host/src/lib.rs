@@ -11,6 +11,7 @@
 mod chunks;
 mod completions;
 mod entries;
+mod events;
 mod looks;
 mod memory;
 mod noise;
@@ -71,6 +72,7 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("reply", [call, result]) => Box::new(replies::Reply::new(call, result)?),
         ("word", [call, place, value]) => Box::new(replies::Word::new(call, place, value)?),
         ("chunks", [claims]) => Box::new(chunks::Chunks::new(claims)?),
+        ("events", [how]) => Box::new(events::Events::new(how)?),
         ("looks", [what, value]) => Box::new(looks::Looks::new(what, value)?),
         ("short", [limit]) => Box::new(posted::Short::new(limit)?),
         ("posted", [how]) => Box::new(posted::Skipped::new(how)?),

@@ -10,7 +10,7 @@ use enclave_hostcalls::{Call, Errno, Wait};
 use super::{
     event,
     inside::Inside,
-    registry::{Entry, Found, Token},
+    registry::{Entry, Found, Token, of_generation},
     set::{Change, Set},
 };
 use crate::{
@@ -160,12 +160,13 @@ fn registered(set: &Set, request: &Request) -> Result<(Token, Option<u64>), Errn
 fn modify(set: &Set, request: &Request) -> Result<(), Errno> {
     let (token, host) = registered(set, request)?;
     // Here first: an event for the new mask must not be dropped.
-    let (old, inside) = update(set, token, request.events, request.data)?;
+    let armed = set.registry.lock().next_generation(token).ok_or(Errno::ENOENT)?;
+    let (old, inside) = update(set, token, (request.events, request.data, Some(armed)))?;
     if let Some(host) = host {
         let events = event::of_host(&request.file, request.events);
-        let changed = set.change(Change::Modify, host, events, token);
+        let changed = set.change(Change::Modify, host, events, of_generation(token, armed));
         if changed.is_err() {
-            update(set, token, old.0, old.1)?;
+            update(set, token, old)?;
         }
         changed?;
     }
@@ -176,14 +177,15 @@ fn modify(set: &Set, request: &Request) -> Result<(), Errno> {
     Ok(())
 }
 
-type Updated = ((u32, u64), Option<Arc<Inside>>);
+/// Events and data of a registration, and its generation that is armed.
+type Wish = (u32, u64, Option<u32>);
 
-/// Sets events and data of a registration; returns the old ones.
-fn update(set: &Set, token: Token, events: u32, data: u64) -> Result<Updated, Errno> {
+/// Sets what is wished of a registration; returns what was.
+fn update(set: &Set, token: Token, new: Wish) -> Result<(Wish, Option<Arc<Inside>>), Errno> {
     let mut registry = set.registry.lock();
     let Found::Entry(entry) = registry.find(token) else { return Err(Errno::ENOENT) };
-    let old = (entry.events, entry.data);
-    (entry.events, entry.data) = (events, data);
+    let old = (entry.events, entry.data, entry.armed);
+    (entry.events, entry.data, entry.armed) = new;
     Ok((old, entry.inside.clone()))
 }
 

@@ -1,6 +1,6 @@
 //! epoll_wait(2) and its variants.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
@@ -27,8 +27,8 @@ mod nr {
 
 /// Events that the host is asked for at most by one call.
 const MOST: u64 = 1024;
-/// Events that are translated at once.
-const BATCH: u64 = 32;
+/// Events that are translated without memory from the heap.
+const FEW: u64 = 32;
 
 pub(crate) fn epoll_wait(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [epoll, events, max, timeout, ..] = sys.args;
@@ -173,40 +173,44 @@ fn stage(
 /// Translates `count` events of the host; returns how many went to the program.
 fn report(set: &Set, buffer: HostSlice, count: u64, target: AppSlice) -> Result<u64, Errno> {
     let event = |index| Event::of(index, |word| buffer.word(word).read());
-    let mut reported = 0;
-    for start in (0..count).step_by(to_usize(BATCH)) {
-        let mut bytes = [0; to_usize(BATCH * EVENT)];
-        let kept = translate(set, (start..count.min(start + BATCH)).map(event), &mut bytes);
-        let place = target.part(reported * EVENT, kept * EVENT);
-        place.write_bytes(&bytes[..to_usize(kept * EVENT)])?;
-        reported += kept;
-    }
-    Ok(reported)
+    let mut few = [0; to_usize(FEW * EVENT)];
+    let mut many = Vec::new();
+    let bytes = if count <= FEW {
+        &mut few[..]
+    } else {
+        many.resize(to_usize(count * EVENT), 0);
+        &mut many
+    };
+    let kept = translate(set, (0..count).map(event), bytes);
+    target.first(kept * EVENT).write_bytes(&bytes[..to_usize(kept * EVENT)])?;
+    Ok(kept)
 }
 
-/// Puts the program's data into the place of our tokens; returns the number of events that are left in
-/// `bytes` when those that are not for the program are taken out.
+/// Puts the program's data into the place of our tokens, for all events of one call of the host; returns the
+/// number of events that are left in `bytes` when those that are not for the program are taken out.
 fn translate(set: &Set, events: impl Iterator<Item = Event>, bytes: &mut [u8]) -> u64 {
     let mut places = bytes.as_chunks_mut::<{ to_usize(EVENT) }>().0.iter_mut();
     let mut kept = 0;
     let mut bell = false;
     let mut registry = set.registry.lock();
+    let call = registry.next_call();
     for reported @ Event { events, token } in events {
         if token == BELL {
             bell = true;
             continue;
         }
         let (events, data) = match registry.find(token) {
-            // A file that the program has closed may not be closed on the host yet.
-            Found::Entry(entry) if entry.file.strong_count() == 0 => (0, 0),
             Found::Entry(entry) => {
+                entry.note_report(call);
                 if events & event::ALWAYS != 0 {
                     entry.file.upgrade().iter().for_each(|file| socket::has_failed(file));
                 }
                 if let Some(told) = entry.told.as_ref().filter(|_| reported.is_in()) {
                     told.readable(!reported.can_be_read());
                 }
-                (entry.wanted(events), entry.data)
+                // A file that the program has closed may not be closed on the host yet.
+                let is_open = entry.file.strong_count() > 0;
+                (if is_open { entry.take(token, events) } else { 0 }, entry.data)
             }
             Found::Gone => (0, 0),
             Found::Never => misbehaved("the host misbehaved: an event that nobody waits for"),

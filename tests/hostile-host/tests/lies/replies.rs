@@ -222,6 +222,13 @@ fn events_that_were_not_asked_for() -> Result<()> {
     all([format!("word {} 1:0 0xffffffff", nr::EPOLL_WAIT)], End::Any)
 }
 
+/// What is registered is reported once by one call, and one-shot once until it is armed again.
+#[test]
+fn events_that_are_repeated() -> Result<()> {
+    tell("events twice", BOTH, End::Found)?;
+    tell("events last", BOTH, End::Harmless)
+}
+
 /// Records of no length, of too much, without a name, with a path for one.
 #[test]
 fn directory_entries_that_cannot_be() -> Result<()> {
