@@ -14,7 +14,7 @@ use crate::{
     Sys,
     args::{
         self,
-        Arg::{Int, Maybe},
+        Arg::{self, Int, MaybeIn},
         forward, optional, uint,
     },
     coherence, file, nr,
@@ -52,6 +52,32 @@ fn wait(files: [&OpenFile; 2]) -> Wait {
     if files.into_iter().all(at_once) { Wait::No } else { Wait::Maybe }
 }
 
+/// An offset of the program's, which may be null, as the host gets it.
+fn offset_arg(offset: u64) -> Result<Arg<'static>, Errno> {
+    Ok(MaybeIn(optional(offset, 8)?))
+}
+
+/// Has the host move at most `len` bytes from or to offsets of the program's. How far these move on is not
+/// left to it.
+fn forward_moving<const N: usize, const M: usize>(
+    number: u64,
+    wait: Wait,
+    args: [Arg<'_>; N],
+    offsets: [u64; M],
+    len: u64,
+) -> Result<u64, Errno> {
+    let mut places = [None; M];
+    for (place, offset) in places.iter_mut().zip(offsets).filter(|(_, offset)| *offset != 0) {
+        let pointer = AppPtr::<u64>::new(offset);
+        *place = Some((pointer, pointer.read()?));
+    }
+    let moved = args::at_most(forward(number, wait, args)?, len)?;
+    for (pointer, at) in places.into_iter().flatten() {
+        pointer.write(&at.wrapping_add(moved))?;
+    }
+    Ok(moved)
+}
+
 pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [target, source, offset, count, ..] = sys.args;
     let (to, from) = (args::file(target)?, args::file(source)?);
@@ -66,9 +92,8 @@ pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let Some([source, target]) = hosts(&from, &to)? else {
         return inside::sendfile(&from, &to, offset, count);
     };
-    let offset = Maybe(optional(offset, 8)?);
-    let args = [Int(target.number()), Int(source.number()), offset, Int(count)];
-    let send = || args::at_most(forward(nr::SENDFILE, wait([&from, &to]), args)?, count);
+    let args = [Int(target.number()), Int(source.number()), offset_arg(offset)?, Int(count)];
+    let send = || forward_moving(nr::SENDFILE, wait([&from, &to]), args, [offset], count);
     match to.stream() {
         Some(stream) => stream.send_all_by(!to.nonblocking(), count, send),
         None => send(),
@@ -114,13 +139,13 @@ fn move_range(
     let [_, source_offset, _, target_offset, len, flags] = sys.args;
     let args = [
         Int(source.number()),
-        Maybe(optional(source_offset, 8)?),
+        offset_arg(source_offset)?,
         Int(target.number()),
-        Maybe(optional(target_offset, 8)?),
+        offset_arg(target_offset)?,
         Int(len),
         Int(uint(flags)),
     ];
-    args::at_most(forward(number, wait, args)?, len)
+    forward_moving(number, wait, args, [source_offset, target_offset], len)
 }
 
 pub(crate) fn splice(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -13,6 +13,7 @@ mod nr {
     pub(super) const PWRITE64: u64 = 18;
     pub(super) const READV: u64 = 19;
     pub(super) const WRITEV: u64 = 20;
+    pub(super) const SENDFILE: u64 = 40;
     pub(super) const SOCKET: u64 = 41;
     pub(super) const CONNECT: u64 = 42;
     pub(super) const SENDTO: u64 = 44;
@@ -52,6 +53,7 @@ mod nr {
     pub(super) const INOTIFY_INIT1: u64 = 294;
     pub(super) const RECVMMSG: u64 = 299;
     pub(super) const SENDMMSG: u64 = 307;
+    pub(super) const COPY_FILE_RANGE: u64 = 326;
     pub(super) const STATX: u64 = 332;
 }
 
@@ -227,6 +229,13 @@ fn events_that_were_not_asked_for() -> Result<()> {
 fn events_that_are_repeated() -> Result<()> {
     tell("events twice", BOTH, End::Found)?;
     tell("events last", BOTH, End::Harmless)
+}
+
+/// Offsets that are not where the data was.
+#[test]
+fn offsets_that_move_elsewhere() -> Result<()> {
+    let places = [(nr::SENDFILE, 2), (nr::COPY_FILE_RANGE, 1), (nr::COPY_FILE_RANGE, 3)];
+    all(places.map(|(call, place)| format!("word {call} {place}:0 77777")), End::Harmless)
 }
 
 /// Records of no length, of too much, without a name, with a path for one.
