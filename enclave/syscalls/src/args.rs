@@ -54,34 +54,34 @@ pub(crate) enum Arg<'a> {
     Counted(AppSlice),
     /// Memory of the program that the host reads and changes.
     InOut(AppSlice),
-    /// As [`Self::InOut`], or null.
-    Maybe(Option<AppSlice>),
+    /// As [`Self::Out`], or null.
+    MaybeOut(Option<AppSlice>),
     /// As [`Self::In`], or null.
     MaybeIn(Option<AppSlice>),
 }
 
-use Arg::{Counted, In, InOut, Int, Maybe, MaybeIn, Out, Str};
+use Arg::{Counted, In, InOut, Int, MaybeIn, MaybeOut, Out, Str};
 
 impl Arg<'_> {
-    fn room(&self) -> u64 {
+    pub(crate) fn room(&self) -> u64 {
         match self {
-            Int(_) | Maybe(None) | MaybeIn(None) => 0,
+            Int(_) | MaybeOut(None) | MaybeIn(None) => 0,
             Str(string) => (string.len() as u64 + 1).next_multiple_of(8),
             In(slice) | Out(slice) | Counted(slice) | InOut(slice) => {
                 slice.len().next_multiple_of(8)
             }
-            Maybe(Some(slice)) | MaybeIn(Some(slice)) => slice.len().next_multiple_of(8),
+            MaybeOut(Some(slice)) | MaybeIn(Some(slice)) => slice.len().next_multiple_of(8),
         }
     }
 
     /// Stages it; returns its value for the host and its buffer.
-    fn stage(&self, call: &mut Call) -> Result<(u64, Option<HostSlice>), Errno> {
+    pub(crate) fn stage(&self, call: &mut Call) -> Result<(u64, Option<HostSlice>), Errno> {
         let buffer = match *self {
             Int(value) => return Ok((value, None)),
-            Maybe(None) | MaybeIn(None) => return Ok((0, None)),
+            MaybeOut(None) | MaybeIn(None) => return Ok((0, None)),
             Str(string) => return Ok((call.cstr(string), None)),
-            Out(slice) | Counted(slice) => call.room(slice.len()),
-            In(slice) | InOut(slice) | Maybe(Some(slice)) | MaybeIn(Some(slice)) => {
+            Out(slice) | Counted(slice) | MaybeOut(Some(slice)) => call.room(slice.len()),
+            In(slice) | InOut(slice) | MaybeIn(Some(slice)) => {
                 let buffer = call.room(slice.len());
                 buffer.write_app(slice)?;
                 buffer
@@ -93,7 +93,7 @@ impl Arg<'_> {
     /// Copies what the host left in the buffer.
     fn collect(&self, buffer: HostSlice, result: u64) -> Result<(), Errno> {
         match *self {
-            Out(slice) | InOut(slice) | Maybe(Some(slice)) => buffer.read_app(slice)?,
+            Out(slice) | InOut(slice) | MaybeOut(Some(slice)) => buffer.read_app(slice)?,
             Counted(slice) => {
                 if result > slice.len() {
                     misbehaved("the host misbehaved: it returned more than was asked for");

@@ -11,7 +11,7 @@ use crate::{
     Sys,
     args::{
         self,
-        Arg::{In, InOut, Int, Out},
+        Arg::{In, Int, Out},
         forward, int, uint, zero,
     },
     ephemeral::{self, MemoryFile, RecordCommand},
@@ -61,13 +61,44 @@ pub(crate) fn released(files: impl IntoIterator<Item = Arc<OpenFile>>) {
 }
 
 fn unlock(host: &HostFd) -> Result<(), Errno> {
-    const F_UNLCK: u64 = 2;
+    record_lock(host, command::SETLK, Wait::No, [F_UNLCK.into(), 0, 0, 0])?;
+    Ok(())
+}
+
+/// `struct flock` as words: type and whence, start, length, owner.
+type Lock = [u64; 4];
+
+/// Hands a lock to the host; returns what it makes of it.
+fn record_lock(host: &HostFd, number: u64, wait: Wait, lock: Lock) -> Result<Lock, Errno> {
     let mut call = Call::new(nr::FCNTL, FLOCK)?;
-    let lock = call.room(FLOCK);
-    for (index, word) in (0..).zip([F_UNLCK, 0, 0, 0]) {
-        lock.word(index).write(word);
+    let staged = call.room(FLOCK);
+    for (index, word) in (0..).zip(lock) {
+        staged.word(index).write(word);
     }
-    call.args([host.number(), command::SETLK, lock.address()]).zero(Wait::No)
+    call.args([host.number(), number, staged.address()]).zero(wait)?;
+    Ok([0, 1, 2, 3].map(|index| staged.word(index).read()))
+}
+
+/// A command about record locks on a file of the host. What the program need not have set of its
+/// `struct flock` does not go there.
+fn program_lock(host: &HostFd, number: u64, wait: Wait, arg: u64) -> Result<u64, Errno> {
+    let [kind, start, len, owner] = AppPtr::<Lock>::new(arg).read()?;
+    // Only that of an open file's lock matters: it must be zero.
+    let owner = u64::from(number >= command::OFD_GETLK && uint(owner) != 0);
+    let there = record_lock(host, number, wait, [uint(kind), start, len, owner])?;
+    if let command::GETLK | command::OFD_GETLK = number {
+        let [kind, start, len, owner] = there.map(u64::to_le_bytes);
+        if kind[..2] == F_UNLCK.to_le_bytes() {
+            AppSlice::new(arg, 2)?.write_bytes(&kind[..2])?;
+        } else {
+            let lock = AppSlice::new(arg, FLOCK)?;
+            lock.first(4).write_bytes(&kind[..4])?;
+            lock.part(8, 8).write_bytes(&start)?;
+            lock.part(16, 8).write_bytes(&len)?;
+            lock.part(24, 4).write_bytes(&owner[..4])?;
+        }
+    }
+    Ok(0)
 }
 
 /// Commands of fcntl(2).
@@ -100,6 +131,8 @@ mod command {
 
 /// `struct flock` in bytes.
 const FLOCK: u64 = 32;
+/// No lock.
+const F_UNLCK: u16 = 2;
 /// `struct f_owner_ex` in bytes.
 const OWNER: u64 = 8;
 /// Flags that `F_SETFL` changes.
@@ -157,14 +190,15 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
         host.close_at_once();
     }
     match number {
-        command::GETLK | command::OFD_GETLK => zero(call(Wait::No, InOut(memory(FLOCK)?))?),
+        command::GETLK | command::OFD_GETLK | command::OFD_SETLK => {
+            program_lock(host, number, Wait::No, arg)
+        }
         command::SETLK | command::SETLKW => {
             LOCKS.store(true, Ordering::Relaxed);
             let wait = if number == command::SETLK { Wait::No } else { Wait::Maybe };
-            zero(call(wait, In(memory(FLOCK)?))?)
+            program_lock(host, number, wait, arg)
         }
-        command::OFD_SETLK => zero(call(Wait::No, In(memory(FLOCK)?))?),
-        command::OFD_SETLKW => zero(call(Wait::Maybe, In(memory(FLOCK)?))?),
+        command::OFD_SETLKW => program_lock(host, number, Wait::Maybe, arg),
         command::SETOWN_EX => zero(call(Wait::No, In(memory(OWNER)?))?),
         command::GETOWN_EX => zero(call(Wait::No, Out(memory(OWNER)?))?),
         command::GET_RW_HINT | command::GET_FILE_RW_HINT => zero(call(Wait::No, Out(memory(8)?))?),
@@ -178,7 +212,6 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
 
 /// Record locks on what exists inside: outside of file systems in memory, nobody else could hold one.
 fn inside(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
-    const F_UNLCK: u16 = 2;
     let wanted = match number {
         command::GETLK | command::OFD_GETLK => Some(RecordCommand::Look),
         command::SETLK | command::OFD_SETLK => Some(RecordCommand::Try),

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use enclave_core::{AppPtr, AppSlice, Mutex};
+use enclave_core::{AppPtr, AppSlice, Mutex, to_usize};
 use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
 use enclave_hostcalls::{Call, Errno, Wait};
 
@@ -27,9 +27,11 @@ enum Shape {
     Fills(u64),
     /// Memory that the host reads and changes.
     Changes(u64),
+    /// A `struct ifreq`, and how much behind the name the host fills.
+    Interface(u64),
 }
 
-use Shape::{Changes, Fills, Number, Reads};
+use Shape::{Changes, Fills, Interface, Number, Reads};
 
 /// Requests that are forwarded, by number.
 #[rustfmt::skip]
@@ -87,22 +89,22 @@ static REQUESTS: &[(u64, Shape)] = &[
     (0x8905, Fills(4)),            // SIOCATMARK
     (0x8906, Fills(16)),           // SIOCGSTAMP
     (0x8907, Fills(16)),           // SIOCGSTAMPNS
-    (0x8910, Changes(40)),         // SIOCGIFNAME
-    (0x8913, Changes(40)),         // SIOCGIFFLAGS
+    (0x8910, Interface(0)),        // SIOCGIFNAME
+    (0x8913, Interface(2)),        // SIOCGIFFLAGS
     (0x8914, Reads(40)),           // SIOCSIFFLAGS
-    (0x8915, Changes(40)),         // SIOCGIFADDR
+    (0x8915, Interface(16)),       // SIOCGIFADDR
     (0x8916, Reads(40)),           // SIOCSIFADDR
-    (0x8917, Changes(40)),         // SIOCGIFDSTADDR
-    (0x8919, Changes(40)),         // SIOCGIFBRDADDR
-    (0x891b, Changes(40)),         // SIOCGIFNETMASK
+    (0x8917, Interface(16)),       // SIOCGIFDSTADDR
+    (0x8919, Interface(16)),       // SIOCGIFBRDADDR
+    (0x891b, Interface(16)),       // SIOCGIFNETMASK
     (0x891c, Reads(40)),           // SIOCSIFNETMASK
-    (0x891d, Changes(40)),         // SIOCGIFMETRIC
-    (0x8921, Changes(40)),         // SIOCGIFMTU
+    (0x891d, Interface(4)),        // SIOCGIFMETRIC
+    (0x8921, Interface(4)),        // SIOCGIFMTU
     (0x8922, Reads(40)),           // SIOCSIFMTU
-    (0x8927, Changes(40)),         // SIOCGIFHWADDR
-    (0x8933, Changes(40)),         // SIOCGIFINDEX
-    (0x8942, Changes(40)),         // SIOCGIFTXQLEN
-    (0x8970, Changes(40)),         // SIOCGIFMAP
+    (0x8927, Interface(16)),       // SIOCGIFHWADDR
+    (0x8933, Interface(4)),        // SIOCGIFINDEX
+    (0x8942, Interface(4)),        // SIOCGIFTXQLEN
+    (0x8970, Interface(21)),       // SIOCGIFMAP
     (0x401c_5820, Reads(28)),      // FS_IOC_FSSETXATTR
     (0x4004_5431, Reads(4)),       // TIOCSPTLCK
     (0x4008_6602, Reads(4)),       // FS_IOC_SETFLAGS
@@ -129,6 +131,7 @@ mod request {
     pub(super) const FIONCLEX: u64 = 0x5450;
     pub(super) const FIOASYNC: u64 = 0x5452;
     pub(super) const FIOCLEX: u64 = 0x5451;
+    pub(super) const SIOCGIFNAME: u64 = 0x8910;
     pub(super) const SIOCGIFCONF: u64 = 0x8912;
     pub(super) const SIOCETHTOOL: u64 = 0x8946;
     pub(super) const FICLONE: u64 = 0x4004_9409;
@@ -201,8 +204,38 @@ fn forward_shape(host: &HostFd, number: u64, shape: Shape, arg: u64) -> Result<u
         Reads(len) => In(AppSlice::new(arg, len)?),
         Fills(len) => Out(AppSlice::new(arg, len)?),
         Changes(len) => InOut(AppSlice::new(arg, len)?),
+        Interface(len) => return interface(host, number, arg, len),
     };
     at_most(call(host, number, arg)?, i32::MAX.unsigned_abs().into())
+}
+
+/// What the host says of an interface: its name for an index, or `filled` bytes for a name. It gets to see
+/// nothing else of the `struct ifreq`, which the program need not have set.
+fn interface(host: &HostFd, number: u64, arg: u64, filled: u64) -> Result<u64, Errno> {
+    const NAME: u64 = 16;
+    const REQUEST: u64 = 40;
+    let request = AppSlice::new(arg, REQUEST)?;
+    let (name, rest) = (request.first(NAME), request.part(NAME, REQUEST - NAME));
+    let mut bytes = [0; to_usize(REQUEST)];
+    let (from, to) = bytes.split_at_mut(to_usize(NAME));
+    let by_index = number == request::SIOCGIFNAME;
+    if by_index {
+        rest.first(4).read_bytes(&mut to[..4])?;
+    } else {
+        name.read_bytes(from)?;
+        let end = from.iter().position(|&byte| byte == 0).unwrap_or(from.len());
+        from[end..].fill(0);
+    }
+    let mut staged = Call::new(nr::IOCTL, REQUEST)?;
+    let buffer = staged.room(REQUEST);
+    buffer.write_bytes(&bytes);
+    staged.args([host.number(), number, buffer.address()]).zero(Wait::No)?;
+    if by_index {
+        buffer.part(0, NAME).read_app(name)?;
+    } else {
+        buffer.part(NAME, filled).read_app(rest.first(filled))?;
+    }
+    Ok(0)
 }
 
 /// The runtime has to know which calls may wait.

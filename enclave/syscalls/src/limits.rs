@@ -12,7 +12,7 @@ use enclave_mm::Limits;
 use crate::{
     Sys,
     args::{
-        Arg::{Int, Maybe},
+        Arg::{Int, MaybeOut},
         forward_zero, int, optional, uint,
     },
     ids,
@@ -187,7 +187,7 @@ pub(crate) fn setrlimit(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// The limits of another process are the host's; they can be asked for, not set.
 fn of_other(sys: &Sys<'_>) -> Result<u64, Errno> {
     let [pid, number, new, old, ..] = sys.args;
-    let old = Maybe(optional(old, 16)?);
+    let old = MaybeOut(optional(old, 16)?);
     forward_zero(PRLIMIT64, [Int(uint(pid)), Int(uint(number)), Int(0), old])?;
     if new == 0 { Ok(0) } else { Err(Errno::EPERM) }
 }

@@ -1,6 +1,7 @@
 // Sockets: TCP, UDP, unix of every type, options, messages with control data, non-blocking, shutdown, errors.
 #include "tap.h"
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -393,4 +394,37 @@ GROUP(netlink)
     int s = GOOD(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0));
     struct { unsigned short family, pad; unsigned pid, groups; } a = {AF_NETLINK};
     EQ(bind(s, (void *)&a, sizeof a), 0);
+}
+
+// What a request of an interface does not fill stays as it was.
+GROUP(interfaces)
+{
+    static const struct { unsigned long request; int filled; } all[] = {
+        {SIOCGIFFLAGS, 2}, {SIOCGIFADDR, 16}, {SIOCGIFNETMASK, 16}, {SIOCGIFMETRIC, 4}, {SIOCGIFMTU, 4},
+        {SIOCGIFHWADDR, 16}, {SIOCGIFINDEX, 4}, {SIOCGIFTXQLEN, 4}, {SIOCGIFMAP, 21}};
+    int s = GOOD(socket(AF_INET, SOCK_DGRAM, 0)), good = 1;
+    struct ifreq r;
+    char *rest = (char *)&r + IFNAMSIZ, as_it_was[24], zeros[24] = "";
+    memset(as_it_was, 0x5a, sizeof as_it_was);
+    for (int i = 0; i < 9; i++) {
+        memset(&r, 0x5a, sizeof r);
+        strcpy(r.ifr_name, "lo");
+        EQ(ioctl(s, all[i].request, &r), 0);
+        TEXT(r.ifr_name, "lo");
+        good &= memcmp(rest + all[i].filled, as_it_was, 24 - all[i].filled) == 0;
+        if (all[i].request == SIOCGIFADDR) EQ(((struct sockaddr_in *)rest)->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+        if (all[i].request == SIOCGIFMTU) OK(r.ifr_mtu > 1000 && r.ifr_mtu < 1000000);
+        if (all[i].request == SIOCGIFFLAGS) EQ(r.ifr_flags & IFF_LOOPBACK, IFF_LOOPBACK);
+        if (all[i].request == SIOCGIFMAP) SAME(rest, zeros, 21);
+    }
+    NAMED("what is not filled is left alone", good);
+    memset(&r, 0x5a, sizeof r);
+    r.ifr_ifindex = if_nametoindex("lo");
+    EQ(ioctl(s, SIOCGIFNAME, &r), 0);
+    TEXT(r.ifr_name, "lo");
+    r.ifr_ifindex = 1 << 30;
+    FAILS(ioctl(s, SIOCGIFNAME, &r), ENODEV);
+    strcpy(r.ifr_name, "none");
+    FAILS(ioctl(s, SIOCGIFFLAGS, &r), ENODEV);
+    FAILS(ioctl(s, SIOCGIFFLAGS, BAD), EFAULT);
 }

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -309,6 +311,9 @@ out:
         if (recv(datagrams, guarded.data, 4, MSG_TRUNC) >= 4) HOLDS(memcmp(guarded.data, "ZZZZ", 4) != 0);
         within(4, 4, __LINE__);
     }
+    struct ifreq interface = {.ifr_name = "lo"};
+    make((unsigned char *)&interface + 8);
+    ioctl(datagrams, SIOCGIFFLAGS, &interface);
     close(datagrams);
 }
 
@@ -351,7 +356,10 @@ static void events(void) {
     for (int i = 0; i < 2; i++)
         HOLDS(poll((struct pollfd[]){{ends[0], POLLIN, 0}, {ends[1], POLLIN, 0}}, 2, 3) <= 2);
     int timer = fresh(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
-    timerfd_settime(timer, 0, &(struct itimerspec){{0, 0}, {0, 1}}, 0);
+    // What is only filled is not shown to the host.
+    struct itimerspec before;
+    make((unsigned char *)&before);
+    timerfd_settime(timer, 0, &(struct itimerspec){{0, 0}, {0, 1}}, &before);
     WITHIN(read(timer, guarded.data, 8), 8);
     int counter = fresh(eventfd(3, EFD_NONBLOCK));
     uint64_t value = 0;

@@ -7,7 +7,7 @@ use enclave_hostcalls::Errno;
 use crate::{
     Sys,
     args::{
-        Arg::{In, Int, Maybe, Out},
+        Arg::{In, Int, MaybeOut, Out},
         forward_zero, host, optional, uint,
     },
 };
@@ -30,7 +30,7 @@ pub(crate) fn timerfd_settime(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [fd, flags, new, old, ..] = sys.args;
     let timer = host(fd)?;
     let (new, old) = (AppSlice::new(new, TIME)?, optional(old, TIME)?);
-    let args = [Int(timer.number()), Int(uint(flags)), In(new), Maybe(old)];
+    let args = [Int(timer.number()), Int(uint(flags)), In(new), MaybeOut(old)];
     forward_zero(nr::TIMERFD_SETTIME, args)
 }
 
