@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{AppSlice, fill_random};
-use enclave_hostcalls::{Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use crate::{
     Sys,
@@ -20,7 +20,20 @@ fn claim(sys: &Sys<'_>, address: u64, size: u64) -> Result<u64, Errno> {
 }
 
 pub(crate) fn uname(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    claim(sys, sys.args[0], 390)
+    /// Bytes of a field: a string with its NUL.
+    const FIELD: usize = 65;
+    const FIELDS: usize = 6;
+    let mut names = [0; FIELDS * FIELD];
+    let target = AppSlice::new(sys.args[0], names.len() as u64)?;
+    let mut call = Call::new(sys.regs.orig_rax, target.len())?;
+    let buffer = call.room(target.len());
+    call.args([buffer.address()]).zero(Wait::No)?;
+    buffer.read_bytes(&mut names);
+    if !names.chunks(FIELD).all(|field| field.contains(&0)) {
+        misbehaved("the host misbehaved: a name without an end");
+    }
+    target.write_bytes(&names)?;
+    Ok(0)
 }
 
 pub(crate) fn sysinfo(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -1,9 +1,9 @@
 //! Extended attributes.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
-use enclave_core::{AppPtr, AppSlice};
-use enclave_hostcalls::{Errno, Wait};
+use enclave_core::{AppPtr, AppSlice, to_usize};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use crate::{
     Sys,
@@ -109,8 +109,29 @@ fn list(sys: &Sys<'_>, target: &Target) -> Result<u64, Errno> {
     if let Target::Memory(spot) = target {
         return ephemeral::extended::list(spot, sys.args[1], sys.args[2]);
     }
-    let (names, size, limit) = output(sys.args[1], sys.args[2])?;
-    at_most(forward(sys.regs.orig_rax, Wait::No, [target.arg(), names, Int(size)])?, limit)
+    let [_, address, size, ..] = sys.args;
+    let size = size.min(SIZE_MAX);
+    let mut call = Call::new(sys.regs.orig_rax, target.arg().room() + size)?;
+    let (value, _) = target.arg().stage(&mut call)?;
+    if size == 0 {
+        return call.args([value, 0, 0]).count(Wait::No, SIZE_MAX);
+    }
+    let names = AppSlice::new(address, size)?;
+    let buffer = call.room(size);
+    let count = call.args([value, buffer.address(), size]).count(Wait::No, size)?;
+    let mut list = vec![0; to_usize(count)];
+    buffer.part(0, count).read_bytes(&mut list);
+    check_names(&list);
+    names.first(count).write_bytes(&list)?;
+    Ok(count)
+}
+
+/// Ends the enclave if it is no list of names, each with its NUL.
+fn check_names(list: &[u8]) {
+    let is_name = |name: &[u8]| (2..=NAME_MAX + 1).contains(&name.len()) && name.ends_with(&[0]);
+    if !list.split_inclusive(|&byte| byte == 0).all(is_name) {
+        misbehaved("the host misbehaved: names of attributes that cannot be");
+    }
 }
 
 fn remove(sys: &Sys<'_>, target: &Target) -> Result<u64, Errno> {

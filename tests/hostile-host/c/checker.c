@@ -31,6 +31,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,6 +140,7 @@ static void files(void) {
     WITHIN(readlink("/proc/self/exe", (char *)data, 77), 77);
     WITHIN(readlink("/etc/mtab", (char *)data, 77), 77);
     WITHIN(getxattr(name, "user.none", data, 64), 64);
+    setxattr(name, "user.some", "x", 1, 0);
     WITHIN(listxattr(name, (char *)data, 64), 64);
     clear();
     if (getcwd((char *)data, SIZE)) HOLDS(strlen((char *)data) < SIZE && data[0] == '/');
@@ -430,6 +432,8 @@ static void inside(void) {
     getrlimit(RLIMIT_NOFILE, &limit);
     getrusage(RUSAGE_SELF, &usage);
     sysinfo(&info);
+    struct utsname names;
+    if (uname(&names) == 0) HOLDS(strlen(names.machine) < sizeof names.machine);
     unsigned eax = 7, ebx, ecx = 0, edx;
     __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
     // Arithmetic that depends on MXCSR, the x87 control word and the direction flag.

@@ -71,6 +71,9 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("honest", []) => Box::new(Honest),
         ("reply", [call, result]) => Box::new(replies::Reply::new(call, result)?),
         ("word", [call, place, value]) => Box::new(replies::Word::new(call, place, value)?),
+        ("fill", [call, argument, words, value]) => {
+            Box::new(replies::Fill::new([call, argument, words, value])?)
+        }
         ("chunks", [claims]) => Box::new(chunks::Chunks::new(claims)?),
         ("events", [how]) => Box::new(events::Events::new(how)?),
         ("looks", [what, value]) => Box::new(looks::Looks::new(what, value)?),

@@ -94,3 +94,29 @@ impl Tamper for Word {
         }
     }
 }
+
+/// Wrong words from the start of a buffer: `fill CALL ARGUMENT COUNT VALUE`.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    call: u64,
+    argument: usize,
+    count: usize,
+    value: u64,
+}
+
+impl Fill {
+    pub(crate) fn new([call, argument, count, value]: [&str; 4]) -> Result<Self> {
+        let argument = usize::try_from(number(argument)?)? % 6;
+        let count = usize::try_from(number(count)?)?;
+        Ok(Self { call: number(call)?, argument, count, value: number(value)? })
+    }
+}
+
+impl Tamper for Fill {
+    fn after(&self, request: &Request) {
+        if request.number() == self.call {
+            let words = memory().buffer(request, self.argument).take(self.count);
+            words.for_each(|word| word.store(self.value, Ordering::Relaxed));
+        }
+    }
+}

@@ -28,6 +28,7 @@ mod nr {
     pub(super) const SOCKETPAIR: u64 = 53;
     pub(super) const SETSOCKOPT: u64 = 54;
     pub(super) const GETSOCKOPT: u64 = 55;
+    pub(super) const UNAME: u64 = 63;
     pub(super) const FCNTL: u64 = 72;
     pub(super) const FSYNC: u64 = 74;
     pub(super) const FDATASYNC: u64 = 75;
@@ -236,6 +237,17 @@ fn events_that_are_repeated() -> Result<()> {
 fn offsets_that_move_elsewhere() -> Result<()> {
     let places = [(nr::SENDFILE, 2), (nr::COPY_FILE_RANGE, 1), (nr::COPY_FILE_RANGE, 3)];
     all(places.map(|(call, place)| format!("word {call} {place}:0 77777")), End::Harmless)
+}
+
+/// Names without an end, and without a beginning.
+#[test]
+fn names_that_cannot_be() -> Result<()> {
+    let lies = [
+        format!("fill {} 0 48 0x4141414141414141", nr::UNAME),
+        format!("reply {} 3", nr::LISTXATTR),
+        format!("word {} 1:0 0", nr::LISTXATTR),
+    ];
+    all(lies, End::Found)
 }
 
 /// Records of no length, of too much, without a name, with a path for one.
