@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/uio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -224,6 +225,8 @@ GROUP(inotify)
     put_("d/f", "x");
     unlink("d/f");
     EQ(ready_(fd, POLLIN), POLLIN);
+    FAILS(read(fd, b, 8), EINVAL);
+    FAILS(pread(fd, b, sizeof b, 0), ESPIPE);
     int n = GOOD(read(fd, b, sizeof b)), kinds = 0, wrong = 0;
     for (int i = 0; i < n;) {
         struct inotify_event *e = (void *)(b + i);
@@ -237,7 +240,7 @@ GROUP(inotify)
     FAILS(inotify_add_watch(fd, "d", 0), EINVAL);
     FAILS(inotify_add_watch(1, "d", IN_CREATE), EINVAL);
     EQ(inotify_rm_watch(fd, w), 0);
-    EQ(read(fd, b, sizeof b), 16);
+    EQ(readv(fd, (struct iovec[]){{b, 16}, {b + 16, 100}}, 2), 16);
     EQ(((struct inotify_event *)b)->mask, IN_IGNORED);
     FAILS(inotify_rm_watch(fd, w), EINVAL);
     FAILS(inotify_init1(0x1), EINVAL);

@@ -367,7 +367,9 @@ static void events(void) {
     uint64_t value = 0;
     HOLDS(read(counter, &value, 8) != 8 || value == 3);
     int notify = fresh(inotify_init1(IN_NONBLOCK));
-    inotify_add_watch(notify, "/tmp", IN_CREATE);
+    inotify_add_watch(notify, ".", IN_CREATE);
+    close(open("noticed", O_CREAT | O_WRONLY, 0600));
+    unlink("noticed");
     WITHIN(read(notify, guarded.data, 256), 256);
     int all[] = {ends[0], ends[1], epoll, timer, counter, notify};
     for (int i = 0; i < 6; i++) close(all[i]);

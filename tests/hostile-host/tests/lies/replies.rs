@@ -250,6 +250,15 @@ fn names_that_cannot_be() -> Result<()> {
     all(lies, End::Found)
 }
 
+/// Records with names whose length is odd, too long, or more than there is.
+#[test]
+fn notices_that_cannot_be() -> Result<()> {
+    for len in ["0x1100000000", "0x12000000000", "0x2000000000"] {
+        all([format!("word {} 1:1 {len}", nr::READ)], End::Found)?;
+    }
+    Ok(())
+}
+
 /// Records of no length, of too much, without a name, with a path for one.
 #[test]
 fn directory_entries_that_cannot_be() -> Result<()> {
