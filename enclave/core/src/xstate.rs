@@ -19,8 +19,9 @@ use crate::{
 
 const X87: u64 = 1;
 const AVX: u64 = 1 << 2;
+const PKRU: u64 = 1 << 9;
 /// SSE is saved by the system call path, PKRU is not ours to change.
-const NOT_LIVE: u64 = 1 << 1 | 1 << 9;
+const NOT_LIVE: u64 = 1 << 1 | PKRU;
 /// Components that an area has room for: x87, SSE, AVX, MPX, AVX-512, PKRU.
 const KNOWN: u64 = 0x2ff;
 /// Offset of XSTATE_BV in an XSAVE area.
@@ -44,20 +45,24 @@ static INITIAL: Area = {
     Area(bytes)
 };
 
-/// Takes the components that this enclave has, `xfrm` of its attributes, and the host's claim about the size
-/// of their XSAVE area. Must be called before any thread of the program is there.
+/// Takes the host's claims about the XSAVE area: the components enabled (XFRM) and its size. Must be
+/// called before any thread of the program is there. In an enclave, XCR0 is XFRM; the emulator has the
+/// machine's, which may have more that nobody here knows.
 ///
 /// # Errors
 ///
-/// The size, if it cannot be right, or if there are components that nobody here keeps.
+/// The size, if the claims cannot be right.
 pub fn configure(xfrm: u64, size: u64) -> Result<(), u64> {
     /// Opmask, ZMM_Hi256 and Hi16_ZMM: all or none of them (SDM volume 1, 13.3).
     const AVX512: u64 = 7 << 5;
     let possible = xfrm & 3 == 3 && [0, AVX512].contains(&(xfrm & AVX512));
-    if !possible || xfrm & !(KNOWN & components(ENABLED)) != 0 {
+    let enabled = components(ENABLED);
+    // Of what is enabled and left out here, the host would see the registers at each exit.
+    let left_out = enabled & !xfrm & KNOWN & !PKRU;
+    if !possible || xfrm & !(KNOWN & enabled) != 0 || left_out != 0 {
         return Err(size);
     }
-    RESTORE_MASK.store(xfrm & !(1 << 9), Ordering::Relaxed);
+    RESTORE_MASK.store(xfrm & !PKRU, Ordering::Relaxed);
     // A size that is too small would cut off registers of the program.
     if !(written().max(MIN_SIZE)..=AREA_BYTES).contains(&size) {
         return Err(size);

@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use enclave_core::{
-    HostSlice, Mutex, UserRegs, exit_forever, fatal, own_call, random_u64, ready, to_usize, xstate,
+    HostSlice, Mutex, UserRegs, attributes, exit_forever, fatal, own_call, random_u64, ready,
+    to_usize, xstate,
 };
 use enclave_hostcalls::{self as hostcalls, Call, Wait};
 use enclave_loader::PAGE_SIZE;
@@ -51,9 +52,7 @@ pub fn start(parameters: HostSlice) -> ! {
     if word(boot::VERSION) != VERSION {
         fatal("the launcher speaks another version of the host call contract");
     }
-    let attributes = enclave_core::attributes();
-    let xfrm = attributes.xfrm.bits();
-    if word(boot::XFRM) != xfrm || xstate::configure(xfrm, word(boot::XSAVE_SIZE)).is_err() {
+    if xstate::configure(word(boot::XFRM), word(boot::XSAVE_SIZE)).is_err() {
         fatal("the host misbehaved: an impossible size of the XSAVE area");
     }
     clock::init(arena.part(0, CLOCK_BYTES));
@@ -62,11 +61,12 @@ pub fn start(parameters: HostSlice) -> ! {
     enclave_threads::init(outside(word(boot::CONTROL), control::WORDS * 8), threads);
     init_leaving(word(boot::MODE), outside(word(boot::RINGS), layout::TCS_COUNT * layout::PAGE));
     stats::init(word(boot::OPTIONS));
-    // Lines of a trace have strings and data of the program.
-    if word(boot::TRACE_FD) != u64::MAX && !attributes.flags.contains(AttributeFlags::DEBUG) {
+    let trace = word(boot::TRACE_FD);
+    // Its lines have strings and data of the program.
+    if trace != u64::MAX && !attributes().flags.contains(AttributeFlags::DEBUG) {
         fatal("only a debug enclave can be traced");
     }
-    trace::init(word(boot::TRACE_FD));
+    trace::init(trace);
     init_process(&word);
     *START.lock() = Some(read_start(&word, &outside));
     let regs = UserRegs::start_at(0, 0);
