@@ -11,6 +11,8 @@ pub trait BackingFile: Clone + PartialEq {
     /// Whether the contents are those of `other`: [`crate::AddressSpace::flush_file`] finds its
     /// mappings by it.
     fn is_same(&self, other: &Self) -> bool;
+    /// Whether that is certain, and not only what the host says of both.
+    fn is_surely(&self, other: &Self) -> bool;
     /// Device (major, minor) for `/proc/self/maps`.
     fn device(&self) -> (u32, u32);
     /// Inode number for `/proc/self/maps`.

@@ -112,13 +112,20 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
 
     /// `file` has `size` bytes now: of private mappings, the pages behind its end go, as those of shared
     /// ones have before ([`AddressSpace::drop_file`]). What the program may have changed stays, unlike in
-    /// Linux: which file this is, only the host says, and it could undo changes of another.
+    /// Linux, where only the host says that it is this file: it could undo changes of another.
     pub fn cut_file(&mut self, file: &F, size: u64) -> Result<(), MmError> {
         let end = page_align(size).unwrap_or(u64::MAX);
         let behind = Extent { file, start: end, end: u64::MAX };
-        let parts = self.map.iter().filter_map(|vma| shown(vma, behind));
-        let unchanged: Vec<_> = parts.flat_map(|part| self.store.changed.gaps_in(part)).collect();
-        unchanged.into_iter().try_for_each(|part| self.store.discard(part))
+        let mut gone = Vec::new();
+        for vma in self.map.iter() {
+            let Some(part) = shown(vma, behind) else { continue };
+            if vma.file().is_some_and(|place| place.file.is_surely(file)) {
+                gone.push(part);
+            } else {
+                gone.extend(self.store.changed.gaps_in(part));
+            }
+        }
+        gone.into_iter().try_for_each(|part| self.store.discard(part))
     }
 
     /// Writes back all shared file mappings, at exit or before `execve`. All are tried; the first

@@ -24,27 +24,27 @@ fn with_file(id: u32, len: usize) -> Space {
 
 #[test]
 fn what_was_written_to_a_copy_stays_when_its_file_is_cut() {
-    let mut s = with_file(1, 4 * 4096);
-    let at = s.mmap(file(1, 4 * K4, RW, PRIVATE)).unwrap();
+    let mut s = with_file(101, 4 * 4096);
+    let at = s.mmap(file(101, 4 * K4, RW, PRIVATE)).unwrap();
     for page in 0..4 {
         store(&mut s, at + page * K4, 70);
     }
     s.mprotect(at, 4 * K4, R).unwrap();
     let at = s.mremap(at, 4 * K4, 4 * K4, 3, at + (1 << 30)).unwrap();
-    s.cut_file(&TestFile(1), 0).unwrap();
+    s.cut_file(&TestFile(101), 0).unwrap();
     for page in 0..4 {
         assert_eq!(load(&mut s, at + page * K4), Touched::Value(70));
     }
     // One that is made writable later.
-    let other = s.mmap(file(1, K4, R, PRIVATE)).unwrap();
+    let other = s.mmap(file(101, K4, R, PRIVATE)).unwrap();
     load(&mut s, other);
     s.mprotect(other, K4, RW).unwrap();
     store(&mut s, other, 71);
-    s.cut_file(&TestFile(1), 0).unwrap();
+    s.cut_file(&TestFile(101), 0).unwrap();
     assert_eq!(load(&mut s, other), Touched::Value(71));
     // What was given up is read again.
     s.madvise(at, K4, 4).unwrap();
-    s.cut_file(&TestFile(1), 0).unwrap();
+    s.cut_file(&TestFile(101), 0).unwrap();
     assert_ne!(load(&mut s, at), Touched::Value(70));
 }
 
