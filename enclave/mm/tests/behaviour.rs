@@ -1,30 +1,16 @@
 //! What is committed when, files, special areas, formats.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 mod common;
 
 use common::*;
 use enclave_mm::{
-    Access, Backing, FaultOutcome, Limits, MapRequest, MmError, PageRange, Prot, SegvCode, VmaKind,
+    Access, FaultOutcome, Limits, MapRequest, MmError, PageRange, Prot, SegvCode, VmaKind,
 };
 
 const A: u64 = 0x10_0000_0000;
 const K4: u64 = 4096;
 const K64: u64 = 64 << 10;
 const M2: u64 = 2 << 20;
-
-fn file(id: u32, len: u64, prot: u64, flags: u64) -> MapRequest<TestFile> {
-    let file = Backing { file: TestFile(id), readable: true, writable: true, executable: true };
-    MapRequest { hint: A, len, prot, flags, offset: 0, file: Some(file) }
-}
-
-fn with_file(id: u32, len: usize) -> Space {
-    let mut space = space();
-    let bytes = (0..len).map(|i| u8::try_from(i / 4096 % 250 + 1).unwrap()).collect();
-    space.pages_mut().files.insert(id, bytes);
-    space
-}
 
 #[test]
 fn small_mappings_are_committed_at_once_large_ones_in_growing_blocks() {
@@ -90,7 +76,7 @@ fn protection_none_and_back_keeps_contents() {
 #[test]
 fn private_files_are_copies_with_a_zero_tail_and_an_end() {
     let mut s = with_file(1, 2 * 4096 + 100);
-    let at = s.mmap(file(1, 5 * K4, RW, PRIVATE)).unwrap();
+    let at = s.mmap(file(A, 1, 5 * K4, RW, PRIVATE)).unwrap();
     assert_eq!(s.committed().pages(), 3, "read at once, up to the end of the file");
     assert_eq!(load(&mut s, at + 2 * K4 + 99), Touched::Value(3));
     assert_eq!(load(&mut s, at + 2 * K4 + 100), Touched::Value(0));
@@ -109,7 +95,7 @@ fn private_files_are_copies_with_a_zero_tail_and_an_end() {
 #[test]
 fn large_files_are_read_in_blocks() {
     let mut s = with_file(1, 4 << 20);
-    let at = s.mmap(file(1, 4 << 20, R, PRIVATE)).unwrap();
+    let at = s.mmap(file(A, 1, 4 << 20, R, PRIVATE)).unwrap();
     assert_eq!(s.committed().pages(), 0);
     for page in (at..at + (1 << 20)).step_by(4096) {
         let expected = u8::try_from((page - at) / K4 % 250 + 1).unwrap();
@@ -124,7 +110,7 @@ fn large_files_are_read_in_blocks() {
 #[test]
 fn shared_files_are_written_back_where_they_were_written() {
     let mut s = with_file(1, 16 * 4096);
-    let at = s.mmap(file(1, 16 * K4, RW, SHARED)).unwrap();
+    let at = s.mmap(file(A, 1, 16 * K4, RW, SHARED)).unwrap();
     assert_eq!(load(&mut s, at + 8 * K4), Touched::Value(9));
     store(&mut s, at + 2 * K4, 200);
     // What others do to pages that this program has only read stays.
@@ -147,7 +133,7 @@ fn shared_files_are_written_back_where_they_were_written() {
 fn read_and_write_calls_are_coherent_with_mappings() {
     let mut s = with_file(1, 4 * 4096);
     assert!(!s.has_shared_files());
-    let at = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();
+    let at = s.mmap(file(A, 1, 4 * K4, RW, SHARED)).unwrap();
     assert!(s.has_shared_files());
     store(&mut s, at + K4 + 7, 50);
     s.flush_file(&TestFile(2), 0, u64::MAX).unwrap();
@@ -174,9 +160,9 @@ fn read_and_write_calls_are_coherent_with_mappings() {
 #[test]
 fn mappings_of_one_part_of_a_file_have_one_page_that_may_be_written() {
     let mut s = with_file(1, 8 * 4096);
-    let a = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();
+    let a = s.mmap(file(A, 1, 4 * K4, RW, SHARED)).unwrap();
     let b = s.mremap(a + K4, 0, 2 * K4, 1, 0).unwrap();
-    let c = s.mmap(file(1, K4, RW, SHARED)).unwrap();
+    let c = s.mmap(file(A, 1, K4, RW, SHARED)).unwrap();
     assert!(s.are_twins(a + K4 + 5, b + 9) && s.are_twins(b, a + K4));
     assert!(!s.are_twins(a, b) && !s.are_twins(a, a) && s.are_twins(a, c));
     assert_eq!([b + 4, a + K4 + 4].map(|at| s.first_twin(at)), [b.min(a + K4) + 4; 2]);
@@ -200,7 +186,7 @@ fn mappings_of_one_part_of_a_file_have_one_page_that_may_be_written() {
 #[test]
 fn no_mapping_shows_what_is_behind_the_end_of_its_file() {
     let mut s = with_file(1, 4 * 4096);
-    let at = s.mmap(file(1, 4 * K4, RW, PRIVATE)).unwrap();
+    let at = s.mmap(file(A, 1, 4 * K4, RW, PRIVATE)).unwrap();
     let other = s.mmap(anon(0, K4, RW, 0)).unwrap();
     for page in 0..4 {
         store(&mut s, at + page * K4 + 1, 70);
@@ -224,7 +210,7 @@ fn no_mapping_shows_what_is_behind_the_end_of_its_file() {
 #[test]
 fn a_failed_write_back_is_told_and_tried_again() {
     let mut s = with_file(1, 4 * 4096);
-    let at = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();
+    let at = s.mmap(file(A, 1, 4 * K4, RW, SHARED)).unwrap();
     store(&mut s, at, 70);
     s.pages_mut().fail_after = Some(1);
     assert_eq!(s.msync(at, K4, 4), Err(MmError::NoSpace));
@@ -320,7 +306,7 @@ fn maps_lines_are_those_of_linux() {
     let mut s = with_file(7, 8 * 4096);
     s.set_brk_start(0x40_0000);
     s.brk(0x40_2000);
-    s.mmap(MapRequest { offset: 0x2000, ..file(7, 2 * K4, RX, PRIVATE) }).unwrap();
+    s.mmap(MapRequest { offset: 0x2000, ..file(A, 7, 2 * K4, RX, PRIVATE) }).unwrap();
     s.mmap(anon(A + 2 * K4, K4, 0, FIXED)).unwrap();
     s.mmap(MapRequest { flags: SHARED | ANON, ..anon(A + 4 * K4, K4, RW, 0) }).unwrap();
     let stack = PageRange::new(0x3eff_fff0_0000, 0x3f00_0000_0000).unwrap();

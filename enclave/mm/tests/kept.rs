@@ -1,31 +1,17 @@
 //! What the program has written is not lost, whatever becomes of its pages.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 mod common;
 
 use common::*;
-use enclave_mm::{Backing, MapRequest, MmError};
+use enclave_mm::MmError;
 
 const A: u64 = 0x10_0000_0000;
 const K4: u64 = 4096;
 
-fn file(id: u32, len: u64, prot: u64, flags: u64) -> MapRequest<TestFile> {
-    let file = Backing { file: TestFile(id), readable: true, writable: true, executable: true };
-    MapRequest { hint: A, len, prot, flags, offset: 0, file: Some(file) }
-}
-
-fn with_file(id: u32, len: usize) -> Space {
-    let mut space = space();
-    let bytes = (0..len).map(|i| u8::try_from(i / 4096 % 250 + 1).unwrap()).collect();
-    space.pages_mut().files.insert(id, bytes);
-    space
-}
-
 #[test]
 fn what_was_written_to_a_copy_stays_when_its_file_is_cut() {
     let mut s = with_file(101, 4 * 4096);
-    let at = s.mmap(file(101, 4 * K4, RW, PRIVATE)).unwrap();
+    let at = s.mmap(file(A, 101, 4 * K4, RW, PRIVATE)).unwrap();
     for page in 0..4 {
         store(&mut s, at + page * K4, 70);
     }
@@ -36,7 +22,7 @@ fn what_was_written_to_a_copy_stays_when_its_file_is_cut() {
         assert_eq!(load(&mut s, at + page * K4), Touched::Value(70));
     }
     // One that is made writable later.
-    let other = s.mmap(file(101, K4, R, PRIVATE)).unwrap();
+    let other = s.mmap(file(A, 101, K4, R, PRIVATE)).unwrap();
     load(&mut s, other);
     s.mprotect(other, K4, RW).unwrap();
     store(&mut s, other, 71);
@@ -51,7 +37,7 @@ fn what_was_written_to_a_copy_stays_when_its_file_is_cut() {
 #[test]
 fn nothing_is_stored_between_writing_pages_back_and_their_end() {
     let mut s = with_file(1, 4 * 4096);
-    let at = s.mmap(file(1, 4 * K4, RW, SHARED)).unwrap();
+    let at = s.mmap(file(A, 1, 4 * K4, RW, SHARED)).unwrap();
     for end in [|s: &mut Space, at| s.madvise(at, K4, 4), |s: &mut Space, at| s.munmap(at, K4)] {
         store(&mut s, at, 70);
         // The page cannot be given back.

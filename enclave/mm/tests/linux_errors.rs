@@ -1,7 +1,5 @@
 //! The errors and corner cases of Linux, call by call.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 mod common;
 
 use common::*;
@@ -9,18 +7,6 @@ use enclave_mm::{Backing, Limits, MapRequest, MmError, Policy, Prot, VmaKind};
 
 const A: u64 = 0x10_0000_0000;
 const K4: u64 = 4096;
-
-fn file(id: u32, len: u64, prot: u64, flags: u64) -> MapRequest<TestFile> {
-    let file = Backing { file: TestFile(id), readable: true, writable: true, executable: true };
-    MapRequest { hint: 0, len, prot, flags, offset: 0, file: Some(file) }
-}
-
-fn with_file(id: u32, len: usize) -> Space {
-    let mut space = space();
-    let bytes = (0..len).map(|i| u8::try_from(i / 4096 % 250 + 1).unwrap()).collect();
-    space.pages_mut().files.insert(id, bytes);
-    space
-}
 
 #[test]
 fn mmap_refuses_as_linux_does() {
@@ -54,7 +40,7 @@ fn file_modes_decide_about_mappings() {
         executable,
     };
     let mut try_map = |prot, flags, backing| {
-        s.mmap(MapRequest { file: Some(backing), ..file(1, K4, prot, flags) })
+        s.mmap(MapRequest { file: Some(backing), ..file(0, 1, K4, prot, flags) })
     };
     assert_eq!(try_map(RW, SHARED, open(true, false, true)), Err(MmError::Access));
     assert_eq!(try_map(R, SHARED, open(false, true, true)), Err(MmError::Access));
@@ -65,11 +51,11 @@ fn file_modes_decide_about_mappings() {
     let at = try_map(R, SHARED, open(true, false, false)).unwrap();
     assert_eq!(s.mprotect(at, K4, RW), Err(MmError::Access));
     assert_eq!(s.mprotect(at, K4, RX), Err(MmError::Access));
-    let far = MapRequest { offset: 1 << 63, ..file(1, K4, R, PRIVATE) };
+    let far = MapRequest { offset: 1 << 63, ..file(0, 1, K4, R, PRIVATE) };
     assert_eq!(s.mmap(far), Err(MmError::Overflow));
     // A private mapping may be written whatever the file is open for.
     let backing = open(true, false, true);
-    s.mmap(MapRequest { file: Some(backing), ..file(1, K4, RW, PRIVATE) }).unwrap();
+    s.mmap(MapRequest { file: Some(backing), ..file(0, 1, K4, RW, PRIVATE) }).unwrap();
 }
 
 #[test]
@@ -141,7 +127,7 @@ fn mremap_refuses_as_linux_does() {
     }
     assert_eq!(s.mremap(A + 4 * K4, 4 * K4, 8 * K4, 0, 0), Ok(A + 4 * K4), "grows in place");
     assert_eq!(s.mremap(A + 4 * K4, 8 * K4, K4, 0, 0), Ok(A + 4 * K4), "shrinks");
-    let shared = s.mmap(file(1, 8 * K4, RW, SHARED)).unwrap();
+    let shared = s.mmap(file(0, 1, 8 * K4, RW, SHARED)).unwrap();
     assert_eq!(store(&mut s, shared, 77), Touched::Value(77));
     let twin = s.mremap(shared, 0, 8 * K4, 1, 0).unwrap();
     assert_ne!(twin, shared);
@@ -155,7 +141,7 @@ fn mremap_refuses_as_linux_does() {
 fn madvise_msync_mincore_mlock_refuse_as_linux_does() {
     let mut s = with_file(1, 65536);
     s.mmap(anon(A, 4 * K4, RW, FIXED)).unwrap();
-    let shared = s.mmap(file(1, K4, R, SHARED)).unwrap();
+    let shared = s.mmap(file(0, 1, K4, R, SHARED)).unwrap();
     assert_eq!(s.madvise(A, K4, 99), Err(MmError::Invalid));
     assert_eq!(s.madvise(A + 1, K4, 4), Err(MmError::Invalid));
     assert_eq!(s.madvise(A, u64::MAX, 4), Err(MmError::Invalid));

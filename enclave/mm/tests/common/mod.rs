@@ -9,8 +9,8 @@ pub(crate) mod ops;
 use std::collections::BTreeMap;
 
 use enclave_mm::{
-    Access, AddressSpace, BackingFile, FaultOutcome, Layout, MapRequest, MmError, PAGE_SIZE,
-    PageRange, Pages, Policy, Prot,
+    Access, AddressSpace, Backing, BackingFile, FaultOutcome, Layout, MapRequest, MmError,
+    PAGE_SIZE, PageRange, Pages, Policy, Prot,
 };
 
 /// A file by number; its bytes are in the [`Machine`].
@@ -272,6 +272,20 @@ pub(crate) fn page_range(start: u64, count: u64) -> PageRange {
 /// An address space with the default layout and policy.
 pub(crate) fn space() -> Space {
     AddressSpace::new(Layout::default(), Policy::default(), Machine::default())
+}
+
+/// A mapping of file `id` from its start on.
+pub(crate) fn file(hint: u64, id: u32, len: u64, prot: u64, flags: u64) -> MapRequest<TestFile> {
+    let file = Backing { file: TestFile(id), readable: true, writable: true, executable: true };
+    MapRequest { hint, len, prot, flags, offset: 0, file: Some(file) }
+}
+
+/// An address space, and file `id` of `len` bytes, other ones on each page.
+pub(crate) fn with_file(id: u32, len: usize) -> Space {
+    let mut space = space();
+    let bytes = (0..len).map(|i| u8::try_from(i / 4096 % 250 + 1).unwrap()).collect();
+    space.pages_mut().files.insert(id, bytes);
+    space
 }
 
 /// Checks all that ties mappings, pages and the machine together.
