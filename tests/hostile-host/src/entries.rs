@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,14 +9,17 @@ use std::{
 };
 
 use anyhow::Result;
-use backend::{
-    ENTRY_FLAGS, Enclave, EnterLeaf, ExitHandler, KickHandler, Outcome, Refused, Run, Source,
-};
+use backend::{ENTRY_FLAGS, Enclave, EnterLeaf, ExitHandler, Outcome, Run};
 use hostcall_abi::{exit, layout};
 use launcher::Tamper;
-use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
+use sgx_types::SecInfoFlags;
 
-use crate::{has_begun, noise::kick_at_start, number, state};
+use crate::{
+    between::{Between, Seen},
+    has_begun,
+    noise::kick_at_start,
+    number, state,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum How {
@@ -85,7 +87,7 @@ impl Entries {
 impl Tamper for Entries {
     fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
         let (entered, count) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Wrong { enclave, how: self.how, entered, count })
+        Arc::new(Seen(Wrong { enclave, how: self.how, entered, count }))
     }
 }
 
@@ -231,7 +233,11 @@ impl Wrong {
     }
 }
 
-impl Enclave for Wrong {
+impl Between for Wrong {
+    fn enclave(&self) -> &dyn Enclave {
+        &*self.enclave
+    }
+
     /// Sees every exit: nobody else handles them.
     fn enter_with(&self, run: &mut Run, _: Option<&ExitHandler>) -> Outcome {
         if !self.entered.swap(true, Ordering::Relaxed) {
@@ -246,43 +252,5 @@ impl Enclave for Wrong {
             Outcome::Exited => outcome,
             Outcome::Exception(_) => self.stopped(run, outcome),
         }
-    }
-
-    fn add_pages(
-        &self,
-        offset: u64,
-        secinfo: &SecInfo,
-        source: Source<'_>,
-        measure: bool,
-    ) -> Result<(), Refused> {
-        self.enclave.add_pages(offset, secinfo, source, measure)
-    }
-
-    fn init(&self, sigstruct: &Sigstruct) -> Result<(), Refused> {
-        self.enclave.init(sigstruct)
-    }
-
-    fn restrict_permissions(
-        &self,
-        range: Range<u64>,
-        permissions: SecInfoFlags,
-    ) -> Result<(), Refused> {
-        self.enclave.restrict_permissions(range, permissions)
-    }
-
-    fn modify_types(&self, range: Range<u64>, page_type: PageType) -> Result<(), Refused> {
-        self.enclave.modify_types(range, page_type)
-    }
-
-    fn remove_pages(&self, range: Range<u64>) -> Result<(), Refused> {
-        self.enclave.remove_pages(range)
-    }
-
-    fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        self.enclave.install_kick(signal, handler)
-    }
-
-    fn statistics(&self) -> Vec<(&'static str, u64)> {
-        self.enclave.statistics()
     }
 }

@@ -8,6 +8,7 @@
 //! * **Lies begin when the program says so**, by asking for the file `/hostile`: before that, the
 //!   enclave starts as usual. Only pages, boot parameters and entries are wrong from the first.
 
+mod between;
 mod chunks;
 mod completions;
 mod entries;

@@ -1,14 +1,16 @@
 //! Pages that are not what was measured.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
-use backend::{Enclave, ExitHandler, KickHandler, Outcome, Refused, Run, Source};
+use backend::{Enclave, Refused, Source};
 use launcher::Tamper;
-use sgx_types::{PageType, SecInfo, SecInfoFlags, Sigstruct};
+use sgx_types::SecInfo;
 
-use crate::number;
+use crate::{
+    between::{Between, Seen},
+    number,
+};
 
 /// `page ADDRESS`: the lowest bit of the byte there is another one when its page is added.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ impl Changed {
 
 impl Tamper for Changed {
     fn enclave(&self, enclave: Arc<dyn Enclave>) -> Arc<dyn Enclave> {
-        Arc::new(Adding { enclave, address: self.address })
+        Arc::new(Seen(Adding { enclave, address: self.address }))
     }
 }
 
@@ -34,7 +36,11 @@ struct Adding {
     address: u64,
 }
 
-impl Enclave for Adding {
+impl Between for Adding {
+    fn enclave(&self) -> &dyn Enclave {
+        &*self.enclave
+    }
+
     fn add_pages(
         &self,
         offset: u64,
@@ -52,37 +58,5 @@ impl Enclave for Adding {
         };
         bytes[at as usize] ^= 1;
         self.enclave.add_pages(offset, secinfo, Source::Bytes(&bytes), measure)
-    }
-
-    fn enter_with(&self, run: &mut Run, handler: Option<&ExitHandler>) -> Outcome {
-        self.enclave.enter_with(run, handler)
-    }
-
-    fn init(&self, sigstruct: &Sigstruct) -> Result<(), Refused> {
-        self.enclave.init(sigstruct)
-    }
-
-    fn restrict_permissions(
-        &self,
-        range: Range<u64>,
-        permissions: SecInfoFlags,
-    ) -> Result<(), Refused> {
-        self.enclave.restrict_permissions(range, permissions)
-    }
-
-    fn modify_types(&self, range: Range<u64>, page_type: PageType) -> Result<(), Refused> {
-        self.enclave.modify_types(range, page_type)
-    }
-
-    fn remove_pages(&self, range: Range<u64>) -> Result<(), Refused> {
-        self.enclave.remove_pages(range)
-    }
-
-    fn install_kick(&self, signal: i32, handler: KickHandler) -> Result<(), Refused> {
-        self.enclave.install_kick(signal, handler)
-    }
-
-    fn statistics(&self) -> Vec<(&'static str, u64)> {
-        self.enclave.statistics()
     }
 }
