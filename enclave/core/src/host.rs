@@ -153,6 +153,35 @@ impl HostSlice {
         }
     }
 
+    /// Writes `bytes` from `offset` on. What is beside them in their first and last words stays as the host has it.
+    ///
+    /// # Panics
+    ///
+    /// If the range, rounded up to whole words, is too short.
+    pub fn write_bytes_at(self, offset: u64, bytes: &[u8]) {
+        let (start, skip) = (offset & !7, crate::app::to_usize(offset & 7));
+        let (head, rest) = bytes.split_at(bytes.len().min((8 - skip) % 8));
+        if !head.is_empty() {
+            self.change_word(start, skip, head);
+        }
+        if !rest.is_empty() {
+            let whole = rest.len() & !7;
+            let at = offset.next_multiple_of(8);
+            self.part(at, whole as u64).copy_out(rest.as_ptr() as u64, whole as u64);
+            if whole < rest.len() {
+                self.change_word(at + whole as u64, 0, &rest[whole..]);
+            }
+        }
+    }
+
+    /// Replaces the bytes from `skip` on of the word at `offset`.
+    fn change_word(self, offset: u64, skip: usize, bytes: &[u8]) {
+        let word = self.part(offset, 8).word(0);
+        let mut new = word.read().to_le_bytes();
+        new[skip..skip + bytes.len()].copy_from_slice(bytes);
+        word.write(u64::from_le_bytes(new));
+    }
+
     /// Reads the start of the range into `bytes`.
     ///
     /// # Panics

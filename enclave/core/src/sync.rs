@@ -148,6 +148,17 @@ impl<T> Once<T> {
         self.2.store(true, Ordering::Release);
     }
 
+    /// The value; `make` makes it if it was not set.
+    pub fn get_or_set(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let _guard = self.1.lock();
+        let value = self.0.get_or_init(make);
+        self.2.store(true, Ordering::Release);
+        value
+    }
+
     /// The value, if it was set.
     pub fn get(&self) -> Option<&T> {
         if self.2.load(Ordering::Acquire) { self.0.get() } else { None }

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use enclave_core::{AppSlice, HostSlice, to_usize};
+use enclave_core::{AppSlice, HostSlice, Once, to_usize};
 use enclave_hostcalls::{Call, Direction, Errno, Wait};
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     ahead::{self, Ahead},
     flag, kind,
     transfer::{bulk, fetch_host, read_host, store_host, write_host},
+    writes::Writes,
 };
 
 mod nr {
@@ -91,6 +92,8 @@ pub struct HostFile {
     opened: Option<ahead::Path>,
     /// What is known of it since it was opened.
     ahead: Option<Ahead>,
+    /// There if it is regular and was written to.
+    writes: Once<Arc<Writes>>,
 }
 
 impl HostFile {
@@ -111,6 +114,7 @@ impl HostFile {
             stream: None,
             opened: None,
             ahead: None,
+            writes: Once::new(),
         }
     }
 
@@ -255,6 +259,24 @@ impl HostFile {
         let chunks = self.kind()? == kind::REGULAR && file.status() & WHOLE == 0;
         Ok(chunks.then_some((bytes, at)))
     }
+
+    /// Writes to a regular file.
+    fn write_regular(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+        const AT_ONCE: u64 = flag::DIRECT | flag::DSYNC;
+        let writes = self.writes.get_or_set(|| Writes::new(Arc::clone(&self.fd)));
+        let much = self.bulk(file, io)?;
+        let write = || match much {
+            Some((bytes, at)) => bulk(Direction::Out, &self.fd, bytes, at),
+            None => write_host(&self.fd, io, Wait::No, None),
+        };
+        // An offset means nothing to a file that is written at its end.
+        let appends = file.status() & flag::APPEND != 0;
+        if io.flags == 0 && file.status() & AT_ONCE == 0 && !(appends && io.at.is_some()) {
+            return writes.write_by(Data::App(io.buffers), io.at, much, write);
+        }
+        writes.settle()?;
+        write()
+    }
 }
 
 impl Object for HostFile {
@@ -281,8 +303,8 @@ impl Object for HostFile {
     }
 
     fn write(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
-        if let Some((bytes, at)) = self.bulk(file, io)? {
-            return bulk(Direction::Out, &self.fd, bytes, at);
+        if self.kind()? == kind::REGULAR {
+            return self.write_regular(file, io);
         }
         let wait = self.wait(file)?;
         if io.at.is_some() || io.flags != 0 {
@@ -308,9 +330,14 @@ impl Object for HostFile {
     }
 
     fn store(&self, file: &OpenFile, bytes: &[u8], at: Option<u64>) -> Result<usize, Errno> {
+        self.settle()?;
         let wait = self.wait(file)?;
         let store = || Ok(store_host(&self.fd, bytes, at, wait)? as u64);
         Ok(to_usize(self.send(file, Data::Own(bytes), store)?))
+    }
+
+    fn settle(&self) -> Result<(), Errno> {
+        self.writes.get().map_or(Ok(()), |writes| writes.settle())
     }
 
     fn seek(&self, offset: u64, whence: u64) -> Result<u64, Errno> {

@@ -27,6 +27,7 @@ mod table;
 mod text;
 mod transfer;
 mod wait_queue;
+mod writes;
 
 pub use device::Device;
 pub use enclave_descriptors::dirent::DirEntry;
@@ -43,6 +44,7 @@ pub use table::{Table, table};
 pub use text::{Directory, Text};
 pub use transfer::{fetch_host, store_host};
 pub use wait_queue::{WaitQueue, Watcher};
+pub use writes::limit_file_size;
 
 /// Status flags of an open file (`open(2)`) that matter here.
 pub mod flag {

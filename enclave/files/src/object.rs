@@ -156,6 +156,15 @@ pub trait Object: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// Has the host have all that was written.
+    ///
+    /// # Errors
+    ///
+    /// What an earlier write has met, once.
+    fn settle(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
     /// Moves the position: `whence` as for lseek(2). Returns the new position.
     ///
     /// # Errors

@@ -23,13 +23,17 @@ mod posted;
 mod way;
 
 pub use arena::{Staging, init};
-pub use bulk::{Direction, Moved, transfer_at};
+pub use bulk::{Direction, Moved, transfer_at, write_behind};
 pub use call::{Call, Wait};
 pub use enclave_ways::{Comparisons, Costs, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
-pub use posted::{Kind, Sender, can_hold, can_post, connects, flush, has_both_ends, take_back};
-pub use way::{Left, are_posted, calls_made, comparisons, init_ways, left, posted, worked};
+pub use posted::{
+    Kind, Sender, can_hold, can_post, change_last, connects, flush, has_both_ends, take_back,
+};
+pub use way::{
+    Left, are_posted, calls_made, changed, comparisons, init_ways, left, posted, worked,
+};
 
 /// Ends the enclave because the host broke the contract.
 pub fn misbehaved(what: &'static str) -> ! {

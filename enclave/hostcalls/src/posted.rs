@@ -8,8 +8,8 @@
 //!   along waits until they are made. The host sees what a thread does in the order in which it does it,
 //!   and what threads do to one stream as well.
 //! * **Threads seldom wait for each other**: what a thread posted that runs elsewhere is left to it, but
-//!   for what the kernel must have lost before anybody looks again ([`Kind::Taking`]), and for what another
-//!   thread may know to be on its way ([`has_both_ends`]).
+//!   for what the kernel must have lost before anybody looks again ([`Kind::Taking`]), for what is written to
+//!   files ([`Kind::Write`]), and for what another thread may know to be on its way ([`has_both_ends`]).
 //! * **Nothing posted waits for a call that waits**: what is posted when a sender ends, as the close of a
 //!   stream, is made before ([`end_senders`]).
 //! * **Nothing posted is left behind**: an enclave thread that goes to sleep, a tick, and the end of the
@@ -18,19 +18,21 @@
 //!   what the program was told already.
 
 mod entry;
+mod list;
 
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
-use enclave_threads::{current, give_processor_away, want_tick};
-use hostcall_abi::request::{self, flag, state};
+use enclave_core::{HostSlice, Mutex, MutexGuard, has_current, locks_held};
+use enclave_threads::{Answered, current, give_processor_away, submit, want_tick};
+use hostcall_abi::request;
 
 use crate::{
     Call, Errno,
-    way::{are_posted, may_be_posted, post},
+    way::{Choice, Went, are_posted, may_be_posted, post},
 };
 use entry::{Entry, Of, Poster, same};
+use list::List;
 
 /// Most calls in the list.
 const MOST: u64 = 256;
@@ -44,19 +46,21 @@ pub trait Sender: Send + Sync {
 
     /// A call was made, with this result; `None` if it was called off. In the order in which they were
     /// posted. Must be short, and make no call. Returns whether the sender holds from here on.
-    fn made(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool;
+    fn made(self: Arc<Self>, call: Call, kind: Kind, result: Option<Result<u64, Errno>>) -> bool;
 }
 
 /// What a posted call of a sender is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A piece of a stream: it must not be made unless the piece before did all that its third argument
-    /// asked for.
-    Piece,
+    /// A piece of a stream, of so many bytes: it must not be made unless the piece before was taken whole.
+    Piece(u64),
+    /// The same of a file: no call of any thread overtakes it, for others may see the file.
+    Write(u64),
     /// A question.
     Question,
-    /// It takes from the kernel what the program has got already: no call of any thread overtakes it.
-    Taking,
+    /// It takes so many bytes from the kernel, which the program has got already: no call of any thread
+    /// overtakes it.
+    Taking(u64),
 }
 
 /// Whether this process may have both ends of a stream.
@@ -73,17 +77,7 @@ pub fn has_both_ends() -> bool {
     BOTH_ENDS.load(Ordering::SeqCst)
 }
 
-/// In the order in which they were posted.
-struct List {
-    entries: VecDeque<Entry>,
-    numbers: u64,
-    carriers: u64,
-    /// Whether calls of senders that hold may be in the list.
-    held: bool,
-}
-
-static LIST: Mutex<List> =
-    Mutex::new(List { entries: VecDeque::new(), numbers: 0, carriers: 0, held: false });
+static LIST: Mutex<List> = Mutex::new(List::new());
 /// Entries of the list, for a look without the lock.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -112,6 +106,26 @@ pub fn take_back(sender: &Arc<dyn Sender>, at: u64) -> Option<Call> {
     let entry = list.remove(last);
     drop(list);
     entry.map(|entry| entry.call)
+}
+
+/// Lets `change` alter the last call of the list and how many bytes it moves, if this thread has posted it for
+/// `sender` as a piece, and no other call has taken it along. Returns what `change` does: whether it has.
+pub fn change_last<S: Sender>(
+    sender: &Arc<S>,
+    change: impl FnOnce(&mut Call, &mut u64) -> bool,
+) -> bool {
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
+    let own = poster();
+    let mut list = LIST.lock();
+    let Some(Entry { call, of: Some(of), by, carrier: 0, .. }) = list.entries.back_mut() else {
+        return false;
+    };
+    let (Kind::Piece(len) | Kind::Write(len)) = &mut of.kind else { return false };
+    core::ptr::addr_eq(Arc::as_ptr(&of.sender), Arc::as_ptr(sender))
+        && same(by, &own)
+        && change(call, len)
 }
 
 /// Makes what is in the list, and waits for what another call has taken along.
@@ -166,30 +180,32 @@ impl Call {
     pub fn post_for(self, sender: Arc<dyn Sender>, kind: Kind) {
         add(self, Some(Of { sender, kind }));
     }
+
+    /// Has a host's thread make the call, chosen to go by a ring, while the program goes on. It must not have to
+    /// wait; the sender learns what comes of it. Waits until all that was posted is done. Returns false if it
+    /// cannot be.
+    pub(crate) fn post_by_ring(self, choice: Choice, sender: Arc<dyn Sender>, kind: Kind) -> bool {
+        if locks_held() {
+            return false;
+        }
+        if LIST.lock().entries.iter().any(|entry| entry.carrier == 0) {
+            flush();
+        }
+        let list = wait_while(|list| list.under_way().next().is_some());
+        if !list.entries.is_empty() || sender.holds() {
+            return false;
+        }
+        drop(list);
+        let Some(submitted) = submit(self.memory(), false) else { return false };
+        LIST.lock().push(self, Some(Of { sender, kind }), Some(submitted));
+        post();
+        choice.took(Went::ByRing(Answered::default()));
+        true
+    }
 }
 
 fn add(call: Call, of: Option<Of>) {
-    let mut list = LIST.lock();
-    let number = list.numbers;
-    list.numbers += 1;
-    let after = of.as_ref().filter(|of| of.kind == Kind::Piece).and_then(|of| {
-        let before = |entry: &&Entry| {
-            entry.is(Kind::Piece) && entry.of.as_ref().is_some_and(|other| of.has_sender_of(other))
-        };
-        list.entries.iter().rev().find(before).map(|entry| entry.number)
-    });
-    list.held |= of.as_ref().is_some_and(|of| of.sender.holds());
-    list.entries.push_back(Entry {
-        call,
-        of,
-        number,
-        by: poster(),
-        after,
-        carrier: 0,
-        done: false,
-    });
-    let alone = COUNT.fetch_add(1, Ordering::Relaxed) == 0;
-    drop(list);
+    let alone = LIST.lock().push(call, of, None);
     post();
     if alone {
         want_tick();
@@ -265,125 +281,5 @@ impl Drop for Carried {
         }
         drop(list);
         drop(ended);
-    }
-}
-
-/// What is to be dropped without the lock, for that may post a call.
-type Ended = Vec<(Poster, Option<Of>)>;
-
-impl List {
-    /// What was taken along, and is not done.
-    fn under_way(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.carrier != 0 && !entry.is_done())
-    }
-
-    /// Whether there is a sender that only calls in the list keep.
-    fn has_ending_sender(&self) -> bool {
-        self.entries.iter().any(|entry| {
-            let calls = self.entries.iter().filter(|other| other.has_sender_of(entry)).count();
-            entry.of.as_ref().is_some_and(|of| Arc::strong_count(&of.sender) <= calls)
-        })
-    }
-
-    /// Takes out what is done. Each sender is told in order.
-    fn collect(&mut self) -> Ended {
-        let mut ended = Vec::new();
-        let mut at = 0;
-        while let Some(entry) = self.entries.get(at) {
-            let waits = || self.entries.range(..at).any(|before| before.has_sender_of(entry));
-            if !entry.is_done() || waits() {
-                at += 1;
-            } else if let Some(Entry { call, of, by, .. }) = self.remove(at) {
-                call.memory().word(request::FLAGS).write(0);
-                if let Some(of) = &of {
-                    let result = call.later_result();
-                    self.held |= Arc::clone(&of.sender).made(call, result);
-                }
-                ended.push((by, of));
-            }
-        }
-        ended
-    }
-
-    fn remove(&mut self, at: usize) -> Option<Entry> {
-        let entry = self.entries.remove(at)?;
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-        Some(entry)
-    }
-
-    /// Which entries are to be taken along, if the `wanted` ones are: all of a poster before one that is,
-    /// and all of a sender.
-    fn closure(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
-        let mut found: Vec<usize> = Vec::new();
-        for (at, entry) in self.entries.iter().enumerate().rev().filter(|(_, e)| e.carrier == 0) {
-            let needed = |&later: &usize| {
-                let later = &self.entries[later];
-                later.has_sender_of(entry) || !later.is(Kind::Taking) && same(&later.by, &entry.by)
-            };
-            if wanted(entry) || found.iter().any(needed) {
-                found.push(at);
-            }
-        }
-        found.reverse();
-        found
-    }
-
-    /// Has a call take along what of the list is `wanted`, all of which is to be made.
-    fn link(
-        &mut self,
-        carrier: HostSlice,
-        wanted: impl Fn(&Entry) -> bool,
-    ) -> (Option<Carried>, Ended) {
-        let held = self.call_off_what_is_held();
-        let mut before = carrier;
-        for index in self.closure(wanted) {
-            // One that is not in the list any more was made, and well: else this were held.
-            let after = self.entries[index].after.and_then(|number| self.address(number));
-            let memory = self.entries[index].call.memory();
-            memory.word(request::STATE).write(state::SUBMITTED);
-            // Until it is made: what comes after it must not take an old result for its own.
-            memory.word(request::RESULT).write(request::CALLED_OFF);
-            memory.word(request::FLAGS).write(if after.is_some() { flag::CHUNK } else { 0 });
-            memory.word(request::AFTER).write(after.unwrap_or(0));
-            self.entries[index].carrier = self.carriers + 1;
-            before.word(request::POSTED).write(memory.address());
-            before = memory;
-        }
-        before.word(request::POSTED).write(0);
-        if before.address() == carrier.address() {
-            return (None, held);
-        }
-        self.carriers += 1;
-        (Some(Carried { carrier, number: self.carriers }), held)
-    }
-
-    /// The request of the entry with a number.
-    fn address(&self, number: u64) -> Option<u64> {
-        let at = self.entries.binary_search_by_key(&number, |entry| entry.number).ok()?;
-        Some(self.entries.get(at)?.call.memory().address())
-    }
-
-    /// Takes out the calls of senders that hold them.
-    fn call_off_what_is_held(&mut self) -> Ended {
-        let held = |entry: &Entry| entry.of.as_ref().is_some_and(|of| of.sender.holds());
-        let mut ended = Vec::new();
-        let rest = if core::mem::take(&mut self.held) { self.entries.len() } else { 0 };
-        let mut kept = 0;
-        for _ in 0..rest {
-            let Some(entry) = self.entries.pop_front() else { break };
-            // Senders are told in order: behind one that is under way, the host calls it off.
-            let mut before = self.entries.iter().rev().take(kept);
-            let behind = held(&entry) && before.any(|before| before.has_sender_of(&entry));
-            self.held |= behind;
-            if entry.carrier != 0 || behind || !held(&entry) {
-                self.entries.push_back(entry);
-                kept += 1;
-            } else if let Entry { call, of: Some(of), by, .. } = entry {
-                COUNT.fetch_sub(1, Ordering::Relaxed);
-                Arc::clone(&of.sender).made(call, None);
-                ended.push((by, Some(of)));
-            }
-        }
-        ended
     }
 }

@@ -75,8 +75,13 @@ pub(crate) fn came_back() {
     MADE.fetch_add(1, Ordering::SeqCst);
 }
 
+/// The program has changed what the host shows by a posted call: what was seen of it before says nothing more.
+pub fn changed() {
+    came_back();
+}
+
 /// Calls that have come back: as long as there are no more, the process has learned nothing from the host.
-/// Posted ones do not count.
+/// Posted ones do not count, but for those that have [`changed`] something.
 #[must_use]
 pub fn calls_made() -> u64 {
     MADE.load(Ordering::SeqCst)
@@ -128,6 +133,12 @@ impl Choice {
     /// For a call that need not wait.
     pub(crate) fn at_once(number: u64, staging: HostSlice) -> Self {
         Self::new(kind(number, staging, false), Chooser::choose)
+    }
+
+    /// Whether a call that need not wait goes by a ring now.
+    pub(crate) fn goes_by_ring(number: u64, staging: HostSlice) -> bool {
+        let kind = kind(number, staging, false);
+        CHOOSER.get().is_some_and(|chooser| chooser.now(kind) == Way::Ring)
     }
 
     /// For a call that may wait.

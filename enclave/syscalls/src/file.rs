@@ -168,6 +168,7 @@ pub(crate) fn fsync(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 /// fsync(2) or fdatasync(2), by its number.
 pub(crate) fn synchronize(file: &OpenFile, number: u64) -> Result<u64, Errno> {
     coherence::before_read(file, None)?;
+    file.settle()?;
     about(file, number, Wait::Maybe, [Int(0)])
 }
 

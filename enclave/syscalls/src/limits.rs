@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{AppPtr, Mutex, to_usize};
-use enclave_files::table;
+use enclave_files::{limit_file_size, table};
 use enclave_hostcalls::{Call, Errno, Wait};
 use enclave_mm::Limits;
 
@@ -54,7 +54,7 @@ static CPU_SET: Mutex<Option<[Limit; 2]>> = Mutex::new(None);
 pub(crate) fn init() -> Result<u64, Errno> {
     let used = time::host_clock(time::id::PROCESS_CPU)?;
     BEFORE.store(used.div_ceil(SECOND), Ordering::Relaxed);
-    FILE_SIZE.store(of_host(FSIZE, None)?[0], Ordering::Relaxed);
+    note_file_size(of_host(FSIZE, None)?[0]);
     let [stack, _] = of_host(STACK, None)?;
     let mut space = process().space();
     let limits = Limits { stack, ..space.limits() };
@@ -65,6 +65,11 @@ pub(crate) fn init() -> Result<u64, Errno> {
 /// How many bytes a file in memory may become.
 pub(crate) fn file_size() -> u64 {
     FILE_SIZE.load(Ordering::Relaxed)
+}
+
+fn note_file_size(limit: u64) {
+    FILE_SIZE.store(limit, Ordering::Relaxed);
+    limit_file_size(limit != INFINITY);
 }
 
 fn resource(arg: u64) -> Result<usize, Errno> {
@@ -106,7 +111,7 @@ fn set(resource: usize, new: Limit) -> Result<(), Errno> {
     if resource != CPU && !INSIDE.contains(&resource) {
         of_host(resource, Some(new))?;
         if resource == FSIZE {
-            FILE_SIZE.store(soft, Ordering::Relaxed);
+            note_file_size(soft);
         }
         return Ok(());
     }

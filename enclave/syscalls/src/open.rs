@@ -141,8 +141,11 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn close(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    released([table().remove(sys.args[0])?]);
-    Ok(0)
+    let file = table().remove(sys.args[0])?;
+    // The descriptor is closed whatever comes of it.
+    let settled = file.settle();
+    released([file]);
+    settled.map(|()| 0)
 }
 
 pub(crate) fn close_range(sys: &mut Sys<'_>) -> Result<u64, Errno> {

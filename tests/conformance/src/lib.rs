@@ -61,6 +61,10 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "told_by_memory"),
     ("twins", "ring"),
     ("twins", "threads"),
+    ("writes", "any_order"),
+    ("writes", "told_by_memory"),
+    ("writes", "two_threads"),
+    ("writes", "failing"),
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.

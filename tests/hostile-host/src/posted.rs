@@ -40,40 +40,58 @@ impl Tamper for Short {
     }
 }
 
-/// `posted HOW`: calls that come with others are `lost` (called done, and never made), or `late` (made
-/// with the next but one).
+/// `posted HOW`: of the calls that come with others, each other one is `lost` (called done, and never made), or
+/// `late` (made with the next but one), or the disk is `full` when it is to be written.
 #[derive(Debug)]
 pub(crate) struct Skipped {
-    done: bool,
+    how: How,
     seen: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Lost,
+    Late,
+    Full,
 }
 
 impl Skipped {
     pub(crate) fn new(how: &str) -> Result<Self> {
-        let done = match how {
-            "lost" => true,
-            "late" => false,
+        let how = match how {
+            "lost" => How::Lost,
+            "late" => How::Late,
+            "full" => How::Full,
             _ => anyhow::bail!("{how:?} is not what can become of a posted call"),
         };
-        Ok(Self { done, seen: AtomicU64::new(0) })
+        Ok(Self { how, seen: AtomicU64::new(0) })
     }
 }
 
 impl Tamper for Skipped {
     fn before(&self, request: &Request) -> bool {
         const CLOSE: u64 = 3;
-        if !matches!(request.number(), CLOSE | SENDTO)
+        const WRITE: u64 = 1;
+        const PWRITE64: u64 = 18;
+        const ENOSPC: i64 = 28;
+        let concerned = match self.how {
+            How::Full => matches!(request.number(), WRITE | PWRITE64),
+            How::Lost | How::Late => {
+                matches!(request.number(), CLOSE | SENDTO | WRITE | PWRITE64)
+            }
+        };
+        if !concerned
             || request.state() != request::state::SUBMITTED
+            || !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
         {
             return true;
         }
-        if !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-            return true;
-        }
-        if self.done {
-            request.set_result(request.args()[2]);
-            let _ = request.done();
-        }
+        let result = match self.how {
+            How::Late => return false,
+            How::Lost => request.args()[2],
+            How::Full => (-ENOSPC).cast_unsigned(),
+        };
+        request.set_result(result);
+        let _ = request.done();
         false
     }
 }

@@ -164,7 +164,7 @@ impl Stream {
         let mut state = self.state.lock();
         match call {
             Some(call) => {
-                state.under_way.pop_back();
+                state.under_way -= 1;
                 Some((call, head, taken))
             }
             // It is on its way.
@@ -178,11 +178,11 @@ impl Stream {
     /// What was taken back, now a piece of `len` bytes, waits again: as a `head`, or as it is.
     fn put_back(self: &Arc<Self>, call: Call, len: u64, head: Option<Head>, taken: TakenBack) {
         let mut state = self.state.lock();
-        state.under_way.push_back(len);
+        state.under_way += 1;
         state.head = head;
         state.sending = false;
         drop(state);
-        call.post_for(self.clone(), Kind::Piece);
+        call.post_for(self.clone(), Kind::Piece(len));
         drop(taken);
     }
 
@@ -206,9 +206,9 @@ impl Stream {
                 return Err(errno);
             }
         };
-        state.under_way.push_back(head.len);
+        state.under_way += 1;
         drop(state);
-        self.clone().sent(call, Some(Ok(count)));
+        self.clone().sent(call, head.len, Some(Ok(count)));
         drop(taken);
         sent.and(Err(Errno::EAGAIN))
     }

@@ -14,7 +14,7 @@
 //! still on its way. Only a peer of this process itself could tell the difference
 //! ([`has_both_ends`](enclave_hostcalls::has_both_ends)).
 
-use alloc::{collections::VecDeque, sync::Arc, vec, vec::Vec};
+use alloc::{sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{AppSlice, HostSlice, Mutex, MutexGuard, to_usize};
@@ -69,8 +69,6 @@ struct State {
     receiving: u32,
     /// Looks in a row that were of no use.
     useless: u32,
-    /// Lengths of what is being taken from the kernel, in order.
-    taking: VecDeque<u64>,
     /// What a look has met: the kernel tells it once.
     error: Option<Errno>,
     /// The kernel did not take what the program has got: nobody knows what comes next.
@@ -222,8 +220,7 @@ impl Incoming {
         }
         let mut call = Call::new(RECVFROM, 0)?;
         call.args([self.fd.number(), 0, count as u64, MSG_TRUNC | MSG_DONTWAIT]);
-        self.state.lock().taking.push_back(count as u64);
-        call.post_for(self.clone(), Kind::Taking);
+        call.post_for(self.clone(), Kind::Taking(count as u64));
         Ok(count)
     }
 
@@ -258,11 +255,10 @@ impl Sender for Incoming {
         false
     }
 
-    fn made(self: Arc<Self>, _: Call, result: Option<Result<u64, Errno>>) -> bool {
-        let mut state = self.state.lock();
-        let wanted = state.taking.pop_front();
-        if !matches!((wanted, result), (Some(wanted), Some(Ok(count))) if count == wanted) {
-            state.lost = true;
+    fn made(self: Arc<Self>, _: Call, kind: Kind, result: Option<Result<u64, Errno>>) -> bool {
+        let taken = matches!((kind, result), (Kind::Taking(all), Some(Ok(count))) if count == all);
+        if !taken {
+            self.state.lock().lost = true;
         }
         false
     }

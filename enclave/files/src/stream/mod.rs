@@ -83,8 +83,8 @@ struct State {
     room: Room,
     /// Never post: there is no telling what the kernel would say.
     never: bool,
-    /// Lengths of the pieces that were posted and have not come back, in order.
-    under_way: VecDeque<u64>,
+    /// Pieces that were posted and have not come back.
+    under_way: usize,
     /// The last of them, if it is the head of something.
     head: Option<Head>,
     /// What the kernel did not take, in order. Not empty only while `holding`.
@@ -100,8 +100,7 @@ impl State {
     /// is sent before the program learns how much room there is.
     fn may_post(&self, len: u64, corked: bool) -> bool {
         let may = !self.never && !self.holding && !self.sending && self.error.is_none();
-        may && (can_post() && self.room.has(len)
-            || corked && can_hold() && self.under_way.is_empty())
+        may && (can_post() && self.room.has(len) || corked && can_hold() && self.under_way == 0)
     }
 }
 
@@ -197,10 +196,10 @@ impl Stream {
         }
         // With nothing else under way, it may be more than there is room for.
         state.room.take(len);
-        state.under_way.push_back(len);
+        state.under_way += 1;
         state.head = corked.then(|| Head::new(&call, len, room)).flatten();
         drop(state);
-        call.post_for(self.clone(), Kind::Piece);
+        call.post_for(self.clone(), Kind::Piece(len));
         self.ask();
         Some(Ok(len))
     }
@@ -284,7 +283,7 @@ impl Stream {
     /// `EAGAIN` if the kernel has no room for it, `EINTR`, or what an earlier piece has met.
     fn settle(self: &Arc<Self>, wait: bool) -> Result<(), Errno> {
         self.send_head(true);
-        if !self.state.lock().under_way.is_empty() {
+        if self.state.lock().under_way > 0 {
             flush();
         }
         loop {
@@ -325,11 +324,11 @@ impl Stream {
         state.error.take().or_else(|| self.incoming.error())
     }
 
-    /// A piece was made. Returns whether something holds the stream from here on.
-    fn sent(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
+    /// A piece of `len` bytes was made. Returns whether something holds the stream from here on.
+    fn sent(self: Arc<Self>, call: Call, len: u64, result: Option<Result<u64, Errno>>) -> bool {
         let mut state = self.state.lock();
-        let Some(len) = state.under_way.pop_front() else { return false };
-        if state.under_way.is_empty() {
+        state.under_way -= 1;
+        if state.under_way == 0 {
             state.head = None;
         }
         let count = match result {
@@ -365,13 +364,13 @@ impl Sender for Stream {
         state.holding || state.error.is_some()
     }
 
-    fn made(self: Arc<Self>, call: Call, result: Option<Result<u64, Errno>>) -> bool {
-        if call.number() == nr::GETSOCKOPT {
-            let mut state = self.state.lock();
-            state.never |= !state.room.answered(result);
-            return false;
+    fn made(self: Arc<Self>, call: Call, kind: Kind, result: Option<Result<u64, Errno>>) -> bool {
+        if let Kind::Piece(len) = kind {
+            return self.sent(call, len, result);
         }
-        self.sent(call, result)
+        let mut state = self.state.lock();
+        state.never |= !state.room.answered(result);
+        false
     }
 }
 

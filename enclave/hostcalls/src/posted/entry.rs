@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use enclave_threads::Thread;
+use enclave_threads::{Submitted, Thread};
 use hostcall_abi::request::{self, state};
 
 use super::{Kind, Sender, has_both_ends};
@@ -17,6 +17,10 @@ pub(super) struct Of {
 impl Of {
     pub(super) fn has_sender_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sender, &other.sender)
+    }
+
+    pub(super) const fn is_piece(&self) -> bool {
+        matches!(self.kind, Kind::Piece(_) | Kind::Write(_))
     }
 }
 
@@ -43,6 +47,8 @@ pub(super) struct Entry {
     pub(super) after: Option<u64>,
     /// Who takes it along, 0 for nobody yet.
     pub(super) carrier: u64,
+    /// There if it was put into a ring by itself.
+    pub(super) submitted: Option<Submitted>,
     /// Whether it was made, as its carrier has seen.
     pub(super) done: bool,
 }
@@ -52,13 +58,21 @@ impl Entry {
         matches!((&self.of, &other.of), (Some(of), Some(other)) if of.has_sender_of(other))
     }
 
-    pub(super) fn is(&self, kind: Kind) -> bool {
-        self.of.as_ref().is_some_and(|of| of.kind == kind)
+    fn kind(&self) -> Option<Kind> {
+        self.of.as_ref().map(|of| of.kind)
     }
 
-    /// Whether no call of any thread may overtake it, for another thread may know of it.
+    pub(super) fn is_taking(&self) -> bool {
+        matches!(self.kind(), Some(Kind::Taking(_)))
+    }
+
+    /// Whether no call of any thread may overtake it, for another thread or process may know of it.
     pub(super) fn is_for_all(&self) -> bool {
-        self.is(Kind::Taking) || self.is(Kind::Piece) && has_both_ends()
+        match self.kind() {
+            Some(Kind::Taking(_) | Kind::Write(_)) => true,
+            Some(Kind::Piece(_)) => has_both_ends(),
+            Some(Kind::Question) | None => false,
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -72,3 +72,20 @@ fn heads_and_bodies() -> Result<()> {
     }
     Ok(())
 }
+
+/// Little that is written to files waits for more, whether other calls are posted or not. What the host does not
+/// write, the program is told of: by the next write, by fsync(2) or by close(2).
+#[test]
+fn writes() -> Result<()> {
+    let writes = |lie: &str, end| tell_to("writes.c", lie, &["auto", "async"], end);
+    for lie in ["honest", "posted full", "reply 138 -38", "word 138 1:0 0x9fa0", "word 138 1:4 1"] {
+        writes(lie, End::Harmless)?;
+    }
+    for lie in ["reply 18 +1", "reply 1 +1", "reply 18 0x7fffffff", "reply 1 -134"] {
+        writes(lie, End::Found)?;
+    }
+    for lie in ["posted lost", "posted late", "reply 18 -5", "reply 1 3", "flip"] {
+        writes(lie, End::Any)?;
+    }
+    Ok(())
+}
