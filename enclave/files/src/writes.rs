@@ -77,8 +77,9 @@ struct State {
     alone: u32,
     /// Pieces that were posted and have not come back.
     under_way: usize,
-    /// The last of them.
+    /// The last of them, unless all have come back, and whether something was joined to it.
     last: Option<Piece>,
+    grown: bool,
     /// What a piece has met.
     error: Option<Errno>,
     /// There was an error: nothing waits any more.
@@ -107,8 +108,6 @@ struct Piece {
     /// Where it is, and what may become of it.
     memory: HostSlice,
     len: u64,
-    /// Whether something was joined to it.
-    grown: bool,
 }
 
 impl Piece {
@@ -152,9 +151,7 @@ impl Writes {
         let waits = waits
             && match much {
                 Some((bytes, at)) => self.go_behind(bytes, at)?,
-                None => {
-                    (1..=LONGEST).contains(&len) && (self.join(data, at)? || self.post(data, at)?)
-                }
+                None => (1..=LONGEST).contains(&len) && self.wait(data, at)?,
             };
         let count = if waits {
             changed();
@@ -184,31 +181,32 @@ impl Writes {
         gone
     }
 
-    /// Makes data a part of the piece before, if it continues or overwrites that.
-    fn join(self: &Arc<Self>, data: Data<'_>, at: Option<u64>) -> Result<bool, Errno> {
+    /// Has data wait, if that can be: as a part of the piece before, if it continues or overwrites that, else as
+    /// the next one.
+    fn wait(self: &Arc<Self>, data: Data<'_>, at: Option<u64>) -> Result<bool, Errno> {
         let len = data.len();
         let fits = |last: &Piece| last.place(at, len).is_some();
         if !self.state.lock().last.as_ref().is_some_and(fits) {
-            return Ok(false);
+            return self.post(data, at);
         }
         let len = to_usize(len);
         if len <= SHORT {
             let mut bytes = [0; SHORT];
-            self.join_read(data, at, &mut bytes[..len])
+            self.join(data, at, &mut bytes[..len])
         } else {
-            self.join_read(data, at, &mut vec![0; len])
+            self.join(data, at, &mut vec![0; len])
         }
     }
 
     /// The same by way of `bytes`: the program's memory must not be touched with locks held.
-    fn join_read(
+    fn join(
         self: &Arc<Self>,
         data: Data<'_>,
         at: Option<u64>,
         bytes: &mut [u8],
     ) -> Result<bool, Errno> {
         data.read(bytes)?;
-        Ok(change_last(self, |call, len| {
+        let joined = change_last(self, |call, len| {
             let mut state = self.state.lock();
             let Some(last) = &mut state.last else { return false };
             if last.memory.address() != call.first_room() {
@@ -217,12 +215,13 @@ impl Writes {
             let Some(offset) = last.place(at, bytes.len() as u64) else { return false };
             last.memory.write_bytes_at(offset, bytes);
             last.len = last.len.max(offset + bytes.len() as u64);
-            last.grown = true;
             *len = last.len;
-            state.alone = 0;
             call.arg(2, *len);
+            (state.grown, state.alone) = (true, 0);
             true
-        }))
+        });
+        // The program's memory is read once.
+        Ok(joined || self.post(Data::Own(bytes), at)?)
     }
 
     /// Has data wait as a piece, if that can be.
@@ -242,7 +241,7 @@ impl Writes {
         call.args([self.fd.number(), address, len, at.unwrap_or(0)]);
         let mut state = self.state.lock();
         state.under_way += 1;
-        state.last = Some(Piece { at, memory, len, grown: false });
+        state.last = Some(Piece { at, memory, len });
         drop(state);
         call.post_for(self.clone(), Kind::Write(len));
         Ok(true)
@@ -255,7 +254,7 @@ impl Writes {
         if state.alone == ALONE {
             state.run = 0;
         }
-        state.last.as_ref().is_some_and(|last| last.grown)
+        core::mem::take(&mut state.grown)
     }
 
     /// Takes room for `len` bytes, if there is enough. Asks the host, if nothing is known.
@@ -291,6 +290,9 @@ impl Sender for Writes {
         let Kind::Write(len) = kind else { return false };
         let mut state = self.state.lock();
         state.under_way -= 1;
+        if state.under_way == 0 {
+            state.last = None;
+        }
         let met = match result {
             Some(Ok(count)) if count > len => {
                 misbehaved("the host misbehaved: it wrote more than was asked for")
