@@ -93,7 +93,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         if access == Access::Write && vma.shared_file().is_some() && !store.dirty.contains(addr) {
             let max = self.policy.dirty_block_max;
             let block = block_around(&store.dirty, vma.range, addr, PAGE_SIZE, max);
-            if let Err(error) = shared::make_dirty(&self.map, store, vma, block) {
+            if let Err(error) = shared::make_dirty(&self.map, store, &self.writes, vma, block) {
                 return outcome_of(error);
             }
         }

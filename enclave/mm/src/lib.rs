@@ -20,9 +20,10 @@
 //! ones are never written back. Of the same part of a file, a dirty page is the only page among all
 //! mappings, which faults see to: so these show each other's changes. A private mapping shows them in
 //! pages that it reads from then on, another process after a write-back. For `read(2)` and `write(2)`
-//! the runtime keeps coherence by calling [`AddressSpace::flush_file`] and
-//! [`AddressSpace::drop_file`], cheap when [`AddressSpace::has_shared_files`] is false. An instruction
-//! that needs two pages of one part at once ([`AddressSpace::are_twins`]) is its caller's to execute.
+//! the runtime keeps coherence by calling [`AddressSpace::flush_file`], [`AddressSpace::begin_write`]
+//! and [`AddressSpace::end_write`], cheap when [`AddressSpace::has_shared_files`] is false. An
+//! instruction that needs two pages of one part at once ([`AddressSpace::are_twins`]) is its caller's
+//! to execute.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -50,6 +51,7 @@ mod store;
 mod through;
 mod unmap;
 mod vma;
+mod writes;
 
 pub use errors::MmError;
 pub use fault::{Access, FaultOutcome, SegvCode};

@@ -61,9 +61,12 @@ pub trait Pages<F> {
     /// Fills present and writable pages with zeroes.
     fn zero(&mut self, range: PageRange) -> Result<(), MmError>;
 
-    /// Writes present and readable pages to `file` at `offset`, never beyond its end: a mapping
-    /// does not extend its file.
-    fn write_backing(&mut self, file: &F, offset: u64, range: PageRange) -> Result<(), MmError>;
+    /// What a present and readable page holds.
+    fn contents(&mut self, page: u64) -> Result<Vec<u8>, MmError>;
+
+    /// Writes `len` bytes from `addr`, of present and readable pages, to `file` at `offset`, never beyond
+    /// its end: a mapping does not extend its file.
+    fn write_backing(&mut self, file: &F, offset: u64, addr: u64, len: u64) -> Result<(), MmError>;
 
     /// Makes earlier [`Pages::write_backing`]s durable (`fdatasync`), for `MS_SYNC`.
     fn sync_backing(&mut self, file: &F) -> Result<(), MmError>;

@@ -18,6 +18,7 @@ use crate::runs::PageSet;
 use crate::space::AddressSpace;
 use crate::store::Store;
 use crate::vma::{Vma, VmaFlags};
+use crate::writes::{MOST_IMAGES, Write};
 
 bitflags! {
     /// The flags of `msync(2)`.
@@ -93,25 +94,28 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
         twin.map_or(addr, |part| addr.min(part.start() + addr % PAGE_SIZE))
     }
 
-    /// The files behind shared mappings, once for each mapping.
-    pub fn shared_files(&self) -> impl Iterator<Item = &F> {
-        self.map.shared_files().filter_map(Vma::shared_file).map(|place| &place.file)
-    }
-
     /// Writes back what the program has changed through mappings of `file` within `len` bytes from
     /// `offset`. To be called before anybody reads the file.
     pub fn flush_file(&mut self, file: &F, offset: u64, len: u64) -> Result<(), MmError> {
+        if self.store.dirty.pages() == 0 {
+            return Ok(());
+        }
         flush(&mut self.store, &showing(&self.map, Extent::new(file, offset, len)))
     }
 
-    /// As [`AddressSpace::flush_file`], and the pages are read again on the next touch. To be called
-    /// before the file is written or its size changes.
+    /// As [`AddressSpace::flush_file`], and the pages are read again on the next touch.
     pub fn drop_file(&mut self, file: &F, offset: u64, len: u64) -> Result<(), MmError> {
         give_up(&mut self.store, &showing(&self.map, Extent::new(file, offset, len)))
     }
 
+    /// The same for all shared file mappings.
+    pub fn drop_all(&mut self) -> Result<(), MmError> {
+        let shared: Vec<_> = self.map.shared_files().cloned().collect();
+        give_up(&mut self.store, &shared)
+    }
+
     /// `file` has `size` bytes now: of private mappings, the pages behind its end go, as those of shared
-    /// ones have before ([`AddressSpace::drop_file`]). What the program may have changed stays, unlike in
+    /// ones have before ([`AddressSpace::end_write`]). What the program may have changed stays, unlike in
     /// Linux, where only the host says that it is this file: it could undo changes of another.
     pub fn cut_file(&mut self, file: &F, size: u64) -> Result<(), MmError> {
         let end = page_align(size).unwrap_or(u64::MAX);
@@ -160,11 +164,21 @@ pub(crate) fn fill<P: Pages<F>, F: BackingFile>(
 pub(crate) fn make_dirty<P: Pages<F>, F: BackingFile>(
     map: &VmaMap<F>,
     store: &mut Store<P>,
+    writes: &[Write<F>],
     vma: &Vma<F>,
     range: PageRange,
 ) -> Result<(), MmError> {
     give_up(store, &others(map, &store.committed, vma, range))?;
-    store.make_dirty(vma, range)
+    let is_written = Extent::of(vma, range)
+        .is_some_and(|extent| writes.iter().any(|write| write.extent().overlaps(extent)));
+    if is_written && store.images.len() >= MOST_IMAGES {
+        let pages: Vec<_> = store.images.keys().copied().collect();
+        for page in pages {
+            let holder = map.find(page);
+            holder.map_or(Ok(()), |vma| store.write_back(vma, PageRange::page_of(page)))?;
+        }
+    }
+    store.make_dirty(vma, range, is_written)
 }
 
 /// Writes what was changed through mappings to their files.
@@ -172,17 +186,21 @@ fn flush<P: Pages<F>, F>(store: &mut Store<P>, mappings: &[Vma<F>]) -> Result<()
     mappings.iter().try_for_each(|vma| store.write_back(vma, vma.range))
 }
 
-/// The same, and drops their pages.
+/// The same, and drops their pages, but for those that could not be written. All are tried; the first error
+/// is returned.
 fn give_up<P: Pages<F>, F>(store: &mut Store<P>, mappings: &[Vma<F>]) -> Result<(), MmError> {
+    let mut result = Ok(());
     for vma in mappings {
-        store.write_back(vma, vma.range)?;
-        store.discard(vma.range)?;
+        let written = store.write_back(vma, vma.range);
+        let clean: Vec<_> = store.dirty.gaps_in(vma.range).collect();
+        let dropped = clean.into_iter().try_for_each(|part| store.discard(part));
+        result = result.and(written).and(dropped);
     }
-    Ok(())
+    result
 }
 
 /// A part of a file: what it is known by, and where it begins and ends in whole pages.
-struct Extent<'a, F> {
+pub(crate) struct Extent<'a, F> {
     file: &'a F,
     start: u64,
     end: u64,
@@ -198,7 +216,7 @@ impl<F> Copy for Extent<'_, F> {}
 
 impl<'a, F> Extent<'a, F> {
     /// What holds the bytes `offset..offset+len`.
-    fn new(file: &'a F, offset: u64, len: u64) -> Self {
+    pub(crate) fn new(file: &'a F, offset: u64, len: u64) -> Self {
         let end = page_align(offset.saturating_add(len)).unwrap_or(u64::MAX - (PAGE_SIZE - 1));
         Self { file, start: align_down(offset, PAGE_SIZE), end }
     }
@@ -206,6 +224,14 @@ impl<'a, F> Extent<'a, F> {
     /// What `vma` shows in `range`, if it is a file's.
     fn of(vma: &'a Vma<F>, range: PageRange) -> Option<Self> {
         Some(Self::new(&vma.file()?.file, vma.offset_at(range.start()), range.len()))
+    }
+
+    /// Whether both have a page of a file in common.
+    fn overlaps(self, other: Self) -> bool
+    where
+        F: BackingFile,
+    {
+        self.start < other.end && other.start < self.end && self.file.is_same(other.file)
     }
 }
 

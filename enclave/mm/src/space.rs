@@ -1,5 +1,7 @@
 //! The address space itself: its state and what looks at it without a change.
 
+use alloc::vec::Vec;
+
 use crate::brk::Heap;
 use crate::errors::MmError;
 use crate::map::VmaMap;
@@ -10,6 +12,7 @@ use crate::runs::PageSet;
 use crate::shared;
 use crate::store::Store;
 use crate::vma::{Vma, VmaFlags, VmaKind};
+use crate::writes::Write;
 
 /// The address space of one program: mappings of `F`, on pages of `P`.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct AddressSpace<P, F> {
     pub(crate) heap: Heap,
     pub(crate) lock_future: bool,
     pub(crate) peak_mapped: u64,
+    /// What is being written of files.
+    pub(crate) writes: Vec<Write<F>>,
 }
 
 impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
@@ -36,6 +41,7 @@ impl<P: Pages<F>, F: BackingFile> AddressSpace<P, F> {
             heap: Heap::default(),
             lock_future: false,
             peak_mapped: 0,
+            writes: Vec::new(),
         }
     }
 

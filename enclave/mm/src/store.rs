@@ -1,6 +1,7 @@
 //! The pages of the address space: which are present, which are dirty, and how they change
 //! together with the mappings.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::errors::MmError;
@@ -21,6 +22,9 @@ pub(crate) struct Store<P> {
     pub(crate) changed: PageSet,
     /// Absent pages whose contents were read from the file instead.
     pub(crate) passed: PageSet,
+    /// Before-images: what dirty pages held when they became so, for those of which only what the
+    /// program has stored since may be written to the file.
+    pub(crate) images: BTreeMap<u64, Vec<u8>>,
     /// How many pages may be committed.
     pub(crate) limit: u64,
     pub(crate) peak: u64,
@@ -37,6 +41,7 @@ impl<P> Store<P> {
             dirty: PageSet::new(),
             changed: PageSet::new(),
             passed: PageSet::new(),
+            images: BTreeMap::new(),
             limit: u64::MAX,
             peak: 0,
         }
@@ -164,21 +169,30 @@ impl<P> Store<P> {
         for run in runs {
             self.pages.decommit(run)?;
             self.committed.remove(run);
-            self.dirty.remove(run);
+            self.rest(run);
             self.changed.remove(run);
         }
         self.passed.remove(range);
         Ok(())
     }
 
-    /// Makes the pages of `range` in the shared file mapping `vma` dirty, thus writable.
-    pub(crate) fn make_dirty<F>(&mut self, vma: &Vma<F>, range: PageRange) -> Result<(), MmError>
+    /// Makes the pages of `range` in the shared file mapping `vma` dirty, thus writable; with before-images
+    /// if their file is being written.
+    pub(crate) fn make_dirty<F>(
+        &mut self,
+        vma: &Vma<F>,
+        range: PageRange,
+        is_written: bool,
+    ) -> Result<(), MmError>
     where
         P: Pages<F>,
     {
         let prot = vma.prot.effective();
         for (run, now) in self.present(vma, range, prot) {
             if now != prot {
+                if is_written {
+                    self.keep_images(run)?;
+                }
                 self.pages.protect(run, now, prot)?;
             }
             self.dirty.insert(run);
@@ -214,13 +228,19 @@ impl<P> Store<P> {
         let resting = prot - Prot::WRITE;
         let during = resting.union(Prot::READ);
         self.switch(run, prot, during)?;
-        if let Err(error) = self.pages.write_backing(file, offset, run) {
+        if let Err(error) = self.write_run(file, offset, run) {
             self.switch(run, during, prot).map_err(|_| MmError::Lost)?;
             return Err(error);
         }
         self.switch(run, during, resting)?;
-        self.dirty.remove(run);
+        self.rest(run);
         Ok(())
+    }
+
+    /// The pages of `run` are not dirty any more.
+    fn rest(&mut self, run: PageRange) {
+        self.dirty.remove(run);
+        self.images.retain(|&page, _| !run.contains(page));
     }
 
     fn switch<F>(&mut self, run: PageRange, from: Prot, to: Prot) -> Result<(), MmError>

@@ -54,7 +54,9 @@ fn apply(s: &mut Space, op: &Op) -> Result<(), MmError> {
             Ok(())
         }
         Op::FileRead { page, .. } => s.flush_file(&TestFile(FILE), bytes(page), 1),
-        Op::FileWrite { page, .. } => s.drop_file(&TestFile(FILE), bytes(page), 1),
+        Op::FileWrite { page, .. } => s
+            .begin_write(&TestFile(FILE), bytes(page), 1)
+            .and_then(|()| s.end_write(&TestFile(FILE), bytes(page), 1)),
         Op::MapSpecial { at, len } => {
             let range = PageRange::from_len(addr(at), bytes(len)).unwrap();
             s.map_runtime(range, Prot::READ, VmaKind::Special("own"))

@@ -321,9 +321,10 @@ impl Pair {
     fn file_write(&mut self, file: u32, page: usize, value: u8) {
         if let Some(contents) = self.model.files.get_mut(&file) {
             contents[page] = value;
-            self.space.drop_file(&TestFile(file), bytes(page) + 5, 1).unwrap();
+            self.space.begin_write(&TestFile(file), bytes(page) + 5, 1).unwrap();
             let outside = self.space.pages_mut().files.get_mut(&file).unwrap();
             outside[page * 4096 + 5] = value;
+            self.space.end_write(&TestFile(file), bytes(page) + 5, 1).unwrap();
         }
     }
 

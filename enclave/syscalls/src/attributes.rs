@@ -182,28 +182,24 @@ pub(crate) fn utimensat(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn truncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [path, size, ..] = sys.args;
     let target = at(AT_FDCWD, path, true)?;
-    coherence::drop_everything()?;
-    match target {
+    coherence::cutting_any(|| match target {
         Target::Host(at) => forward_zero(nr::TRUNCATE, [Str(&at.path), Int(size)]),
         Target::Memory(spot) => ephemeral::truncate(&spot, size, true),
-    }
+    })
 }
 
 pub(crate) fn ftruncate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let file = args::file(sys.args[0])?;
+    let [fd, size, ..] = sys.args;
+    let file = args::file(fd)?;
     if let Some(spot) = ephemeral::opened(&file)? {
         if file.status() & flag::ACCMODE == 0 {
             return Err(Errno::EINVAL);
         }
-        coherence::before_resize(&file, sys.args[1])?;
-        ephemeral::truncate(&spot, sys.args[1], false)?;
-    } else {
-        let host = file.host().ok_or(Errno::EINVAL)?;
-        coherence::before_resize(&file, sys.args[1])?;
-        forward_zero(nr::FTRUNCATE, [Int(host.number()), Int(sys.args[1])])?;
+        return coherence::resizing(&file, size, || ephemeral::truncate(&spot, size, false));
     }
-    coherence::after_resize(&file, sys.args[1])?;
-    Ok(0)
+    let host = file.host().ok_or(Errno::EINVAL)?;
+    let args = [Int(host.number()), Int(size)];
+    coherence::resizing(&file, size, || forward_zero(nr::FTRUNCATE, args))
 }
 
 pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -215,15 +211,15 @@ pub(crate) fn fallocate(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         if file.status() & flag::ACCMODE == 0 {
             return Err(Errno::EBADF);
         }
-        coherence::before_allocate(&file, mode, offset, len)?;
-        return ephemeral::fallocate(held, mode, offset, len);
+        let allocate = || ephemeral::fallocate(held, mode, offset, len);
+        return coherence::allocating(&file, [mode, offset, len], allocate);
     }
     let Some(host) = file.host() else {
         return Err(if file.stat()?.kind() == kind::PIPE { Errno::ESPIPE } else { Errno::ENODEV });
     };
-    coherence::before_allocate(&file, mode, offset, len)?;
     let args = [Int(host.number()), Int(mode), Int(offset), Int(len)];
-    zero(forward(nr::FALLOCATE, Wait::Maybe, args)?)
+    let allocate = || zero(forward(nr::FALLOCATE, Wait::Maybe, args)?);
+    coherence::allocating(&file, [mode, offset, len], allocate)
 }
 
 /// What access(2) says of something that exists inside: nothing of it can be executed except by

@@ -1,7 +1,8 @@
 //! Mappings of files: what a program wrote to a shared one must be seen by read(2), and what it writes by
-//! write(2) must be seen through the mapping; none shows what is behind the end of its file.
+//! write(2) must be seen through the mapping; none shows what is behind the end of its file. The address
+//! space is told when a change begins and when it is over, because other threads go on meanwhile.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_files::{HostFile, OpenFile, kind};
@@ -54,51 +55,81 @@ pub(crate) fn before_read(file: &OpenFile, range: Option<(u64, u64)>) -> Result<
     process().space().flush_file(&backing, offset, len).map_err(errno)
 }
 
-/// Call before contents or the size of a file are changed on the host.
-pub(crate) fn before_write(file: &OpenFile, range: Option<(u64, u64)>) -> Result<(), Errno> {
-    let Some(backing) = mapped(file) else { return Ok(()) };
-    let (offset, len) = range.unwrap_or((0, WHOLE));
-    process().space().drop_file(&backing, offset, len).map_err(errno)
-}
-
-/// Call before a file is given a size: it changes from the end on that comes first.
-pub(crate) fn before_resize(file: &OpenFile, size: u64) -> Result<(), Errno> {
-    let Some(backing) = mapped(file) else { return Ok(()) };
-    let from = size.min(file.stat()?.size);
-    process().space().drop_file(&backing, from, WHOLE).map_err(errno)
-}
-
-/// Call before fallocate(2).
-pub(crate) fn before_allocate(
+/// Changes a part of a file, or its size there, by `change`: mappings show that when it is over. `range` is
+/// asked for offset and length if there are mappings.
+fn changing<T>(
     file: &OpenFile,
-    mode: u64,
-    offset: u64,
-    len: u64,
-) -> Result<(), Errno> {
+    range: impl FnOnce() -> Result<(u64, u64), Errno>,
+    change: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let backing = mapped(file);
+    let (offset, len) = if backing.is_some() { range()? } else { (0, WHOLE) };
+    if let Some(backing) = &backing {
+        process().space().begin_write(backing, offset, len).map_err(errno)?;
+    }
+    let changed = change();
+    let ended = if let Some(backing) = backing {
+        process().space().end_write(&backing, offset, len)
+    } else if let Some(backing) = mapped(file) {
+        // It was mapped meanwhile.
+        process().space().drop_file(&backing, 0, WHOLE)
+    } else {
+        Ok(())
+    };
+    changed.and_then(|value| ended.map(|()| value).map_err(errno))
+}
+
+/// Changes contents of a file by `write`: `range` is offset and length, `None` where that is not known.
+pub(crate) fn writing<T>(
+    file: &OpenFile,
+    range: Option<(u64, u64)>,
+    write: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    changing(file, || Ok(range.unwrap_or((0, WHOLE))), write)
+}
+
+/// Gives a file a size by `resize`: it changes from the end on that comes first.
+pub(crate) fn resizing<T>(
+    file: &OpenFile,
+    size: u64,
+    resize: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let resized = changing(file, || Ok((size.min(file.stat()?.size), WHOLE)), resize)?;
+    if let Some(backing) = backing(file) {
+        process().space().cut_file(&backing, size).map_err(errno)?;
+    }
+    Ok(resized)
+}
+
+/// fallocate(2) by `allocate`.
+pub(crate) fn allocating<T>(
+    file: &OpenFile,
+    [mode, offset, len]: [u64; 3],
+    allocate: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
     const KEEP_SIZE: u64 = 1;
     const PUNCH_HOLE: u64 = 2;
-    let Some(backing) = mapped(file) else { return Ok(()) };
-    let (from, len) = match mode {
+    if mode == KEEP_SIZE {
         // What is there stays as it is.
-        KEEP_SIZE => return Ok(()),
-        0 => (file.stat()?.size, WHOLE),
-        _ if mode == PUNCH_HOLE | KEEP_SIZE => (offset, len),
-        _ => (offset.min(file.stat()?.size), WHOLE),
-    };
-    process().space().drop_file(&backing, from, len).map_err(errno)
-}
-
-/// Call after a file was given a size.
-pub(crate) fn after_resize(file: &OpenFile, size: u64) -> Result<(), Errno> {
-    let Some(backing) = backing(file) else { return Ok(()) };
-    process().space().cut_file(&backing, size).map_err(errno)
-}
-
-/// Call before a file that is known by its path only is changed.
-pub(crate) fn drop_everything() -> Result<(), Errno> {
-    let files: Vec<_> = process().space().shared_files().cloned().collect();
-    for file in files {
-        process().space().drop_file(&file, 0, WHOLE).map_err(errno)?;
+        return allocate();
     }
-    Ok(())
+    let range = || {
+        Ok(match mode {
+            0 => (file.stat()?.size, WHOLE),
+            _ if mode == PUNCH_HOLE | KEEP_SIZE => (offset, len),
+            _ => (offset.min(file.stat()?.size), WHOLE),
+        })
+    };
+    changing(file, range, allocate)
+}
+
+/// Cuts a file that is known by its path only, by `change`: it may be any.
+pub(crate) fn cutting_any<T>(change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let drop_all =
+        || if is_expected() { process().space().drop_all().map_err(errno) } else { Ok(()) };
+    drop_all()?;
+    let changed = change()?;
+    // What was read from it meanwhile goes as well.
+    drop_all()?;
+    Ok(changed)
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use enclave_core::AppSlice;
-use enclave_files::{Io, OpenFile};
+use enclave_files::{Io, OpenFile, flag};
 use enclave_hostcalls::{Errno, Wait};
 
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 
 /// Most bytes that one call reads or writes.
 pub(crate) const MAX_COUNT: u64 = 0x7fff_f000;
+/// Flag of pwritev2(2).
+const RWF_APPEND: u64 = 0x10;
 /// Most buffers of one call.
 const MAX_BUFFERS: u64 = 1024;
 
@@ -27,8 +29,9 @@ pub(crate) fn read_into(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn write_from(file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
-    coherence::before_write(file, io.at.map(|at| (at, io.len())))?;
-    file.write(io)
+    let appends = || file.status() & flag::APPEND != 0 || io.flags & RWF_APPEND != 0;
+    let range = io.at.filter(|_| !appends()).map(|at| (at, io.len()));
+    coherence::writing(file, range, || file.write(io))
 }
 
 /// The buffer of a call with one.

@@ -30,10 +30,8 @@ fn open_path(directory: u64, path: u64, flags: u64, mode: u64) -> Result<u64, Er
         Place::Inside(node) => node.open(flags | flag::LARGEFILE)?,
         Place::Memory(spot) => open_in_memory(&spot, flags, mode)?,
         Place::Host(at) => {
-            if flags & flag::TRUNC != 0 {
-                coherence::drop_everything()?;
-            }
-            OpenFile::new(open_on_host(&at, flags, mode)?, flags)
+            let file = with_cut(flags, || open_on_host(&at, flags, mode))?;
+            OpenFile::new(file, flags)
         }
     };
     table().insert(file, close_on_exec)
@@ -52,10 +50,12 @@ fn open_on_host(at: &At, flags: u64, mode: u64) -> Result<HostFile, Errno> {
 }
 
 fn open_in_memory(spot: &Spot, flags: u64, mode: u64) -> Result<Arc<OpenFile>, Errno> {
-    if flags & flag::TRUNC != 0 {
-        coherence::drop_everything()?;
-    }
-    ephemeral::open(spot, flags | flag::LARGEFILE, mode)
+    with_cut(flags, || ephemeral::open(spot, flags | flag::LARGEFILE, mode))
+}
+
+/// Opens a file, which cuts one that may be mapped if the flags say so.
+fn with_cut<T>(flags: u64, open: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    if flags & flag::TRUNC != 0 { coherence::cutting_any(open) } else { open() }
 }
 
 /// Remembers the path only where it may matter.
@@ -125,9 +125,6 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
             return table().insert(file, flags & flag::CLOEXEC != 0);
         }
     };
-    if flags & flag::TRUNC != 0 {
-        coherence::drop_everything()?;
-    }
     let mut call = Call::new(nr::OPENAT2, at.path.len() as u64 + 8 + OPEN_HOW)?;
     let staged = call.cstr(&at.path);
     let how = call.room(OPEN_HOW);
@@ -135,7 +132,7 @@ pub(crate) fn openat2(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     how.word(1).write(mode);
     how.word(2).write(resolve);
     call.args([at.directory, staged, how.address(), OPEN_HOW]);
-    let fd = HostFd::adopt(call.descriptor(Wait::Maybe)?);
+    let fd = HostFd::adopt(with_cut(flags, || call.descriptor(Wait::Maybe))?);
     let file = OpenFile::new(host_file(fd, &at.path, flags), flags);
     table().insert(file, flags & flag::CLOEXEC != 0)
 }

@@ -1,5 +1,6 @@
 //! The pages of the program: what `enclave_mm` asks of SGX2 and of the host.
 
+use alloc::vec::Vec;
 use core::mem;
 
 use enclave_core::{
@@ -149,15 +150,20 @@ impl Pages<Backing> for EnclavePages {
         app(range)?.zero().map_err(lost)
     }
 
+    fn contents(&mut self, page: u64) -> Result<Vec<u8>, MmError> {
+        AppSlice::new(page, PAGE_SIZE).map_err(|_| MmError::Fault)?.to_vec().map_err(lost)
+    }
+
     fn write_backing(
         &mut self,
         file: &Backing,
         offset: u64,
-        range: PageRange,
+        addr: u64,
+        len: u64,
     ) -> Result<(), MmError> {
         let end = file.len().map_err(|_| MmError::Io)?;
-        let len = range.len().min(end.saturating_sub(offset));
-        let bytes = app(range)?.first(len);
+        let len = len.min(end.saturating_sub(offset));
+        let bytes = AppSlice::new(addr, len).map_err(|_| MmError::Fault)?;
         let mut done = 0;
         while done < len {
             let piece = bytes.part(done, (len - done).min(PIECE));

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 
 enum { P = 4096, RW = PROT_READ | PROT_WRITE };
 
@@ -170,6 +171,59 @@ GROUP(threads)
     for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
     EQ(*here, 8000);
     EQ(*there, 8000);
+}
+
+enum { WRITTEN = 16 * P };
+static char *first_, *second_;
+static atomic_int over_;
+
+// Touches what is being written, and stores beside it.
+static void *touches_(void *arg)
+{
+    char *before = first_, *behind = second_ + 17 * P - 1;
+    long wrong = 0;
+    for (char n = 0; !atomic_load(&over_); n = (n + 1) % 100) {
+        *(volatile char *)before = n;
+        *(volatile char *)behind = n;
+        for (int page = 0; page <= 16; page++) (void)*(volatile char *)(first_ + page * P + 50);
+        wrong += *(volatile char *)before != n;
+        wrong += *(volatile char *)behind != n;
+    }
+    return (void *)wrong;
+}
+
+// What one thread writes to the file is there when that is over, whatever another one does meanwhile.
+GROUP(written_meanwhile)
+{
+    int fd = file_("meanwhile", 17 * P), other = file_("other", WRITTEN);
+    first_ = mirror_(fd, 17 * P);
+    second_ = first_ + 17 * P;
+    static char bytes[WRITTEN], found[WRITTEN];
+    int wrong = 0;
+    pthread_t t;
+    pthread_create(&t, NULL, touches_, NULL);
+    long long end = now_ns_(CLOCK_MONOTONIC) + 3000000000LL;
+    for (int i = 0; i < 500 && now_ns_(CLOCK_MONOTONIC) < end; i++) {
+        memset(bytes, i % 100 + 1, WRITTEN);
+        off_t from = 0;
+        long n;
+        lseek(fd, 100, SEEK_SET);
+        if (i % 3 == 0) n = pwrite(fd, bytes, WRITTEN, 100);
+        else if (i % 3 == 1) n = write(fd, bytes, WRITTEN);
+        else n = pwrite(other, bytes, WRITTEN, 0) == WRITTEN ? sendfile(fd, other, &from, WRITTEN) : 0;
+        wrong += n != WRITTEN;
+        wrong += memcmp(first_ + 100, bytes, WRITTEN) != 0;
+        wrong += memcmp(second_ + 100, bytes, WRITTEN) != 0;
+        wrong += pread(fd, found, WRITTEN, 100) != WRITTEN || memcmp(found, bytes, WRITTEN) != 0;
+    }
+    atomic_store(&over_, 1);
+    void *lost;
+    pthread_join(t, &lost);
+    EQ(wrong, 0);
+    EQ(lost, 0);
+    // Nobody knows what was stored last.
+    EQ(unlink("meanwhile"), 0);
+    EQ(unlink("other"), 0);
 }
 
 #define MOVES_(insn, to, from, count)                                                         \

@@ -61,6 +61,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("streams", "told_by_memory"),
     ("twins", "ring"),
     ("twins", "threads"),
+    ("twins", "written_meanwhile"),
     ("writes", "any_order"),
     ("writes", "told_by_memory"),
     ("writes", "two_threads"),

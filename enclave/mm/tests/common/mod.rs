@@ -182,20 +182,25 @@ impl Pages<TestFile> for Machine {
         Ok(())
     }
 
+    fn contents(&mut self, page: u64) -> Result<Vec<u8>, MmError> {
+        self.may_fail(MmError::Io)?;
+        Ok(self.readable(page).to_vec())
+    }
+
     fn write_backing(
         &mut self,
         file: &TestFile,
         offset: u64,
-        range: PageRange,
+        addr: u64,
+        len: u64,
     ) -> Result<(), MmError> {
         self.may_fail(MmError::NoSpace)?;
-        for page in pages(range) {
-            let bytes = self.readable(page).clone();
-            let at = index(offset + (page - range.start()));
+        assert_ne!(len, 0, "nothing is written");
+        for at in 0..len {
+            let byte = self.readable((addr + at) & !0xfff)[index((addr + at) & 0xfff)];
             let file = self.files.get_mut(&file.0).expect("no such file");
-            let len = file.len().saturating_sub(at).min(4096);
-            if len != 0 {
-                file[at..at + len].copy_from_slice(&bytes[..len]);
+            if let Some(place) = file.get_mut(index(offset + at)) {
+                *place = byte;
             }
         }
         Ok(())

@@ -22,7 +22,8 @@ use crate::{
 };
 
 /// The host's descriptors of source and target, after shared mappings were written back, for data that goes
-/// to the target; `None` if one exists inside only.
+/// to the target; `None` if one exists inside only. Where the target may be mapped, the caller says that it
+/// is written.
 fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errno> {
     if from.host().is_some()
         && let Some(stream) = to.stream()
@@ -34,7 +35,6 @@ fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errn
 
 fn hosts(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errno> {
     coherence::before_read(from, None)?;
-    coherence::before_write(to, None)?;
     from.stream().iter().for_each(|stream| stream.look_no_more());
     Ok(from.host().zip(to.host()).map(|(from, to)| [Arc::clone(from), Arc::clone(to)]))
 }
@@ -89,15 +89,17 @@ pub(crate) fn sendfile(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         coherence::before_read(&from, None)?;
         return inside::sendfile(&from, &to, offset, count);
     }
-    let Some([source, target]) = hosts(&from, &to)? else {
-        return inside::sendfile(&from, &to, offset, count);
-    };
-    let args = [Int(target.number()), Int(source.number()), offset_arg(offset)?, Int(count)];
-    let send = || forward_moving(nr::SENDFILE, wait([&from, &to]), args, [offset], count);
-    match to.stream() {
-        Some(stream) => stream.send_all_by(!to.nonblocking(), count, send),
-        None => send(),
-    }
+    coherence::writing(&to, None, || {
+        let Some([source, target]) = hosts(&from, &to)? else {
+            return inside::sendfile(&from, &to, offset, count);
+        };
+        let args = [Int(target.number()), Int(source.number()), offset_arg(offset)?, Int(count)];
+        let send = || forward_moving(nr::SENDFILE, wait([&from, &to]), args, [offset], count);
+        match to.stream() {
+            Some(stream) => stream.send_all_by(!to.nonblocking(), count, send),
+            None => send(),
+        }
+    })
 }
 
 /// Sends little from an offset of the host's file, together with a head that waits for it, if one does.
@@ -151,26 +153,26 @@ fn move_range(
 pub(crate) fn splice(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [source, source_offset, target, target_offset, len, flags] = sys.args;
     let (from, to) = (args::file(source)?, args::file(target)?);
-    match both(&from, &to)? {
+    coherence::writing(&to, None, || match both(&from, &to)? {
         Some(fds) => move_range(sys, nr::SPLICE, fds, wait([&from, &to])),
         None => {
             let range = inside::Range { offsets: [source_offset, target_offset], len };
             inside::splice(&from, &to, range, uint(flags))
         }
-    }
+    })
 }
 
 pub(crate) fn copy_file_range(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [source, _, target, ..] = sys.args;
     let (from, to) = (args::file(source)?, args::file(target)?);
-    match both(&from, &to)? {
+    coherence::writing(&to, None, || match both(&from, &to)? {
         Some(fds) => move_range(sys, nr::COPY_FILE_RANGE, fds, wait([&from, &to])),
         None => {
             let [_, source_offset, _, target_offset, len, flags] = sys.args;
             let range = inside::Range { offsets: [source_offset, target_offset], len };
             inside::copy_file_range(&from, &to, range, uint(flags))
         }
-    }
+    })
 }
 
 pub(crate) fn tee(sys: &mut Sys<'_>) -> Result<u64, Errno> {
