@@ -21,12 +21,13 @@ const RLIMIT_NOFILE: u64 = 7;
 /// Gives the program those of the standard streams that are open on the host, under the same
 /// numbers. Closed ones become `/dev/null` on the host, so that their numbers cannot become
 /// something else there. With `keep_errors`, the host's standard error stays open for the reports
-/// of the runtime when the program closes its own.
+/// of the runtime when the program closes its own. What else there is, `open` makes open files of, with their
+/// status flags.
 ///
 /// # Errors
 ///
 /// `EIO` if the host does not have `/dev/null`.
-pub fn init(keep_errors: bool) -> Result<(), Errno> {
+pub fn init(keep_errors: bool, open: impl Fn(HostFd, u64) -> Arc<OpenFile>) -> Result<(), Errno> {
     for number in 0..3 {
         match status(number) {
             Ok(flags) => {
@@ -42,8 +43,7 @@ pub fn init(keep_errors: bool) -> Result<(), Errno> {
     }
     for number in inherited()? {
         if let Ok(flags) = status(number) {
-            let file = OpenFile::new(HostFile::new(HostFd::adopt(number), b""), flags);
-            table().replace(number.into(), file, false)?;
+            table().replace(number.into(), open(HostFd::adopt(number), flags), false)?;
         }
     }
     if let Ok(limit) = soft_limit() {
@@ -100,5 +100,6 @@ fn status(number: u32) -> Result<u64, Errno> {
 }
 
 fn fcntl(number: u32, command: u64) -> Result<u64, Errno> {
-    Call::new(FCNTL, 0)?.args([u64::from(number), command]).run(Wait::No)
+    const LARGEST: u64 = i32::MAX.unsigned_abs() as u64;
+    Call::new(FCNTL, 0)?.args([u64::from(number), command]).count(Wait::No, LARGEST)
 }

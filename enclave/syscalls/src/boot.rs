@@ -14,7 +14,7 @@ use hostcall_abi::{VERSION, boot, control, layout, service};
 use sgx_types::AttributeFlags;
 
 use crate::{
-    ephemeral,
+    ephemeral, event,
     exec::{self, ExecError, Start},
     ids,
     pages::EnclavePages,
@@ -139,7 +139,7 @@ fn read_start(word: &impl Fn(u64) -> u64, outside: &impl Fn(u64, u64) -> HostSli
 }
 
 extern "sysv64" fn first_thread(_: u64) {
-    if enclave_files::init(stats::wanted() || trace::wanted()).is_err() {
+    if enclave_files::init(stats::wanted() || trace::wanted(), event::made_outside).is_err() {
         fatal("the host misbehaved: it has no /dev/null for closed standard streams");
     }
     let Some(start) = START.lock().take() else { fatal("the program was started twice") };

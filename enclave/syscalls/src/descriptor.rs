@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_core::{AppPtr, AppSlice};
 use enclave_files::{HostFd, OpenFile, flag, table};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use crate::{
     Sys,
@@ -87,6 +87,11 @@ fn program_lock(host: &HostFd, number: u64, wait: Wait, arg: u64) -> Result<u64,
     let owner = u64::from(number >= command::OFD_GETLK && uint(owner) != 0);
     let there = record_lock(host, number, wait, [uint(kind), start, len, owner])?;
     if let command::GETLK | command::OFD_GETLK = number {
+        // F_RDLCK, F_WRLCK or F_UNLCK; where another one's lock begins is told from the start of the file.
+        let [kind, origin] = [there[0] & 0xffff, there[0] >> 16 & 0xffff];
+        if kind > F_UNLCK.into() || kind != u64::from(F_UNLCK) && origin != 0 {
+            misbehaved("the host misbehaved: a lock that cannot be");
+        }
         let [kind, start, len, owner] = there.map(u64::to_le_bytes);
         if kind[..2] == F_UNLCK.to_le_bytes() {
             AppSlice::new(arg, 2)?.write_bytes(&kind[..2])?;

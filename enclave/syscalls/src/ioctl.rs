@@ -1,10 +1,10 @@
 //! ioctl(2): requests whose arguments are known, as a table. Others are ENOTTY and counted.
 
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec};
 
 use enclave_core::{AppPtr, AppSlice, Mutex, to_usize};
 use enclave_files::{HostFd, HostFile, OpenFile, flag, kind, table};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use crate::{
     Sys,
@@ -29,9 +29,11 @@ enum Shape {
     Changes(u64),
     /// A `struct ifreq`, and how much behind the name the host fills.
     Interface(u64),
+    /// A `struct ifreq`, and how much behind the name the host reads.
+    SetInterface(u64),
 }
 
-use Shape::{Changes, Fills, Interface, Number, Reads};
+use Shape::{Changes, Fills, Interface, Number, Reads, SetInterface};
 
 /// Requests that are forwarded, by number.
 #[rustfmt::skip]
@@ -91,16 +93,16 @@ static REQUESTS: &[(u64, Shape)] = &[
     (0x8907, Fills(16)),           // SIOCGSTAMPNS
     (0x8910, Interface(0)),        // SIOCGIFNAME
     (0x8913, Interface(2)),        // SIOCGIFFLAGS
-    (0x8914, Reads(40)),           // SIOCSIFFLAGS
+    (0x8914, SetInterface(2)),     // SIOCSIFFLAGS
     (0x8915, Interface(16)),       // SIOCGIFADDR
-    (0x8916, Reads(40)),           // SIOCSIFADDR
+    (0x8916, SetInterface(16)),    // SIOCSIFADDR
     (0x8917, Interface(16)),       // SIOCGIFDSTADDR
     (0x8919, Interface(16)),       // SIOCGIFBRDADDR
     (0x891b, Interface(16)),       // SIOCGIFNETMASK
-    (0x891c, Reads(40)),           // SIOCSIFNETMASK
+    (0x891c, SetInterface(16)),    // SIOCSIFNETMASK
     (0x891d, Interface(4)),        // SIOCGIFMETRIC
     (0x8921, Interface(4)),        // SIOCGIFMTU
-    (0x8922, Reads(40)),           // SIOCSIFMTU
+    (0x8922, SetInterface(4)),     // SIOCSIFMTU
     (0x8927, Interface(16)),       // SIOCGIFHWADDR
     (0x8933, Interface(4)),        // SIOCGIFINDEX
     (0x8942, Interface(4)),        // SIOCGIFTXQLEN
@@ -205,36 +207,69 @@ fn forward_shape(host: &HostFd, number: u64, shape: Shape, arg: u64) -> Result<u
         Fills(len) => Out(AppSlice::new(arg, len)?),
         Changes(len) => InOut(AppSlice::new(arg, len)?),
         Interface(len) => return interface(host, number, arg, len),
+        SetInterface(len) => return set_interface(host, number, arg, len),
     };
     at_most(call(host, number, arg)?, i32::MAX.unsigned_abs().into())
+}
+
+/// `struct ifreq` in bytes, and the name at its start.
+const IFREQ: u64 = 40;
+const IFNAME: u64 = 16;
+
+/// The name in a `struct ifreq` of the program; what is behind its end is nobody's to see.
+fn interface_name(request: AppSlice) -> Result<[u8; to_usize(IFREQ)], Errno> {
+    let mut bytes = [0; to_usize(IFREQ)];
+    let name = &mut bytes[..to_usize(IFNAME)];
+    request.first(IFNAME).read_bytes(name)?;
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    name[end..].fill(0);
+    Ok(bytes)
+}
+
+/// Ends the enclave if the name in a `struct ifreq` of the host has no end.
+fn check_interface_name(request: &[u8]) {
+    if !request.iter().take(to_usize(IFNAME)).any(|&byte| byte == 0) {
+        misbehaved("the host misbehaved: a name of an interface without an end");
+    }
 }
 
 /// What the host says of an interface: its name for an index, or `filled` bytes for a name. It gets to see
 /// nothing else of the `struct ifreq`, which the program need not have set.
 fn interface(host: &HostFd, number: u64, arg: u64, filled: u64) -> Result<u64, Errno> {
-    const NAME: u64 = 16;
-    const REQUEST: u64 = 40;
-    let request = AppSlice::new(arg, REQUEST)?;
-    let (name, rest) = (request.first(NAME), request.part(NAME, REQUEST - NAME));
-    let mut bytes = [0; to_usize(REQUEST)];
-    let (from, to) = bytes.split_at_mut(to_usize(NAME));
+    let request = AppSlice::new(arg, IFREQ)?;
+    let (name, rest) = (request.first(IFNAME), request.part(IFNAME, IFREQ - IFNAME));
     let by_index = number == request::SIOCGIFNAME;
-    if by_index {
-        rest.first(4).read_bytes(&mut to[..4])?;
+    let bytes = if by_index {
+        let mut bytes = [0; to_usize(IFREQ)];
+        rest.first(4).read_bytes(&mut bytes[to_usize(IFNAME)..][..4])?;
+        bytes
     } else {
-        name.read_bytes(from)?;
-        let end = from.iter().position(|&byte| byte == 0).unwrap_or(from.len());
-        from[end..].fill(0);
-    }
-    let mut staged = Call::new(nr::IOCTL, REQUEST)?;
-    let buffer = staged.room(REQUEST);
+        interface_name(request)?
+    };
+    let mut staged = Call::new(nr::IOCTL, IFREQ)?;
+    let buffer = staged.room(IFREQ);
     buffer.write_bytes(&bytes);
     staged.args([host.number(), number, buffer.address()]).zero(Wait::No)?;
     if by_index {
-        buffer.part(0, NAME).read_app(name)?;
+        let mut found = [0; to_usize(IFNAME)];
+        buffer.part(0, IFNAME).read_bytes(&mut found);
+        check_interface_name(&found);
+        name.write_bytes(&found)?;
     } else {
-        buffer.part(NAME, filled).read_app(rest.first(filled))?;
+        buffer.part(IFNAME, filled).read_app(rest.first(filled))?;
     }
+    Ok(0)
+}
+
+/// Sets what `used` bytes behind the name of an interface say; the host sees no others.
+fn set_interface(host: &HostFd, number: u64, arg: u64, used: u64) -> Result<u64, Errno> {
+    let request = AppSlice::new(arg, IFREQ)?;
+    let mut bytes = interface_name(request)?;
+    let value = &mut bytes[to_usize(IFNAME)..][..to_usize(used)];
+    request.part(IFNAME, used).read_bytes(value)?;
+    let mut staged = Call::new(nr::IOCTL, IFREQ)?;
+    let address = staged.bytes(&bytes);
+    staged.args([host.number(), number, address]).zero(Wait::No)?;
     Ok(0)
 }
 
@@ -267,9 +302,15 @@ fn interfaces(host: &HostFd, arg: u64) -> Result<u64, Errno> {
     head.word(1).write(if out == 0 { 0 } else { buffer.address() });
     staged.args([host.number(), request::SIOCGIFCONF, head.address()]).zero(Wait::No)?;
     let filled = head.word(0).read() & 0xffff_ffff;
+    if !filled.is_multiple_of(IFREQ) {
+        misbehaved("the host misbehaved: a part of an interface");
+    }
     if out != 0 {
         at_most(filled, room)?;
-        buffer.part(0, filled).read_app(AppSlice::new(out, filled)?)?;
+        let mut all = vec![0; to_usize(filled)];
+        buffer.part(0, filled).read_bytes(&mut all);
+        all.chunks(to_usize(IFREQ)).for_each(check_interface_name);
+        AppSlice::new(out, filled)?.write_bytes(&all)?;
     }
     let filled = u32::try_from(filled).unwrap_or(0);
     AppPtr::<u32>::new(arg).write(&filled)?;

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use enclave_core::{AppSlice, fill_random};
+use enclave_core::{AppPtr, AppSlice, HostSlice, fill_random};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use crate::{
@@ -76,14 +76,22 @@ pub(crate) fn times(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
 }
 
+/// The processor and the node are indices of tables that programs have: no Linux has more than so many.
 pub(crate) fn getcpu(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let pointer = |address| match optional(address, 4) {
-        Ok(Some(slice)) => Ok(Out(slice)),
-        Ok(None) => Ok(Int(0)),
-        Err(errno) => Err(errno),
-    };
-    let (cpu, node) = (pointer(sys.args[0])?, pointer(sys.args[1])?);
-    forward_zero(sys.regs.orig_rax, [cpu, node, Int(0)])
+    const MOST: [u32; 2] = [8192, 1024];
+    let mut call = Call::new(sys.regs.orig_rax, 16)?;
+    let words = [call.room(8), call.room(8)];
+    call.args(words.map(HostSlice::address)).zero(Wait::No)?;
+    for ((word, most), pointer) in words.into_iter().zip(MOST).zip(sys.args) {
+        let number = u32::try_from(word.word(0).read() & 0xffff_ffff).unwrap_or(u32::MAX);
+        if number >= most {
+            misbehaved("the host misbehaved: a processor that cannot be");
+        }
+        if pointer != 0 {
+            AppPtr::new(pointer).write(&number)?;
+        }
+    }
+    Ok(0)
 }
 
 /// The threads of the enclave are threads of the host's process: its barriers reach them all.

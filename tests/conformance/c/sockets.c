@@ -1,6 +1,7 @@
 // Sockets: TCP, UDP, unix of every type, options, messages with control data, non-blocking, shutdown, errors.
 #include "tap.h"
 #include <arpa/inet.h>
+#include <linux/net_tstamp.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -427,4 +428,52 @@ GROUP(interfaces)
     strcpy(r.ifr_name, "none");
     FAILS(ioctl(s, SIOCGIFFLAGS, &r), ENODEV);
     FAILS(ioctl(s, SIOCGIFFLAGS, BAD), EFAULT);
+    FAILS(ioctl(s, SIOCSIFMTU, &r), ENODEV);
+    FAILS(ioctl(s, SIOCSIFMTU, BAD), EFAULT);
+    struct ifreq some[4];
+    struct ifconf c = {.ifc_len = 0};
+    EQ(ioctl(s, SIOCGIFCONF, &c), 0);
+    OK(c.ifc_len >= (int)sizeof r && c.ifc_len % sizeof r == 0);
+    // What is no whole one is not filled.
+    c = (struct ifconf){.ifc_len = sizeof r + 39, .ifc_req = some};
+    memset(some, 0x5a, sizeof some);
+    EQ(ioctl(s, SIOCGIFCONF, &c), 0);
+    EQ(c.ifc_len, sizeof r);
+    TEXT(some[0].ifr_name, "lo");
+    EQ(some[1].ifr_name[0], 0x5a);
 }
+
+// What MSG_TRUNC means depends on the protocol, and on what is received.
+GROUP(cut_off)
+{
+    int s[2], what = SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_SOFTWARE;
+    char t[101] = "";
+    pair_(s);
+    EQ(setsockopt(s[0], SOL_SOCKET, SO_TIMESTAMPING, &what, sizeof what), 0);
+    EQ(send(s[0], "abcdefgh", 8, 0), 8);
+    struct pollfd p = {s[0], 0, 0};
+    EQ(poll(&p, 1, 5000), 1);
+    struct iovec v = {t, 100};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    // With the heads of the protocols in front.
+    int n = GOOD(recvmsg(s[0], &m, MSG_ERRQUEUE | MSG_TRUNC | MSG_DONTWAIT)) ?: 0;
+    EQ(m.msg_flags & MSG_ERRQUEUE, MSG_ERRQUEUE);
+    OK(n >= 8 && n < 100 && memcmp(t + n - 8, "abcdefgh", 8) == 0);
+    strcpy(t, "as it was");
+    EQ(recv(s[1], t, 5, MSG_TRUNC), 5);
+    TEXT(t, "as it was");
+    // Multipath TCP, where there is any.
+    struct sockaddr_in a = local_(0);
+    socklen_t len = sizeof a;
+    int l = socket(AF_INET, SOCK_STREAM, 262), c = socket(AF_INET, SOCK_STREAM, 262);
+    if (l < 0) return;
+    bind(l, (void *)&a, len), listen(l, 1), getsockname(l, (void *)&a, &len);
+    EQ(connect(c, (void *)&a, len), 0);
+    int d = GOOD(accept(l, NULL, NULL));
+    EQ(send(c, "dropped, kept", 13, 0), 13);
+    EQ(recv(d, t, 9, MSG_TRUNC | MSG_WAITALL), 9);
+    TEXT(t, "as it was");
+    EQ(recv(d, t, 100, 0), 4);
+    SAME(t, "kept", 4);
+}
+

@@ -150,6 +150,10 @@ static void files(void) {
     }
     int copy = fresh(dup(file));
     fcntl(copy, F_GETFL);
+    struct flock lock = {.l_type = F_WRLCK};
+    if (fcntl(copy, F_GETLK, &lock) == 0) HOLDS(lock.l_type == F_UNLCK || lock.l_whence == SEEK_SET && (lock.l_type == F_RDLCK || lock.l_type == F_WRLCK));
+    unsigned processor, node;
+    if (syscall(SYS_getcpu, &processor, &node, 0) == 0) HOLDS(processor < 8192 && node < 1024);
     close(copy);
     fsync(file);
     close(file);
@@ -166,6 +170,34 @@ static void files(void) {
         WITHIN(read(text, data, SIZE), SIZE);
         close(text);
     }
+}
+
+// Whole records, each with its end, are all that inotify gives.
+static void noticed(int notify) {
+    inotify_add_watch(notify, ".", IN_CREATE);
+    close(open("noticed", O_CREAT | O_WRONLY, 0600));
+    unlink("noticed");
+    clear();
+    long count = read(notify, guarded.data, 256);
+    within(count, 256, __LINE__);
+    for (long at = 0; at < count;) {
+        struct inotify_event head;
+        HOLDS(at + (long)sizeof head <= count);
+        memcpy(&head, guarded.data + at, sizeof head);
+        at += sizeof head;
+        HOLDS(head.len <= count - at && (head.len == 0 || guarded.data[at + head.len - 1] == 0));
+        at += head.len;
+    }
+}
+
+// A timer tells how often it has expired, at least once, or nothing.
+static void expired(int timer) {
+    uint64_t count;
+    clear();
+    long size = read(timer, guarded.data, 8);
+    within(size, 8, __LINE__);
+    memcpy(&count, guarded.data, 8);
+    HOLDS(size < 0 || size == 8 && count > 0);
 }
 
 // A socket to accept from, which waits a second at most: the host may say that somebody has connected
@@ -206,15 +238,15 @@ static void messages(void) {
     int pair[2];
     unsigned char *data = guarded.data;
     if (connected(AF_UNIX, SOCK_SEQPACKET, pair)) return;
-    int passed = fresh(socket(AF_INET, SOCK_DGRAM, 0));
-    // A descriptor as control data.
-    char control[CMSG_SPACE(sizeof(int))] = {0};
+    // Descriptors as control data: what comes back is what somebody else could have made.
+    int passed[2] = {fresh(socket(AF_INET, SOCK_DGRAM, 0)), fresh(inotify_init1(IN_NONBLOCK))};
+    char control[CMSG_SPACE(sizeof passed)] = {0};
     struct iovec part = {"message", 7};
     struct msghdr out = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
                          .msg_controllen = sizeof control};
     struct cmsghdr *head = CMSG_FIRSTHDR(&out);
-    *head = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(head), &passed, sizeof(int));
+    *head = (struct cmsghdr){CMSG_LEN(sizeof passed), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(head), passed, sizeof passed);
     HOLDS(sendmsg(pair[0], &out, 0) <= 7);
     struct {
         uint64_t before;
@@ -232,14 +264,15 @@ static void messages(void) {
     if (count >= 0) {
         HOLDS(message.msg_controllen <= 64 && message.msg_namelen <= 128);
         for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at))
-            if (at->cmsg_type == SCM_RIGHTS && at->cmsg_len >= CMSG_LEN(sizeof(int))) {
-                int fd;
-                memcpy(&fd, CMSG_DATA(at), sizeof fd);
+            if (at->cmsg_type == SCM_RIGHTS && at->cmsg_len >= CMSG_LEN(sizeof passed)) {
+                int got[2];
+                memcpy(got, CMSG_DATA(at), sizeof got);
                 struct sockaddr_in own;
                 socklen_t len = sizeof own;
-                getsockname(fresh(fd), (void *)&own, &len);
+                getsockname(fresh(got[0]), (void *)&own, &len);
                 HOLDS(len <= sizeof own);
-                close(fd);
+                noticed(fresh(got[1]));
+                close(got[0]), close(got[1]);
             }
     }
     struct mmsghdr some[3];
@@ -256,7 +289,7 @@ static void messages(void) {
     within(150, 150, __LINE__);
     HOLDS(send(pair[0], "again", 5, 0) <= 5);
     WITHIN(recv(pair[1], data, 40, 0), 40);
-    close(passed);
+    close(passed[0]), close(passed[1]);
     close(pair[0]);
     close(pair[1]);
 }
@@ -280,8 +313,7 @@ static void network(void) {
     getpeername(client, (void *)&other.address, &other_len);
     HOLDS(other.after == CANARY && own.after == CANARY && other_len <= 128);
     socklen_t room = sizeof one;
-    getsockopt(served, SOL_SOCKET, SO_ERROR, &one, &room);
-    HOLDS(room <= sizeof one);
+    if (getsockopt(served, SOL_SOCKET, SO_ERROR, &one, &room) == 0) HOLDS(room == sizeof one);
     // Nobody else learns what was where an option goes.
     static unsigned char wide[16384];
     make(wide + 12288);
@@ -316,6 +348,16 @@ out:
     struct ifreq interface = {.ifr_name = "lo"};
     make((unsigned char *)&interface + 8);
     ioctl(datagrams, SIOCGIFFLAGS, &interface);
+    interface = (struct ifreq){.ifr_ifindex = 1};
+    if (ioctl(datagrams, SIOCGIFNAME, &interface) == 0) HOLDS(memchr(interface.ifr_name, 0, IFNAMSIZ));
+    struct ifreq all[4];
+    struct ifconf list = {.ifc_len = sizeof all, .ifc_req = all};
+    if (ioctl(datagrams, SIOCGIFCONF, &list) == 0) {
+        HOLDS(list.ifc_len >= 0 && list.ifc_len <= (int)sizeof all && list.ifc_len % sizeof *all == 0);
+        for (unsigned i = 0; i < list.ifc_len / sizeof *all; i++) HOLDS(memchr(all[i].ifr_name, 0, IFNAMSIZ));
+    }
+    // No error waits.
+    WITHIN(recv(datagrams, guarded.data, 4, MSG_ERRQUEUE | MSG_TRUNC), 4);
     close(datagrams);
 }
 
@@ -362,15 +404,12 @@ static void events(void) {
     struct itimerspec before;
     make((unsigned char *)&before);
     timerfd_settime(timer, 0, &(struct itimerspec){{0, 0}, {0, 1}}, &before);
-    WITHIN(read(timer, guarded.data, 8), 8);
+    expired(timer);
     int counter = fresh(eventfd(3, EFD_NONBLOCK));
     uint64_t value = 0;
     HOLDS(read(counter, &value, 8) != 8 || value == 3);
     int notify = fresh(inotify_init1(IN_NONBLOCK));
-    inotify_add_watch(notify, ".", IN_CREATE);
-    close(open("noticed", O_CREAT | O_WRONLY, 0600));
-    unlink("noticed");
-    WITHIN(read(notify, guarded.data, 256), 256);
+    noticed(notify);
     int all[] = {ends[0], ends[1], epoll, timer, counter, notify};
     for (int i = 0; i < 6; i++) close(all[i]);
 }
@@ -428,6 +467,10 @@ static void inside(void) {
     now(CLOCK_REALTIME);
     nanosleep(&(struct timespec){0, 200000}, 0);
     raise(SIGUSR1);
+    int timer = fresh(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+    timerfd_settime(timer, 0, &(struct itimerspec){{0, 0}, {0, 1}}, NULL);
+    expired(timer);
+    close(timer);
     struct rlimit limit;
     struct rusage usage;
     struct sysinfo info;
@@ -457,6 +500,18 @@ static void inside(void) {
     HOLDS(munmap(map, 1 << 18) == 0);
 }
 
+// What requests do not use is not shown to the host, where nothing is written over it before the end.
+static void unused(void) {
+    int datagrams = fresh(socket(AF_INET, SOCK_DGRAM, 0)), parent = fresh(syscall(SYS_pidfd_open, getppid(), 0));
+    struct ifreq interface = {.ifr_name = "none"};
+    make((unsigned char *)&interface + 8);
+    ioctl(datagrams, SIOCSIFFLAGS, &interface);
+    siginfo_t information = {.si_code = SI_QUEUE};
+    make((unsigned char *)&information + 64);
+    syscall(SYS_rt_sigqueueinfo, getppid(), 0, &information);
+    syscall(SYS_pidfd_send_signal, parent, 0, &information, 0);
+}
+
 int main(int argc, char **argv) {
     int rounds = argc > 1 ? atoi(argv[1]) : 10;
     make(secret);
@@ -475,6 +530,7 @@ int main(int argc, char **argv) {
         events();
         threads();
     }
+    unused();
     // The host may send signals of its own.
     HOLDS(handled >= rounds * SIGUSR1);
     printf("intact\n");

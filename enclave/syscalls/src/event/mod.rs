@@ -4,12 +4,14 @@
 mod eventfd;
 mod inotify;
 mod pidfd;
+mod records;
 mod signalfd;
 mod timerfd;
 
 pub(crate) use eventfd::{eventfd, eventfd2, is_eventfd, signal};
 pub(crate) use inotify::{inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch};
 pub(crate) use pidfd::{pidfd_open, pidfd_send_signal};
+pub(crate) use records::made_outside;
 pub(crate) use signalfd::{signalfd, signalfd4};
 pub(crate) use timerfd::{timerfd_create, timerfd_gettime, timerfd_settime};
 

@@ -3,11 +3,11 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::to_usize;
-use enclave_files::{Cork, HostFd, HostFile, OpenFile, flag, table};
+use enclave_files::{Cork, HostFd, OpenFile, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 use super::SOL_SOCKET;
-use crate::args;
+use crate::{args, event};
 
 /// Longest control data in bytes; Linux admits less (`optmem_max`).
 pub(super) const LONGEST: u64 = 64 << 10;
@@ -99,9 +99,8 @@ fn rights(fds: &[u8], close_on_exec: bool, result: &mut Incoming) {
     let taken: Vec<HostFd> = fds.iter().map(|fd| HostFd::adopt(u32::from_le_bytes(*fd))).collect();
     let mut numbers = Vec::new();
     for fd in taken {
-        let number = status(&fd).and_then(|status| {
-            table().insert(OpenFile::new(HostFile::new(fd, b""), status), close_on_exec)
-        });
+        let number = status(&fd)
+            .and_then(|status| table().insert(event::made_outside(fd, status), close_on_exec));
         match number {
             Ok(number) if !result.truncated => numbers.push(u32::try_from(number).unwrap_or(0)),
             _ => result.truncated = true,
@@ -122,7 +121,8 @@ fn rights(fds: &[u8], close_on_exec: bool, result: &mut Incoming) {
 fn status(fd: &HostFd) -> Result<u64, Errno> {
     const FCNTL: u64 = 72;
     const F_GETFL: u64 = 3;
-    let flags = Call::new(FCNTL, 0)?.args([fd.number(), F_GETFL]).run(Wait::No)?;
+    const LARGEST: u64 = i32::MAX.unsigned_abs() as u64;
+    let flags = Call::new(FCNTL, 0)?.args([fd.number(), F_GETFL]).count(Wait::No, LARGEST)?;
     Ok(flags & !flag::CLOEXEC)
 }
 

@@ -37,6 +37,8 @@ mod msg {
     pub(super) const TRUNC: u64 = 0x20;
     pub(super) const DONTWAIT: u64 = 0x40;
     pub(super) const WAITALL: u64 = 0x100;
+    /// What is to be received is an error, with the message that has met it.
+    pub(super) const ERRQUEUE: u64 = 0x2000;
     pub(super) const NOSIGNAL: u64 = 0x4000;
     pub(super) const WAITFORONE: u64 = 0x1_0000;
     /// Never set for the host: it would read the staging buffer after the call has returned.
@@ -76,7 +78,7 @@ enum Given {
     Data,
     /// As many as there is room for, of a message that is as long as it says (`MSG_TRUNC`).
     Message,
-    /// None: TCP drops as many as it says (`MSG_TRUNC`).
+    /// None: TCP and MPTCP drop as many as it says (`MSG_TRUNC`).
     Count,
 }
 
@@ -233,17 +235,28 @@ impl Socket {
     /// What a call with these flags gives: to be known before it is made.
     fn given(&self, flags: u64) -> Result<Given, Errno> {
         const SO_PROTOCOL: u64 = 38;
+        const SO_DOMAIN: u64 = 39;
         const IPPROTO_TCP: u64 = 6;
+        const IPPROTO_MPTCP: u64 = 262;
         if flags & msg::TRUNC == 0 {
             return Ok(Given::Data);
+        }
+        if flags & msg::ERRQUEUE != 0 {
+            let domain = self.made().map_or_else(|| self.option(SO_DOMAIN), |made| Ok(made.domain));
+            // These give what has met the error, as much as there is room for; others know no such queue.
+            if matches!(domain?, family::INET | family::INET6 | family::PACKET) {
+                return Ok(Given::Data);
+            }
         }
         if !self.is_stream()? {
             return Ok(Given::Message);
         }
-        let is_tcp = match self.made() {
-            Some(_) => self.stream().is_some_and(|stream| stream.is_tcp()),
-            None => self.option(SO_PROTOCOL)? == IPPROTO_TCP,
+        let protocol = match self.made() {
+            Some(_) if self.stream().is_some_and(|stream| stream.is_tcp()) => IPPROTO_TCP,
+            Some(made) => made.protocol,
+            None => self.option(SO_PROTOCOL)?,
         };
-        Ok(if is_tcp { Given::Count } else { Given::Data })
+        let drops = matches!(protocol, IPPROTO_TCP | IPPROTO_MPTCP);
+        Ok(if drops { Given::Count } else { Given::Data })
     }
 }

@@ -65,8 +65,8 @@ fn shape(level: u64, name: u64) -> Shape {
         (SOL_IP | SOL_IPV6, 64..=95) => Shape::Refused,
         // PACKET_RX_RING, PACKET_TX_RING (mapped), PACKET_FANOUT_DATA (a pointer)
         (SOL_PACKET, 5 | 13 | 22) => Shape::Refused,
-        // SCTP_SOCKOPT_CONNECTX3 (a pointer)
-        (SOL_SCTP, 111) => Shape::Refused,
+        // SCTP_SOCKOPT_PEELOFF, SCTP_SOCKOPT_PEELOFF_FLAGS (descriptors), SCTP_SOCKOPT_CONNECTX3 (a pointer)
+        (SOL_SCTP, 102 | 111 | 122) => Shape::Refused,
         (SOL_RDS | SOL_XDP, _) => Shape::Refused,
         _ => Shape::Data,
     }
@@ -219,8 +219,8 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     len.word(0).write(room);
     let result = call.args([socket.fd, level, name, value.address(), len.address()]).zero(Wait::No);
     let len = len.word(0).read();
-    if level == SOL_SOCKET
-        && name == SO_ERROR
+    let is_error = level == SOL_SOCKET && name == SO_ERROR;
+    if is_error
         && !value.is_empty()
         && let Some(errno) = socket.stream().and_then(|stream| stream.error())
     {
@@ -229,6 +229,10 @@ pub(crate) fn getsockopt(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     match result {
         Ok(()) if len > room => {
             misbehaved("the host misbehaved: an option longer than there was room for")
+        }
+        // Programs do not ask whether they have been told of an error.
+        Ok(()) if is_error && len < room.min(4) => {
+            misbehaved("the host misbehaved: an option shorter than it is")
         }
         Ok(()) => value.part(0, len).read_app(target.first(len))?,
         // The length says how much room there should be.

@@ -9,6 +9,7 @@ mod nr {
     pub(super) const WRITE: u64 = 1;
     pub(super) const FSTAT: u64 = 5;
     pub(super) const LSEEK: u64 = 8;
+    pub(super) const IOCTL: u64 = 16;
     pub(super) const PREAD64: u64 = 17;
     pub(super) const PWRITE64: u64 = 18;
     pub(super) const READV: u64 = 19;
@@ -54,6 +55,7 @@ mod nr {
     pub(super) const INOTIFY_INIT1: u64 = 294;
     pub(super) const RECVMMSG: u64 = 299;
     pub(super) const SENDMMSG: u64 = 307;
+    pub(super) const GETCPU: u64 = 309;
     pub(super) const COPY_FILE_RANGE: u64 = 326;
     pub(super) const STATX: u64 = 332;
 }
@@ -89,6 +91,8 @@ fn counts_larger_than_asked() -> Result<()> {
 #[test]
 fn counts_of_what_is_cut_off() -> Result<()> {
     all([format!("reply {} 40", nr::RECVFROM)], End::Found)?;
+    // Of what has met an error there is no more than there is room for, whatever the socket is.
+    all([format!("reply {} 20", nr::RECVFROM)], End::Found)?;
     all([format!("word {} 3:0 6", nr::GETSOCKOPT)], End::Harmless)
 }
 
@@ -174,6 +178,8 @@ fn lengths_larger_than_the_room() -> Result<()> {
         (nr::GETSOCKNAME, "2:0", 4096),
         (nr::GETPEERNAME, "2:0", -1),
         (nr::GETSOCKOPT, "4:0", 5),
+        // Of SO_ERROR there is always all.
+        (nr::GETSOCKOPT, "4:0", 0),
         // Name, control data.
         (nr::RECVMSG, "1:1", 129),
         (nr::RECVMSG, "1:5", 65),
@@ -246,6 +252,21 @@ fn names_that_cannot_be() -> Result<()> {
         format!("fill {} 0 48 0x4141414141414141", nr::UNAME),
         format!("reply {} 3", nr::LISTXATTR),
         format!("word {} 1:0 0", nr::LISTXATTR),
+        // Of an interface.
+        format!("fill {} 2 2 0x4141414141414141", nr::IOCTL),
+    ];
+    all(lies, End::Found)
+}
+
+/// Interfaces that are not whole, processors that no Linux has, locks of no kind.
+#[test]
+fn numbers_that_cannot_be() -> Result<()> {
+    let lies = [
+        format!("word {} 2:0 41", nr::IOCTL),
+        format!("word {} 0:0 8192", nr::GETCPU),
+        format!("word {} 1:0 -1", nr::GETCPU),
+        format!("word {} 2:0 3", nr::FCNTL),
+        format!("word {} 2:0 0x10000", nr::FCNTL),
     ];
     all(lies, End::Found)
 }
@@ -257,6 +278,12 @@ fn notices_that_cannot_be() -> Result<()> {
         all([format!("word {} 1:1 {len}", nr::READ)], End::Found)?;
     }
     Ok(())
+}
+
+/// What is read of a timer is one count, which is not zero.
+#[test]
+fn counts_of_events_that_cannot_be() -> Result<()> {
+    all([format!("reply {} 3", nr::READ), format!("word {} 1:0 0", nr::READ)], End::Found)
 }
 
 /// Records of no length, of too much, without a name, with a path for one.
