@@ -105,6 +105,14 @@ impl SigInfo {
         Self::new(signal, code, address, 0)
     }
 
+    /// What another process gets of it. What else the program has left in it is nobody's to see.
+    #[must_use]
+    pub fn for_others(&self) -> Self {
+        let mut fields = [0; 14];
+        fields[..2].copy_from_slice(&self.fields[..2]);
+        Self { pad: 0, fields, ..*self }
+    }
+
     /// The signal's number.
     #[must_use]
     pub fn signal(&self) -> u32 {

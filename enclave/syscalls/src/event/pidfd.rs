@@ -2,17 +2,15 @@
 
 use alloc::format;
 
-use enclave_core::AppSlice;
+use enclave_core::AppPtr;
 use enclave_files::{Directory, OpenFile, flag};
-use enclave_hostcalls::Errno;
-use enclave_signals::Target;
+use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_signals::{SigInfo, Target};
+use zerocopy::IntoBytes;
 
 use crate::{
     Sys,
-    args::{
-        Arg::{Int, MaybeIn},
-        file, forward_zero, optional, uint,
-    },
+    args::{file, uint},
     process::process,
     procfs, signal,
 };
@@ -25,9 +23,6 @@ mod nr {
 /// Flags of pidfd_send_signal(2): who gets the signal.
 const THREAD: u64 = 1;
 const THREAD_GROUP: u64 = 2;
-
-/// `siginfo_t` in bytes.
-const SIGINFO: u64 = 128;
 
 pub(crate) fn pidfd_open(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [pid, flags] = [0, 1].map(|index: usize| uint(sys.args[index]));
@@ -50,9 +45,13 @@ pub(crate) fn pidfd_send_signal(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         _ => {}
     }
     let process = file.host().ok_or(Errno::EBADF)?;
-    let info: Option<AppSlice> = optional(info, SIGINFO)?;
-    let args = [Int(process.number()), Int(uint(signal)), MaybeIn(info), Int(uint(flags))];
-    forward_zero(nr::PIDFD_SEND_SIGNAL, args)
+    let mut call = Call::new(nr::PIDFD_SEND_SIGNAL, size_of::<SigInfo>() as u64)?;
+    let info = match info {
+        0 => 0,
+        _ => call.bytes(AppPtr::<SigInfo>::new(info).read()?.for_others().as_bytes()),
+    };
+    call.args([process.number(), uint(signal), info, uint(flags)]).zero(Wait::No)?;
+    Ok(0)
 }
 
 /// Whether a descriptor stands for this process: a pidfd, as the host says, or the directory `/proc/PID`.

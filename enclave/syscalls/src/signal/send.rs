@@ -88,7 +88,7 @@ fn forward_info(number: u64, ids: &[u64], signal: u64, info: &SigInfo) -> Result
         return Err(Errno::EPERM);
     }
     let mut call = Call::new(number, size_of::<SigInfo>() as u64)?;
-    let staged = call.bytes(zerocopy::IntoBytes::as_bytes(info));
+    let staged = call.bytes(zerocopy::IntoBytes::as_bytes(&info.for_others()));
     for (index, arg) in ids.iter().copied().chain([signal, staged]).enumerate() {
         call.arg(index, arg);
     }
