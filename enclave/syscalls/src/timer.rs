@@ -153,6 +153,11 @@ struct Setting {
 }
 
 impl Setting {
+    const NONE: Self = {
+        let zero = Timespec { seconds: 0, nanoseconds: 0 };
+        Self { interval: zero, value: zero }
+    };
+
     fn of(timer: &Timer) -> Self {
         Self { interval: Timespec::new(timer.interval), value: Timespec::new(timer.left()) }
     }
@@ -206,7 +211,9 @@ pub(crate) fn alarm(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn setitimer(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [which, new, old, ..] = sys.args;
     itimer(which)?;
-    let setting = AppPtr::<Setting>::new(new).read()?.into_nanoseconds()?;
+    // As on Linux, none at all disarms.
+    let setting = if new == 0 { Setting::NONE } else { AppPtr::<Setting>::new(new).read()? };
+    let setting = setting.into_nanoseconds()?;
     let (value, interval) = (setting.value.duration()?, setting.interval.duration()?);
     let before = set_itimer(which, value, interval)?;
     if old != 0 {
@@ -218,8 +225,7 @@ pub(crate) fn setitimer(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn getitimer(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [which, old, ..] = sys.args;
     let (number, ..) = itimer(which)?;
-    let none = Setting { interval: Timespec::new(0), value: Timespec::new(0) };
-    let now = TIMERS.lock().get(&number).map_or(none, Setting::of);
+    let now = TIMERS.lock().get(&number).map_or(Setting::NONE, Setting::of);
     AppPtr::<Setting>::new(old).write(&now.in_microseconds())?;
     Ok(0)
 }
@@ -235,12 +241,7 @@ pub(crate) fn timer_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         _ => time::now(clock)?,
     };
     let event = SigEvent::read(event)?;
-    let mut timers = TIMERS.lock();
-    let used = |number: &u32| timers.contains_key(number);
-    let number = (0..ITIMERS).find(|number| !used(number)).ok_or(Errno::EAGAIN)?;
-    if timers.len() >= LIMIT {
-        return Err(Errno::EAGAIN);
-    }
+    let number = reserve(clock)?;
     let event = event.unwrap_or(SigEvent {
         value: number.into(),
         signal: SIGALRM.cast_signed(),
@@ -248,12 +249,33 @@ pub(crate) fn timer_create(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         thread: 0,
         rest: [0; 11],
     });
-    drop(timers);
-    let timer = Timer::new(clock, notice(number, &event)?);
-    AppPtr::<u32>::new(out).write(&number)?;
-    timers = TIMERS.lock();
-    timers.insert(number, timer);
+    let made = notice(number, &event).and_then(|notice| {
+        AppPtr::<u32>::new(out).write(&number)?;
+        Ok(notice)
+    });
+    let mut timers = TIMERS.lock();
+    match (made, timers.get_mut(&number)) {
+        (Ok(notice), Some(timer)) => timer.notice = notice,
+        // Another thread may have guessed the number, and deleted the timer.
+        (Ok(_), None) => {}
+        (Err(errno), _) => {
+            timers.remove(&number);
+            return Err(errno);
+        }
+    }
     Ok(0)
+}
+
+/// Makes a timer that does nothing yet: nobody else gets its number, which is returned.
+fn reserve(clock: u64) -> Result<u32, Errno> {
+    let mut timers = TIMERS.lock();
+    if timers.len() >= LIMIT {
+        return Err(Errno::EAGAIN);
+    }
+    let used = |number: &u32| timers.contains_key(number);
+    let number = (0..ITIMERS).find(|number| !used(number)).ok_or(Errno::EAGAIN)?;
+    timers.insert(number, Timer::new(clock, Notice::Nothing));
+    Ok(number)
 }
 
 fn notice(number: u32, event: &SigEvent) -> Result<Notice, Errno> {

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 static long futex_(void *a, int op, int v, const void *t, void *a2, int v3) { return syscall(SYS_futex, a, op, v, t, a2, v3); }
 static atomic_int word_, count_;
@@ -382,6 +383,29 @@ GROUP(scheduling)
     unsigned cpu = 999, node = 999;
     EQ(syscall(SYS_getcpu, &cpu, &node, NULL), 0);
     OK(cpu < 999 && node < 999);
+}
+
+#define MANY_ 500
+static void *creates_(void *ids)
+{
+    for (int i = 0; i < MANY_; i++) syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, (int *)ids + i);
+    return NULL;
+}
+
+// Whoever makes timers at the same time, each is one of its own.
+GROUP(timers_of_threads)
+{
+    pthread_t t[4];
+    static int ids[4 * MANY_];
+    int same = 0;
+    for (int i = 0; i < 4; i++) pthread_create(&t[i], NULL, creates_, ids + i * MANY_);
+    for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
+    for (int i = 0; i < 4 * MANY_; i++)
+        for (int j = 0; j < i; j++) same += ids[i] == ids[j];
+    EQ(same, 0);
+    for (int i = 0; i < 4 * MANY_; i++) same += syscall(SYS_timer_delete, ids[i]) != 0;
+    EQ(same, 0);
+    FAILS(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, BAD), EFAULT);
 }
 
 static void *exits_(void *unused)
