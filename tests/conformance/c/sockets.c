@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 static struct sockaddr_in local_(int port)
@@ -477,3 +478,38 @@ GROUP(cut_off)
     SAME(t, "kept", 4);
 }
 
+static volatile int ticks_;
+static void tick_(int signal) { ticks_++; }
+
+// A call with a timeout is not made again after a handler: it would never end.
+GROUP(timeouts_and_handlers)
+{
+    struct itimerval every = {{0, 20000}, {0, 20000}}, none = {0};
+    struct timeval long_ = {60, 0};
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = tick_, .sa_flags = SA_RESTART}, NULL);
+    for (int inside = 0; inside < 2; inside++) {
+        int s[2];
+        char c, *much = calloc(1, 1 << 24);
+        inside ? (void)socketpair(AF_UNIX, SOCK_STREAM, 0, s) : pair_(s);
+        EQ(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &long_, sizeof long_), 0);
+        EQ(setitimer(ITIMER_REAL, &every, NULL), 0);
+        FAILS(recv(s[0], &c, 1, 0), EINTR);
+        FAILS(read(s[0], &c, 1), EINTR);
+        // The other direction has no timeout.
+        OK(send(s[0], "x", 1, 0) == 1 && read(s[1], &c, 1) == 1);
+        fcntl(s[0], F_SETFL, O_NONBLOCK);
+        while (send(s[0], much, 1 << 24, 0) > 0) continue;
+        fcntl(s[0], F_SETFL, 0);
+        EQ(setsockopt(s[0], SOL_SOCKET, SO_SNDTIMEO, &long_, sizeof long_), 0);
+        FAILS(send(s[0], much, 1 << 24, 0), EINTR);
+        EQ(setitimer(ITIMER_REAL, &none, NULL), 0);
+        free(much);
+    }
+    // No setting at all is none.
+    EQ(setitimer(ITIMER_REAL, &every, NULL), 0);
+    struct itimerval was;
+    EQ(syscall(SYS_setitimer, ITIMER_REAL, NULL, &was), 0);
+    EQ(was.it_interval.tv_usec, 20000);
+    EQ(getitimer(ITIMER_REAL, &was), 0);
+    OK(was.it_interval.tv_usec == 0 && was.it_value.tv_usec == 0);
+}

@@ -6,7 +6,7 @@ use enclave_core::{AppSlice, UserRegs};
 use enclave_hostcalls::Errno;
 use enclave_threads::current;
 
-use crate::task;
+use crate::{socket::ends_in_time, task};
 
 /// What the rewriter puts in place of a system call: `lea rcx, [rip + 8]`, `jmp gs:[0x40]`.
 const STUB: [u8; 15] = [0x48, 0x8d, 0x0d, 8, 0, 0, 0, 0x65, 0xff, 0x24, 0x25, 0x40, 0, 0, 0];
@@ -42,7 +42,8 @@ pub(super) fn is_interrupted(regs: &UserRegs) -> bool {
 pub(super) fn before_handler(regs: &mut UserRegs, restart: bool) {
     if is_interrupted(regs) {
         let (number, args) = (regs.orig_rax, &regs.args());
-        if restart && restarts_after_handlers(number, args) || restarts_always(number, args) {
+        let restarts = || restarts_after_handlers(number, args) && !ends_in_time(number, args[0]);
+        if restart && restarts() || restarts_always(number, args) {
             rewind(regs);
         } else {
             task::of(&current()).signals.deadline.store(0, Ordering::Relaxed);

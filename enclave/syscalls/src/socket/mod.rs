@@ -104,6 +104,26 @@ pub(crate) fn keeps_borders(fd: u64) -> bool {
     }
 }
 
+/// Whether a call about this descriptor has a timeout that the socket has been given (`SO_RCVTIMEO`, `SO_SNDTIMEO`):
+/// such a call is not made again after a handler (signal(7)).
+pub(crate) fn ends_in_time(number: u64, fd: u64) -> bool {
+    const SO_RCVTIMEO: u64 = 20;
+    const SO_SNDTIMEO: u64 = 21;
+    let option = match number {
+        // read, readv, accept, recvfrom, recvmsg, accept4, recvmmsg
+        0 | 19 | 43 | 45 | 47 | 288 | 299 => SO_RCVTIMEO,
+        // write, writev, connect, sendto, sendmsg, sendmmsg
+        1 | 20 | 42 | 44 | 46 | 307 => SO_SNDTIMEO,
+        _ => return false,
+    };
+    let Ok(file) = args::file(fd) else { return false };
+    if let Some(socket) = local::of(&file) {
+        return local::has_timeout(socket, option == SO_RCVTIMEO);
+    }
+    let timeout = Socket::new(file).and_then(|socket| socket.option_words(option));
+    timeout.is_ok_and(|timeout| timeout != [0; 2])
+}
+
 /// The program is about to be told of an error or a hang-up of a file.
 pub(crate) fn has_failed(file: &OpenFile) {
     if let Some(stream) = file.stream() {
@@ -214,13 +234,19 @@ impl Socket {
 
     /// An option of level `SOL_SOCKET` that is an `int`.
     fn option(&self, name: u64) -> Result<u64, Errno> {
+        Ok(self.option_words(name)?[0] & 0xffff_ffff)
+    }
+
+    /// An option of that level that is no longer than two words; what it does not fill is zero.
+    fn option_words(&self, name: u64) -> Result<[u64; 2], Errno> {
         const GETSOCKOPT: u64 = 55;
-        let mut call = Call::new(GETSOCKOPT, 16)?;
-        let (value, len) = (call.room(8), call.room(8));
+        let mut call = Call::new(GETSOCKOPT, 24)?;
+        let (value, len) = (call.room(16), call.room(8));
         value.word(0).write(0);
-        len.word(0).write(4);
+        value.word(1).write(0);
+        len.word(0).write(16);
         call.args([self.fd, SOL_SOCKET, name, value.address(), len.address()]).zero(Wait::No)?;
-        Ok(value.word(0).read() & 0xffff_ffff)
+        Ok([0, 1].map(|index| value.word(index).read()))
     }
 
     /// Whether it is a stream: data without borders, so that it may be moved in pieces. The host is asked only

@@ -11,7 +11,7 @@ mod pair;
 pub(super) use calls::{
     name, recvfrom, recvmmsg, recvmsg, refuse, sendmmsg, sendmsg, sendto, shutdown, socketpair,
 };
-pub(super) use options::{getsockopt, setsockopt};
+pub(super) use options::{getsockopt, has_timeout, setsockopt};
 pub(super) use pair::LocalSocket;
 
 use enclave_files::OpenFile;

@@ -75,6 +75,12 @@ impl Options {
     }
 }
 
+/// Whether receiving or sending ends after some time.
+pub(crate) fn has_timeout(socket: &LocalSocket, receives: bool) -> bool {
+    let options = socket.options();
+    if receives { options.receive_timeout() } else { options.send_timeout() }.is_some()
+}
+
 /// Size of a buffer for which the program asks, as Linux counts: double, within limits.
 fn buffer(wanted: u32, least: u32, forced: bool) -> u32 {
     const MOST: u32 = 212_992;
