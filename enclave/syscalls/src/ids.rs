@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use enclave_core::{AppPtr, AppSlice, Mutex};
 use enclave_hostcalls::{Call, Errno, Wait};
 
-use crate::{Sys, process::process};
+use crate::{Sys, process::process, signal};
 
 /// Real, effective and saved id.
 #[derive(Clone, Copy, Debug)]
@@ -256,9 +256,10 @@ fn forward<const N: usize>(number: u64, args: [u64; N], limit: u64) -> Result<u6
 /// Largest process id.
 const PID_MAX: u64 = 1 << 22;
 
-/// The caller itself by its id: host threads are others than ours.
-fn process_id(arg: u64) -> u64 {
-    if low(arg) == 0 { process().pid.into() } else { arg }
+/// The process by its id, where it is meant itself or by one of its threads: host threads are others than ours.
+pub(crate) fn process_id(arg: u64) -> u64 {
+    let id = low(arg);
+    if id == 0 || signal::is_own(id) { process().pid.into() } else { arg }
 }
 
 pub(crate) fn getpgid(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -270,7 +271,8 @@ pub(crate) fn getpgrp(_: &mut Sys<'_>) -> Result<u64, Errno> {
 }
 
 pub(crate) fn setpgid(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    forward(109, [process_id(sys.args[0]), sys.args[1]], 0)
+    let pid = if low(sys.args[0]) == 0 { process().pid.into() } else { sys.args[0] };
+    forward(109, [pid, sys.args[1]], 0)
 }
 
 pub(crate) fn getsid(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -308,7 +310,7 @@ pub(crate) fn capget(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         Err(Errno::EINVAL) if data == 0 => return Ok(0),
         other => other?,
     };
-    let pid = if pid == 0 { process().pid } else { pid };
+    let pid = low(process_id(pid.into()));
     let mut call = Call::new(CAPGET, 8 + size)?;
     let staged = call.bytes(zerocopy::IntoBytes::as_bytes(&[version, pid]));
     let room = call.room(size);

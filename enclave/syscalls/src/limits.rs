@@ -200,7 +200,7 @@ fn of_other(sys: &Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn prlimit64(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [pid, number, new, old, ..] = sys.args;
     let resource = resource(number)?;
-    if uint(pid) != 0 && uint(pid) != u64::from(process().pid) {
+    if ids::process_id(pid) != process().pid.into() {
         return of_other(sys);
     }
     let (new, old) = (AppPtr::<Limit>::new(new), AppPtr::<Limit>::new(old));

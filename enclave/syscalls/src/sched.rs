@@ -40,7 +40,7 @@ fn own_thread(id: u64) -> Result<Option<u32>, Errno> {
     if id == 0 {
         return Ok(Some(current().tid()));
     }
-    Ok((id == process().pid || signal::find_thread(id).is_some()).then_some(id))
+    Ok(signal::is_own(id).then_some(id))
 }
 
 /// The processors that the host lets this process use: its first thread, for those of rings keep off

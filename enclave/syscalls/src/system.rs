@@ -9,9 +9,10 @@ use crate::{
     Sys,
     args::{
         self,
-        Arg::{Int, Out},
+        Arg::{self, Int, Out},
         forward, forward_zero, int, optional, uint,
     },
+    ids,
 };
 
 /// Fills memory of the program with what a call of the same number says on the host.
@@ -117,18 +118,28 @@ pub(crate) fn personality(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     Ok(PERSONALITY.swap(wanted, Ordering::Relaxed))
 }
 
+/// Whose priority is meant: a thread has no other one than the process. That of the caller is the host thread's.
+fn of_priority([which, who]: [u64; 2]) -> [Arg<'static>; 2] {
+    let is_process = uint(which) == 0 && uint(who) != 0;
+    [Int(which), Int(if is_process { ids::process_id(who) } else { who })]
+}
+
 pub(crate) fn getpriority(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let args = [Int(sys.args[0]), Int(sys.args[1])];
+    let args = of_priority([sys.args[0], sys.args[1]]);
     args::at_most(forward(sys.regs.orig_rax, Wait::No, args)?, 40)
 }
 
 pub(crate) fn setpriority(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let args = [Int(sys.args[0]), Int(sys.args[1]), Int(sys.args[2])];
-    forward_zero(sys.regs.orig_rax, args)
+    let [which, who] = of_priority([sys.args[0], sys.args[1]]);
+    forward_zero(sys.regs.orig_rax, [which, who, Int(sys.args[2])])
 }
 
 pub(crate) fn ioprio_get(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let args = [Int(sys.args[0]), Int(sys.args[1])];
+    const PROCESS: u64 = 1;
+    let [which, who, ..] = sys.args;
+    let is_thread = uint(which) == PROCESS && uint(who) != 0;
+    let who = if is_thread { ids::process_id(who) } else { who };
+    let args = [Int(which), Int(who)];
     args::at_most(forward(sys.regs.orig_rax, Wait::No, args)?, 0xffff)
 }
 

@@ -385,6 +385,44 @@ GROUP(scheduling)
     OK(cpu < 999 && node < 999);
 }
 
+static void *own_ids_(void *first)
+{
+    // The id of a thread is as good as the process's, for what a process has.
+    int tid = gettid(), pid = getpid();
+    EQ(tid != pid, first != NULL);
+    EQ(kill(tid, 0), 0);
+    EQ(getpgid(tid), getpgid(0));
+    EQ(getsid(tid), getsid(0));
+    errno = 0;
+    int priority = getpriority(PRIO_PROCESS, tid);
+    OK(errno == 0);
+    EQ(setpriority(PRIO_PROCESS, tid, priority), 0);
+    GOOD(syscall(SYS_ioprio_get, 1, tid));
+    struct rlimit l, all;
+    EQ(getrlimit(RLIMIT_NOFILE, &l), 0);
+    EQ(syscall(SYS_prlimit64, tid, RLIMIT_NOFILE, &l, &all), 0);
+    EQ(all.rlim_cur, l.rlim_cur);
+    struct { unsigned version; int pid; } h = {0x20080522, tid};
+    unsigned d[6];
+    EQ(syscall(SYS_capget, &h, d), 0);
+    EQ(kill(tid, SIGUSR1), 0);
+    return NULL;
+}
+
+static volatile int taken_;
+static void take_(int signal) { taken_++; }
+
+GROUP(ids_of_threads)
+{
+    pthread_t t;
+    signal(SIGUSR1, take_);
+    own_ids_(NULL);
+    pthread_create(&t, NULL, own_ids_, &t);
+    pthread_join(t, NULL);
+    for (int i = 0; i < 1000 && taken_ < 2; i++) usleep(1000);
+    EQ(taken_, 2);
+}
+
 #define MANY_ 500
 static void *creates_(void *ids)
 {

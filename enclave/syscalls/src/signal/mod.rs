@@ -20,7 +20,7 @@ use enclave_files::WaitQueue;
 use enclave_signals::{Sent, SigInfo, SigSet, Signals, Target};
 use enclave_threads::{Thread, current};
 
-use crate::task;
+use crate::{process::process, task};
 
 pub(crate) use calls::{rt_sigaction, rt_sigpending, rt_sigprocmask, sigaltstack};
 pub(crate) use deliver::{before_return, deliver, fault, rt_sigreturn};
@@ -136,6 +136,11 @@ pub(crate) fn threads() -> Vec<Arc<Thread>> {
 /// The thread with this id.
 pub(crate) fn find_thread(tid: u32) -> Option<Arc<Thread>> {
     look(|state| state.threads.get(&tid).cloned())
+}
+
+/// Whether an id is the process's, or that of one of its threads: the host has others, or somebody else has it.
+pub(crate) fn is_own(id: u32) -> bool {
+    id == process().pid || find_thread(id).is_some()
 }
 
 /// Whether a signal waits for the current thread, so that its call must end.

@@ -8,7 +8,7 @@ use enclave_signals::{
 };
 use enclave_threads::current;
 
-use super::{calls::signal_number, find_thread, send};
+use super::{calls::signal_number, find_thread, is_own, send};
 use crate::{Sys, ids, nr, process::process};
 
 /// A thread or process id, or the negative of a group.
@@ -37,7 +37,7 @@ pub(crate) fn kill(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const KILL: u64 = 62;
     let [pid, signal, ..] = sys.args;
     let number = number_or_probe(signal)?;
-    if id(pid).cast_unsigned() == process().pid {
+    if is_own(id(pid).cast_unsigned()) {
         return own(Target::Process, number, code::USER);
     }
     // All processes of the host: none is the program's own, and many programs take what a fork that failed
@@ -112,7 +112,7 @@ pub(crate) fn rt_sigqueueinfo(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const RT_SIGQUEUEINFO: u64 = 129;
     let [pid, signal, info, ..] = sys.args;
     let info = read_info(signal, info)?;
-    if id(pid).cast_unsigned() == process().pid {
+    if is_own(id(pid).cast_unsigned()) {
         return queue(Target::Process, info);
     }
     forward_info(RT_SIGQUEUEINFO, &[pid], signal, &info)
