@@ -4,6 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::{AppSlice, fill_random};
 use enclave_hostcalls::Errno;
+use enclave_threads::interrupted;
 
 use crate::{Io, Object, OpenFile, Stat, kind};
 
@@ -40,6 +41,13 @@ impl Device {
         }
     }
 
+    fn fill(self, buffer: AppSlice) -> Result<(), Errno> {
+        match self {
+            Self::Random | Self::Urandom => randomize(buffer),
+            _ => Ok(buffer.zero()?),
+        }
+    }
+
     /// Minor number; the major number is 1.
     const fn minor(self) -> u64 {
         match self {
@@ -51,6 +59,9 @@ impl Device {
         }
     }
 }
+
+/// Bytes that are filled at a time.
+const PIECE: usize = 4096;
 
 /// Fills memory of the program with random bytes.
 fn randomize(buffer: AppSlice) -> Result<(), Errno> {
@@ -71,13 +82,22 @@ impl Object for Device {
         if *self == Self::Null {
             return Ok(0);
         }
+        let mut done = 0;
         for buffer in io.buffers {
-            match self {
-                Self::Random | Self::Urandom => randomize(*buffer)?,
-                _ => buffer.zero()?,
+            for at in (0..buffer.len()).step_by(PIECE) {
+                let piece = buffer.part(at, (buffer.len() - at).min(PIECE as u64));
+                match self.fill(piece) {
+                    Err(_) if done > 0 => return Ok(done),
+                    filled => filled?,
+                }
+                done += piece.len();
+                // It may be very much: as on Linux, a signal need not wait for all of it.
+                if interrupted() {
+                    return Ok(done);
+                }
             }
         }
-        Ok(io.len())
+        Ok(done)
     }
 
     fn write(&self, _: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {

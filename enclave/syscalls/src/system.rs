@@ -13,6 +13,7 @@ use crate::{
         forward, forward_zero, int, optional, uint,
     },
     ids,
+    signal::interrupted,
 };
 
 /// Fills memory of the program with what a call of the same number says on the host.
@@ -46,6 +47,7 @@ pub(crate) fn getrandom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const RANDOM: u64 = 2;
     const INSECURE: u64 = 4;
     const MAX: u64 = i32::MAX.unsigned_abs() as u64;
+    const PAGE: u64 = 4096;
     let [address, len, flags, ..] = sys.args;
     let flags = uint(flags);
     let both = RANDOM | INSECURE;
@@ -59,8 +61,15 @@ pub(crate) fn getrandom(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         let part = buffer.part(done, (buffer.len() - done).min(bytes.len() as u64));
         let piece = &mut bytes[..enclave_core::to_usize(part.len())];
         fill_random(piece);
-        part.write_bytes(piece)?;
+        match part.write_bytes(piece) {
+            Err(_) if done > 0 => break,
+            written => written?,
+        }
         done += part.len();
+        // As Linux, which looks after each page.
+        if done.is_multiple_of(PAGE) && interrupted() {
+            break;
+        }
     }
     Ok(done)
 }

@@ -1,6 +1,7 @@
 // Identity, limits, names, randomness, prctl, and numbers that Linux does not have.
 #include "tap.h"
 #include <grp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -109,6 +110,17 @@ GROUP(randomness)
     FAILS(syscall(SYS_getrandom, BAD, 64, 0), EFAULT);
     char *big = malloc(1 << 20);
     EQ(getrandom(big, 1 << 20, 0), 1 << 20);
+    // What is there is filled.
+    char *end = mmap(NULL, 1 << 14, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EQ(munmap(end + (1 << 13), 1 << 13), 0);
+    EQ(getrandom(end, 1 << 14, 0), 1 << 13);
+    for (int i = 0; i < 2; i++) {
+        int fd = open(i ? "/dev/zero" : "/dev/urandom", O_RDONLY);
+        EQ(read(fd, end, 1 << 14), 1 << 13);
+        FAILS(read(fd, end + (1 << 13), 1), EFAULT);
+        close(fd);
+    }
+    EQ(end[0] | end[(1 << 13) - 1], 0);
     int fd = open("/dev/urandom", O_RDONLY);
     EQ(read(fd, a, 64), 64);
     OK(memcmp(a, b, 64) != 0);

@@ -478,6 +478,28 @@ GROUP(cut_off)
     SAME(t, "kept", 4);
 }
 
+// What comes before a message that is none is sent and received.
+GROUP(half_of_many)
+{
+#ifdef __GLIBC__
+    struct sockaddr_in a = local_(0);
+    socklen_t n = sizeof a;
+    char t[20];
+    int s = GOOD(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    bind(s, (void *)&a, n), getsockname(s, (void *)&a, &n), connect(s, (void *)&a, n);
+    struct iovec v = {"one", 3}, in = {t, sizeof t}, big = {NULL, 0};
+    struct mmsghdr out[3] = {{{.msg_iov = &v, .msg_iovlen = 1}}, {{.msg_iov = BAD, .msg_iovlen = 1}}, {{.msg_iov = &big, .msg_iovlen = 1}}};
+    EQ(sendmmsg(s, out, 3, 0), 1);
+    EQ(out[0].msg_len, 3);
+    FAILS(sendmmsg(s, out + 1, 2, 0), EFAULT);
+    struct mmsghdr got[2] = {{{.msg_iov = &in, .msg_iovlen = 1}}, {{.msg_iov = BAD, .msg_iovlen = 1}}};
+    EQ(recvmmsg(s, got, 2, 0, NULL), 1);
+    EQ(got[0].msg_len, 3);
+    SAME(t, "one", 3);
+    FAILS(recvmmsg(s, got + 1, 1, 0, NULL), EFAULT);
+#endif
+}
+
 static volatile int ticks_;
 static void tick_(int signal) { ticks_++; }
 

@@ -158,13 +158,19 @@ fn send_batch(
     let mut batch = Vec::new();
     let mut room = 0;
     for index in 0..count {
-        let message = Message::read(entry(index))?;
-        if message.len() > PIECE && batch.is_empty() {
-            let sent = send(socket, message, flags)?;
+        let message = Message::read(entry(index));
+        if let Some(message) = message.as_ref().ok().filter(|message| message.len() > PIECE)
+            && batch.is_empty()
+        {
+            let sent = send(socket, message.clone(), flags)?;
             write_count(entry(index), sent)?;
             return Ok((1, 1));
         }
-        let message = Outgoing::new(message)?;
+        let message = match message.and_then(Outgoing::new) {
+            // What comes before it is sent.
+            Err(_) if !batch.is_empty() => break,
+            message => message?,
+        };
         room += ENTRY + message.room();
         if room > PIECE && !batch.is_empty() {
             break;
