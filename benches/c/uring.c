@@ -224,6 +224,16 @@ static int pwrite_32(struct slot *s) { return pwrite_of(s, 32); }
 static int pread_32(struct slot *s) { return pread_of(s, 32); }
 static int pwrite_64k(struct slot *s) { return pwrite_of(s, 65536); }
 static int pread_64k(struct slot *s) { return pread_of(s, 65536); }
+
+/* As the enclave does it: what is to be written was just copied. */
+static int copy_pwrite_64k(struct slot *s)
+{
+    static char source[65536];
+    if (s->step == 0)
+        memcpy(s->out, source, sizeof source);
+    return pwrite_of(s, sizeof source);
+}
+
 static int tcp_64(struct slot *s) { return through(s, 64); }
 static int tcp_16k(struct slot *s) { return through(s, 16384); }
 
@@ -274,6 +284,7 @@ static const struct operation {
     {"pread-32", tmpfs_setup, pread_32},
     {"pwrite-64k", tmpfs_setup, pwrite_64k},
     {"pread-64k", tmpfs_setup, pread_64k},
+    {"copy-pwrite-64k", tmpfs_setup, copy_pwrite_64k},
     {"pwrite-32-disk", disk_setup, pwrite_32},
     {"pread-32-disk", disk_setup, pread_32},
     {"pread-64k-disk", disk_setup, pread_64k},

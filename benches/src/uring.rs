@@ -17,6 +17,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("pread 32 B, tmpfs", "pread-32"),
     ("pwrite 64 KiB, tmpfs", "pwrite-64k"),
     ("pread 64 KiB, tmpfs", "pread-64k"),
+    ("copy and pwrite 64 KiB, tmpfs", "copy-pwrite-64k"),
     ("pwrite 32 B, disk", "pwrite-32-disk"),
     ("pread 32 B, disk", "pread-32-disk"),
     ("pread 64 KiB, disk", "pread-64k-disk"),

@@ -264,15 +264,14 @@ impl HostFile {
     fn write_regular(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         const AT_ONCE: u64 = flag::DIRECT | flag::DSYNC;
         let writes = self.writes.get_or_set(|| Writes::new(Arc::clone(&self.fd)));
-        let much = self.bulk(file, io)?;
-        let write = || match much {
+        let write = || match self.bulk(file, io)? {
             Some((bytes, at)) => bulk(Direction::Out, &self.fd, bytes, at),
             None => write_host(&self.fd, io, Wait::No, None),
         };
         // An offset means nothing to a file that is written at its end.
         let appends = file.status() & flag::APPEND != 0;
         if io.flags == 0 && file.status() & AT_ONCE == 0 && !(appends && io.at.is_some()) {
-            return writes.write_by(Data::App(io.buffers), io.at, much, write);
+            return writes.write_by(Data::App(io.buffers), io.at, write);
         }
         writes.settle()?;
         write()

@@ -16,10 +16,10 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use enclave_core::{AppSlice, HostSlice, Mutex, to_usize};
+use enclave_core::{HostSlice, Mutex, to_usize};
 use enclave_hostcalls::{
     Call, Errno, Kind, Sender, calls_made, can_hold, can_post, change_last, changed, flush,
-    misbehaved, write_behind,
+    misbehaved,
 };
 use hostcall_abi::request;
 
@@ -38,9 +38,6 @@ const ROOM: u64 = (16 << 10) - request::BYTES - 64;
 const LITTLE: u64 = (1 << 10) - request::BYTES - 64;
 /// Most bytes that are joined to a piece without an allocation.
 const SHORT: usize = 256;
-/// Most bytes that a host's thread writes while the program goes on: what is copied in one go costs no more than
-/// in chunks as long as it stays in the processor's cache.
-const MUCH: u64 = 128 << 10;
 /// Most pieces of a file that wait.
 const MOST: usize = 64;
 /// So many writes in a row are a run: with no other call between them, unless calls are posted in any case.
@@ -129,8 +126,8 @@ impl Writes {
         Arc::new(Self { fd, state: Mutex::default(), then: AtomicU64::new(0) })
     }
 
-    /// Writes data at an offset, or at the current position: with the next call that leaves if it is little and
-    /// one of a run; while the program goes on if it is `much` at an offset, and goes by a ring; else by `write`.
+    /// Writes data at an offset, or at the current position: with the next call that leaves, if it is little and
+    /// one of a run, else by `write`.
     ///
     /// # Errors
     ///
@@ -139,7 +136,6 @@ impl Writes {
         self: &Arc<Self>,
         data: Data<'_>,
         at: Option<u64>,
-        much: Option<(AppSlice, u64)>,
         write: impl FnOnce() -> Result<u64, Errno>,
     ) -> Result<u64, Errno> {
         let len = data.len();
@@ -148,16 +144,11 @@ impl Writes {
         let waits = state.is_in_run(self.then.load(Ordering::Relaxed) == calls_made()) && may_wait;
         let settled = state.under_way == 0 && state.error.is_none();
         drop(state);
-        let waits = waits
-            && match much {
-                Some((bytes, at)) => self.go_behind(bytes, at)?,
-                None => (1..=LONGEST).contains(&len) && self.wait(data, at)?,
-            };
+        let waits = waits && self.wait(data, at)?;
         let count = if waits {
             changed();
             len
         } else {
-            // What was posted for it meanwhile, by another thread, is made before this in any case.
             if !settled {
                 self.settle()?;
             }
@@ -165,20 +156,6 @@ impl Writes {
         };
         self.then.store(calls_made(), Ordering::Relaxed);
         Ok(count)
-    }
-
-    /// Has a host's thread write much while the program goes on, if that can be.
-    fn go_behind(self: &Arc<Self>, bytes: AppSlice, at: u64) -> Result<bool, Errno> {
-        let len = bytes.len();
-        if len > MUCH || !self.has_room(len) {
-            return Ok(false);
-        }
-        self.state.lock().under_way += 1;
-        let gone = write_behind(self.fd.number(), bytes, at, self.clone(), Kind::Write(len));
-        if gone != Ok(true) {
-            self.state.lock().under_way -= 1;
-        }
-        gone
     }
 
     /// Has data wait, if that can be: as a part of the piece before, if it continues or overwrites that, else as
@@ -229,7 +206,7 @@ impl Writes {
         if self.state.lock().under_way == MOST {
             self.settle()?;
         }
-        if !self.has_room(ROOM) {
+        if !self.has_room() {
             return Ok(false);
         }
         let len = data.len();
@@ -257,12 +234,12 @@ impl Writes {
         core::mem::take(&mut state.grown)
     }
 
-    /// Takes room for `len` bytes, if there is enough. Asks the host, if nothing is known.
-    fn has_room(&self, len: u64) -> bool {
-        let taken = self.state.lock().room.take(len);
+    /// Takes room for one piece more, if there is enough. Asks the host, if nothing is known.
+    fn has_room(&self) -> bool {
+        let taken = self.state.lock().room.take(ROOM);
         taken.unwrap_or_else(|| {
             let mut room = Room::ask(&self.fd);
-            let taken = room.take(len) == Some(true);
+            let taken = room.take(ROOM) == Some(true);
             self.state.lock().room = room;
             taken
         })
@@ -318,6 +295,6 @@ impl fmt::Debug for Writes {
 
 /// Whether nothing about such a write can go wrong but what a disk may meet.
 fn is_sure(at: Option<u64>, len: u64) -> bool {
-    let end = at.unwrap_or(0).checked_add(len);
-    end.is_some_and(|end| end <= END) && !LIMITED.load(Ordering::SeqCst)
+    let ends = at.is_none_or(|at| at <= END - LONGEST);
+    (1..=LONGEST).contains(&len) && ends && !LIMITED.load(Ordering::SeqCst)
 }

@@ -4,8 +4,6 @@
 //! read is copied in as soon as a chunk is there. Each byte is copied once. The host ends the transfer
 //! behind a chunk that was short ([`chunks`]), so the program sees what one call would have done.
 
-use alloc::sync::Arc;
-
 use enclave_core::{AppSlice, HostSlice, want_reschedule};
 use enclave_threads::{Answered, Lane, Submitted, timers_are_due};
 use enclave_ways::Way;
@@ -16,7 +14,7 @@ use hostcall_abi::{
 
 use crate::{
     Call, Errno, misbehaved,
-    posted::{Kind, Sender, take_along},
+    posted::take_along,
     way::{Choice, Went, came_back},
 };
 
@@ -83,29 +81,6 @@ pub fn transfer_at(
         data.part(0, count).read_app(bytes.first(count))?;
     }
     Ok(Moved { count, ended: count < bytes.len() })
-}
-
-/// Has a host's thread make pwrite64(2) while the program goes on, if such calls go by rings now; `sender` learns
-/// what comes of it. What was posted before is done then. Returns whether it has.
-///
-/// # Errors
-///
-/// `EFAULT` if the program cannot read `bytes`, and `ENOMEM`.
-pub fn write_behind(
-    fd: u64,
-    bytes: AppSlice,
-    at: u64,
-    sender: Arc<dyn Sender>,
-    kind: Kind,
-) -> Result<bool, Errno> {
-    let mut call = Call::new(Direction::Out.number(), bytes.len())?;
-    if !call.goes_by_ring() {
-        return Ok(false);
-    }
-    let choice = call.choice();
-    let address = call.app(bytes)?;
-    call.args([fd, address, bytes.len(), at]);
-    Ok(choice.way == Way::Ring && call.post_by_ring(choice, sender, kind))
 }
 
 const fn is_offset(at: u64) -> bool {

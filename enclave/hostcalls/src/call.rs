@@ -203,11 +203,6 @@ impl Call {
         self.make_at_once(Choice::EXIT, take_all);
     }
 
-    /// Whether the call goes by a ring, if it need not wait.
-    pub(crate) fn goes_by_ring(&self) -> bool {
-        Choice::goes_by_ring(self.number, self.staging.memory())
-    }
-
     /// Which way the call leaves if it need not wait.
     pub(crate) fn choice(&self) -> Choice {
         Choice::at_once(self.number, self.staging.memory())

@@ -23,7 +23,7 @@ mod posted;
 mod way;
 
 pub use arena::{Staging, init};
-pub use bulk::{Direction, Moved, transfer_at, write_behind};
+pub use bulk::{Direction, Moved, transfer_at};
 pub use call::{Call, Wait};
 pub use enclave_ways::{Comparisons, Costs, Way};
 pub use errno::Errno;

@@ -23,13 +23,13 @@ mod list;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex, MutexGuard, has_current, locks_held};
-use enclave_threads::{Answered, current, give_processor_away, submit, want_tick};
+use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
+use enclave_threads::{current, give_processor_away, want_tick};
 use hostcall_abi::request;
 
 use crate::{
     Call, Errno,
-    way::{Choice, Went, are_posted, may_be_posted, post},
+    way::{are_posted, may_be_posted, post},
 };
 use entry::{Entry, Of, Poster, same};
 use list::List;
@@ -180,32 +180,10 @@ impl Call {
     pub fn post_for(self, sender: Arc<dyn Sender>, kind: Kind) {
         add(self, Some(Of { sender, kind }));
     }
-
-    /// Has a host's thread make the call, chosen to go by a ring, while the program goes on. It must not have to
-    /// wait; the sender learns what comes of it. Waits until all that was posted is done. Returns false if it
-    /// cannot be.
-    pub(crate) fn post_by_ring(self, choice: Choice, sender: Arc<dyn Sender>, kind: Kind) -> bool {
-        if locks_held() {
-            return false;
-        }
-        if LIST.lock().entries.iter().any(|entry| entry.carrier == 0) {
-            flush();
-        }
-        let list = wait_while(|list| list.under_way().next().is_some());
-        if !list.entries.is_empty() || sender.holds() {
-            return false;
-        }
-        drop(list);
-        let Some(submitted) = submit(self.memory(), false) else { return false };
-        LIST.lock().push(self, Some(Of { sender, kind }), Some(submitted));
-        post();
-        choice.took(Went::ByRing(Answered::default()));
-        true
-    }
 }
 
 fn add(call: Call, of: Option<Of>) {
-    let alone = LIST.lock().push(call, of, None);
+    let alone = LIST.lock().push(call, of);
     post();
     if alone {
         want_tick();

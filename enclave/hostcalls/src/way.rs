@@ -135,12 +135,6 @@ impl Choice {
         Self::new(kind(number, staging, false), Chooser::choose)
     }
 
-    /// Whether a call that need not wait goes by a ring now.
-    pub(crate) fn goes_by_ring(number: u64, staging: HostSlice) -> bool {
-        let kind = kind(number, staging, false);
-        CHOOSER.get().is_some_and(|chooser| chooser.now(kind) == Way::Ring)
-    }
-
     /// For a call that may wait.
     pub(crate) fn waiting(number: u64, staging: HostSlice) -> Self {
         Self::new(kind(number, staging, true), Chooser::choose_waiting)

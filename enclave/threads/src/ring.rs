@@ -54,7 +54,7 @@ pub fn init_rings(rings: HostSlice) {
     }
 }
 
-/// A request in a ring. Its staging memory is the host's until it is done.
+/// A request in a ring. Its staging memory is the host's until [`Submitted::wait`] has returned.
 #[derive(Debug)]
 #[must_use = "the host writes to the request until it has been waited for"]
 pub struct Submitted {
@@ -127,14 +127,9 @@ impl Submitted {
     /// Waits for the reply: looks for it for a while, then lets other threads run.
     pub fn wait(self) -> Answered {
         let left_to_others = self.look();
-        let flags = self.request.word(request::FLAGS).read();
-        self.answered();
-        Answered { handed_on: flags & flag::HANDED_ON != 0, left_to_others }
-    }
-
-    /// In place of [`Self::wait`] when the reply was seen.
-    pub fn answered(self) {
         self.ring.outstanding.fetch_sub(1, Ordering::Relaxed);
+        let flags = self.request.word(request::FLAGS).read();
+        Answered { handed_on: flags & flag::HANDED_ON != 0, left_to_others }
     }
 
     fn look(&self) -> Option<u64> {

@@ -100,25 +100,13 @@ impl Chooser {
         let Some(entry) = self.kinds.get(kind) else {
             return Decision { way: Way::Exit, timed: false };
         };
-        let (way, in_trial) = self.way_of(kind, entry);
-        let sampled = entry.count(way).is_multiple_of(SAMPLED);
-        Decision { way, timed: in_trial || sampled }
-    }
-
-    /// The way that [`Self::choose`] would choose now.
-    #[must_use]
-    pub fn now(&self, kind: usize) -> Way {
-        self.kinds.get(kind).map_or(Way::Exit, |entry| self.way_of(kind, entry).0)
-    }
-
-    /// The way of a kind now, and whether that is a trial.
-    fn way_of(&self, kind: usize, entry: &Kind) -> (Way, bool) {
-        if !self.referee.regime().rings {
-            return (Way::Exit, false);
+        let all_exit = !self.referee.regime().rings;
+        let way = if all_exit { Way::Exit } else { self.way(entry) };
+        if !all_exit && self.tried.load(Relaxed) == kind as u64 + 1 {
+            entry.count(way.other());
+            return Decision { way: way.other(), timed: true };
         }
-        let way = self.way(entry);
-        let in_trial = self.tried.load(Relaxed) == kind as u64 + 1;
-        (if in_trial { way.other() } else { way }, in_trial)
+        Decision { way, timed: entry.count(way).is_multiple_of(SAMPLED) }
     }
 
     /// The way of the next call of a kind that may wait: only calls that are mostly answered at

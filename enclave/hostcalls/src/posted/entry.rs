@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use enclave_threads::{Submitted, Thread};
+use enclave_threads::Thread;
 use hostcall_abi::request::{self, state};
 
 use super::{Kind, Sender, has_both_ends};
@@ -47,8 +47,6 @@ pub(super) struct Entry {
     pub(super) after: Option<u64>,
     /// Who takes it along, 0 for nobody yet.
     pub(super) carrier: u64,
-    /// There if it was put into a ring by itself.
-    pub(super) submitted: Option<Submitted>,
     /// Whether it was made, as its carrier has seen.
     pub(super) done: bool,
 }

@@ -4,7 +4,6 @@ use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use enclave_core::HostSlice;
-use enclave_threads::Submitted;
 use hostcall_abi::request::{self, flag, state};
 
 use super::{
@@ -31,13 +30,8 @@ impl List {
         Self { entries: VecDeque::new(), numbers: 0, carriers: 0, held: false }
     }
 
-    /// Adds a call, which may have been put into a ring. Returns whether it is the only one.
-    pub(super) fn push(
-        &mut self,
-        call: Call,
-        of: Option<Of>,
-        submitted: Option<Submitted>,
-    ) -> bool {
+    /// Adds a call. Returns whether it is the only one.
+    pub(super) fn push(&mut self, call: Call, of: Option<Of>) -> bool {
         let after = of.as_ref().filter(|of| of.is_piece()).and_then(|of| {
             let before = |other: &Of| other.is_piece() && of.has_sender_of(other);
             let before = |entry: &&Entry| entry.of.as_ref().is_some_and(before);
@@ -45,7 +39,6 @@ impl List {
         });
         let number = self.numbers;
         self.numbers += 1;
-        let carrier = if submitted.is_some() { self.next_carrier() } else { 0 };
         self.held |= of.as_ref().is_some_and(|of| of.sender.holds());
         self.entries.push_back(Entry {
             call,
@@ -53,17 +46,10 @@ impl List {
             number,
             by: poster(),
             after,
-            carrier,
-            submitted,
+            carrier: 0,
             done: false,
         });
         COUNT.fetch_add(1, Ordering::Relaxed) == 0
-    }
-
-    /// A number for what takes calls along.
-    const fn next_carrier(&mut self) -> u64 {
-        self.carriers += 1;
-        self.carriers
     }
 
     /// What was taken along, and is not done.
@@ -88,8 +74,7 @@ impl List {
             let waits = || self.entries.range(..at).any(|before| before.has_sender_of(entry));
             if !entry.is_done() || waits() {
                 at += 1;
-            } else if let Some(Entry { call, of, by, submitted, .. }) = self.remove(at) {
-                submitted.into_iter().for_each(Submitted::answered);
+            } else if let Some(Entry { call, of, by, .. }) = self.remove(at) {
                 call.memory().word(request::FLAGS).write(0);
                 if let Some(of) = &of {
                     let result = call.later_result();
@@ -131,7 +116,7 @@ impl List {
         wanted: impl Fn(&Entry) -> bool,
     ) -> (Option<Carried>, Ended) {
         let held = self.call_off_what_is_held();
-        let number = self.next_carrier();
+        let number = self.carriers + 1;
         let mut before = carrier;
         for index in self.closure(wanted) {
             // One that is not in the list any more was made, and well: else this were held.
@@ -150,6 +135,7 @@ impl List {
         if before.address() == carrier.address() {
             return (None, held);
         }
+        self.carriers = number;
         (Some(Carried { carrier, number }), held)
     }
 
