@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use enclave_core::{AppSlice, HostSlice, Once, to_usize};
+use enclave_core::{AppSlice, HostSlice, to_usize};
 use enclave_hostcalls::{Call, Direction, Errno, Wait};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     ahead::{self, Ahead},
     flag, kind,
     transfer::{bulk, fetch_host, read_host, store_host, write_host},
-    writes::Writes,
+    writes::Written,
 };
 
 mod nr {
@@ -92,8 +92,8 @@ pub struct HostFile {
     opened: Option<ahead::Path>,
     /// What is known of it since it was opened.
     ahead: Option<Ahead>,
-    /// There if it is regular and was written to.
-    writes: Once<Arc<Writes>>,
+    /// What was written, if it is regular.
+    written: Written,
 }
 
 impl HostFile {
@@ -114,7 +114,7 @@ impl HostFile {
             stream: None,
             opened: None,
             ahead: None,
-            writes: Once::new(),
+            written: Written::default(),
         }
     }
 
@@ -263,7 +263,7 @@ impl HostFile {
     /// Writes to a regular file.
     fn write_regular(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         const AT_ONCE: u64 = flag::DIRECT | flag::DSYNC;
-        let writes = self.writes.get_or_set(|| Writes::new(Arc::clone(&self.fd)));
+        let writes = self.written.through(&self.fd);
         let write = || match self.bulk(file, io)? {
             Some((bytes, at)) => bulk(Direction::Out, &self.fd, bytes, at),
             None => write_host(&self.fd, io, Wait::No, None),
@@ -336,7 +336,7 @@ impl Object for HostFile {
     }
 
     fn settle(&self) -> Result<(), Errno> {
-        self.writes.get().map_or(Ok(()), |writes| writes.settle())
+        self.written.settle()
     }
 
     fn seek(&self, offset: u64, whence: u64) -> Result<u64, Errno> {

@@ -16,7 +16,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use enclave_core::{HostSlice, Mutex, to_usize};
+use enclave_core::{HostSlice, Mutex, Once, to_usize};
 use enclave_hostcalls::{
     Call, Errno, Kind, Sender, calls_made, can_hold, can_post, change_last, changed, flush,
     misbehaved,
@@ -55,6 +55,33 @@ static LIMITED: AtomicBool = AtomicBool::new(false);
 /// To be called when there is a limit on the size of files from now on, or none any more (`RLIMIT_FSIZE`).
 pub fn limit_file_size(limited: bool) {
     LIMITED.store(limited, Ordering::SeqCst);
+}
+
+/// What is written to a file, if it is a regular one and was written to.
+#[derive(Debug, Default)]
+pub(crate) struct Written(Once<Arc<Writes>>);
+
+impl Written {
+    /// What is written through a descriptor of the host, which must always be the same.
+    pub(crate) fn through(&self, fd: &Arc<HostFd>) -> &Arc<Writes> {
+        self.0.get_or_set(|| Writes::new(Arc::clone(fd)))
+    }
+
+    /// Has the host have all of it.
+    ///
+    /// # Errors
+    ///
+    /// What an earlier write has met, once.
+    pub(crate) fn settle(&self) -> Result<(), Errno> {
+        self.0.get().map_or(Ok(()), |writes| writes.settle())
+    }
+}
+
+impl Drop for Written {
+    /// What waits keeps the host's descriptor open, and others see when that is closed.
+    fn drop(&mut self) {
+        self.0.get().into_iter().for_each(|writes| writes.flush());
+    }
 }
 
 /// What is written to a regular file of the host through one open file.
@@ -122,7 +149,7 @@ impl Piece {
 }
 
 impl Writes {
-    pub(crate) fn new(fd: Arc<HostFd>) -> Arc<Self> {
+    fn new(fd: Arc<HostFd>) -> Arc<Self> {
         Arc::new(Self { fd, state: Mutex::default(), then: AtomicU64::new(0) })
     }
 
@@ -152,7 +179,7 @@ impl Writes {
             if !settled {
                 self.settle()?;
             }
-            write()?
+            write().inspect_err(|_| self.state.lock().run = 0)?
         };
         self.then.store(calls_made(), Ordering::Relaxed);
         Ok(count)
@@ -203,7 +230,7 @@ impl Writes {
 
     /// Has data wait as a piece, if that can be.
     fn post(self: &Arc<Self>, data: Data<'_>, at: Option<u64>) -> Result<bool, Errno> {
-        if self.state.lock().under_way == MOST {
+        if self.state.lock().under_way >= MOST {
             self.settle()?;
         }
         if !self.has_room() {
@@ -246,14 +273,19 @@ impl Writes {
     }
 
     /// Has the host have what was written.
+    fn flush(&self) {
+        if self.state.lock().under_way > 0 {
+            flush();
+        }
+    }
+
+    /// The same.
     ///
     /// # Errors
     ///
     /// What an earlier write has met, once.
     pub(crate) fn settle(&self) -> Result<(), Errno> {
-        if self.state.lock().under_way > 0 {
-            flush();
-        }
+        self.flush();
         self.state.lock().error.take().map_or(Ok(()), Err)
     }
 }

@@ -14,7 +14,7 @@ use hostcall_abi::{
 
 use crate::{
     Call, Errno, misbehaved,
-    posted::take_along,
+    posted::{Carried, take_along},
     way::{Choice, Went, came_back},
 };
 
@@ -67,7 +67,8 @@ pub fn transfer_at(
         && let Some(cut) = cut
         && let Some(lane) = Lane::here()
     {
-        let mut chunks = Chunks { call: &call, fd, at, bytes, data, cut, lane, count: 0 };
+        let mut chunks =
+            Chunks { call: &call, fd, at, bytes, data, cut, lane, count: 0, posted: None };
         if let Some(moved) = chunks.transfer(direction, choice)? {
             return Ok(moved);
         }
@@ -99,6 +100,8 @@ struct Chunks<'a> {
     lane: Lane,
     /// Chunks that were handed over.
     count: u64,
+    /// What the first of them takes along.
+    posted: Option<Carried>,
 }
 
 type All = [Option<Submitted>; chunks::MOST];
@@ -110,7 +113,6 @@ impl Chunks<'_> {
             self.header(index).word(request::POSTED).write(0);
             self.header(index).word(request::THEN).write(0);
         }
-        let _posted = take_along(self.header(0));
         let mut all: All = [const { None }; chunks::MOST];
         let handed = self.hand_over(direction, &mut all);
         if self.count == 0 {
@@ -163,6 +165,10 @@ impl Chunks<'_> {
             }
             let before = index.checked_sub(1).map_or(0, |before| self.header(before).address());
             header.word(request::AFTER).write(before);
+            if index == 0 {
+                // Not before the first copy: a fault there may have to wait for what is taken along.
+                self.posted = take_along(header);
+            }
             *place = self.lane.submit(header, flag::CHUNK);
             if place.is_none() {
                 break;

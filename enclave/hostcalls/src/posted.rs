@@ -24,7 +24,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
-use enclave_threads::{current, give_processor_away, want_tick};
+use enclave_threads::{current, give_processor_away, update_tick};
 use hostcall_abi::request;
 
 use crate::{
@@ -80,6 +80,12 @@ pub fn has_both_ends() -> bool {
 static LIST: Mutex<List> = Mutex::new(List::new());
 /// Entries of the list, for a look without the lock.
 static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// Whether posted calls are to be made yet.
+#[must_use]
+pub fn is_any_posted() -> bool {
+    COUNT.load(Ordering::Relaxed) > 0
+}
 
 /// Whether a call can be posted now.
 #[must_use]
@@ -138,30 +144,38 @@ pub fn flush() {
         if COUNT.load(Ordering::Relaxed) == 0 {
             return;
         }
-        drop(wait_while(|list| list.under_way().next().is_some()));
+        if wait_for_all().entries.is_empty() {
+            return;
+        }
         if let Ok(call) = Call::new(GETPPID, 0) {
             call.run_with_all();
         }
     }
 }
 
-/// Waits until the host has made what `under_way` says is to be waited for; returns the list.
+/// Waits until the host has made all that calls have taken along; returns the list.
+fn wait_for_all() -> MutexGuard<'static, List> {
+    wait_while(|list| list.under_way().next().is_some())
+}
+
+/// Waits until the host has made what `under_way` says is to be waited for; returns the list, which has no calls
+/// of senders that hold them.
 fn wait_while(under_way: impl Fn(&List) -> bool) -> MutexGuard<'static, List> {
     let mut looks = 0;
     loop {
         let mut list = LIST.lock();
-        let ended = list.collect();
-        if !under_way(&list) {
-            if ended.is_empty() {
-                return list;
-            }
-            // To drop them may post a call.
-            drop(list);
-            drop(ended);
-            continue;
+        let mut ended = list.collect();
+        ended.extend(list.call_off_what_is_held());
+        let waits = under_way(&list);
+        if !waits && ended.is_empty() {
+            return list;
         }
+        // To drop them may post a call, or make one.
         drop(list);
         drop(ended);
+        if !waits {
+            continue;
+        }
         looks += 1;
         if looks % LOOKS == 0 {
             give_processor_away();
@@ -186,7 +200,7 @@ fn add(call: Call, of: Option<Of>) {
     let alone = LIST.lock().push(call, of);
     post();
     if alone {
-        want_tick();
+        update_tick();
     }
 }
 
@@ -222,26 +236,15 @@ pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
 fn take_own(carrier: HostSlice) -> Option<Carried> {
     let own = poster();
     let waited_for = |entry: &Entry| entry.is_for_all() || same(&entry.by, &own);
-    let list = wait_while(|list| list.under_way().any(waited_for));
-    link(list, carrier, |entry| {
+    let mut list = wait_while(|list| list.under_way().any(waited_for));
+    list.link(carrier, |entry| {
         entry.is_for_all() || entry.by.as_ref().is_none_or(|by| !by.runs_elsewhere())
     })
 }
 
-/// Has the staged call in `carrier` take along all that nobody has taken yet.
+/// Has the staged call in `carrier` take along all that nobody has taken yet, behind what others have taken.
 pub(crate) fn take_all(carrier: HostSlice) -> Option<Carried> {
-    link(LIST.lock(), carrier, |_| true)
-}
-
-fn link(
-    mut list: MutexGuard<'static, List>,
-    carrier: HostSlice,
-    wanted: impl Fn(&Entry) -> bool,
-) -> Option<Carried> {
-    let (carried, held) = list.link(carrier, wanted);
-    drop(list);
-    drop(held);
-    carried
+    wait_for_all().link(carrier, |_| true)
 }
 
 impl Drop for Carried {

@@ -91,6 +91,7 @@ fn init_leaving(mode: u64, rings: HostSlice) {
         enclave_threads::init_rings(rings);
     }
     enclave_threads::set_idle_hook(hostcalls::flush);
+    enclave_threads::set_tick_hook(hostcalls::is_any_posted);
     hostcalls::init_ways(mode, way);
 }
 

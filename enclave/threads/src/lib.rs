@@ -38,7 +38,8 @@ pub use leaving::leave;
 pub use ring::{Answered, Lane, Submitted, init_rings, submit};
 pub use scheduler::{
     check_events, give_processor_away, interrupted, is_enough, live_threads, preempt, run,
-    set_idle_hook, set_interrupted_hook, set_signal_hook, spawn, update_tick, want_tick, yield_now,
+    set_idle_hook, set_interrupted_hook, set_signal_hook, set_tick_hook, spawn, update_tick,
+    yield_now,
 };
 pub use spinning::yield_to_all;
 pub use thread::{Thread, Wake, current, exit_current, park, park_until};

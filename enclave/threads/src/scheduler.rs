@@ -4,7 +4,7 @@
 //! a queue for its waker to run waits for longer than that.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use enclave_core::{
     Context, Once, RawSpin, abandon, fatal, has_current, own_call, set_current, tcs_index,
@@ -27,6 +27,7 @@ pub(crate) static QUEUES: Queues<RawSpin, Arc<Thread>, SLOTS> = Queues::new();
 /// Threads of the program.
 static LIVE: AtomicU64 = AtomicU64::new(0);
 static IDLE_HOOK: Once<fn()> = Once::new();
+static TICK_HOOK: Once<fn() -> bool> = Once::new();
 static SIGNAL_HOOK: Once<fn()> = Once::new();
 static INTERRUPTED_HOOK: Once<fn() -> bool> = Once::new();
 
@@ -51,6 +52,11 @@ pub fn set_signal_hook(hook: fn()) {
 /// Sets the function that is called before an enclave thread sleeps.
 pub fn set_idle_hook(hook: fn()) {
     IDLE_HOOK.set(hook);
+}
+
+/// Sets what says whether there is something that a tick is to do, though only one thread computes.
+pub fn set_tick_hook(hook: fn() -> bool) {
+    TICK_HOOK.set(hook);
 }
 
 /// Sets the function that says whether a signal waits for the current thread.
@@ -170,22 +176,21 @@ fn enqueue(thread: Arc<Thread>, will_wait: fn(Waker) -> bool) {
     }
 }
 
-/// Preemption is wanted while there are other threads to run, or timers to expire.
+/// Preemption is wanted while there are other threads to run, timers to expire, or something else is to be done
+/// at a tick ([`set_tick_hook`]). To be called when one of these changes.
 pub fn update_tick() {
-    let wanted = || LIVE.load(Ordering::Relaxed) > 1 || timer::next_deadline() != u64::MAX;
+    let posted = || TICK_HOOK.get().is_some_and(|hook| hook());
+    let wanted =
+        || LIVE.load(Ordering::Relaxed) > 1 || timer::next_deadline() != u64::MAX || posted();
     loop {
         let now = wanted();
         control().want_tick(now);
         // Others do this at the same time: the last word is the true one.
+        fence(Ordering::SeqCst);
         if now == wanted() {
             return;
         }
     }
-}
-
-/// Wants a tick of a thread that computes, at which [`update_tick`] is to be called.
-pub fn want_tick() {
-    control().want_tick(true);
 }
 
 /// Does what has come in: completed requests, timers, signals.

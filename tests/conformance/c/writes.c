@@ -2,6 +2,7 @@
 #include "tap.h"
 #include <pthread.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -331,6 +332,45 @@ GROUP(two_threads)
 static volatile int too_large;
 
 static void noted_(int sig) { too_large += sig == SIGXFSZ; }
+
+GROUP(lets_go)
+{
+    int null = GOOD(open("/dev/null", O_RDWR));
+    wrong = 0;
+    for (int i = 0; i < 20; i++) {
+        int fd = open("f", O_RDWR | O_CREAT, 0644), other = open("f", O_RDWR);
+        must_(flock(fd, LOCK_EX) == 0 && flock(other, LOCK_EX | LOCK_NB) == -1);
+        for (int j = 0; j < 10; j++) must_(write(fd, "0123456789", 10) == 10);
+        if (i % 2) dup2(null, fd);
+        else syscall(SYS_close_range, fd, fd, 0);
+        must_(flock(other, LOCK_EX | LOCK_NB) == 0);
+        close(other);
+        if (i % 2) close(fd);
+    }
+    NAMED("the lock of a file that is closed by other calls is free", wrong == 0);
+    close(null);
+}
+
+// What is copied first has to be read by a call, while what was written before is about to be made.
+GROUP(before_much)
+{
+    enum { MUCH = 1 << 20 };
+    int log = GOOD(open("log", O_WRONLY | O_CREAT | O_TRUNC, 0644)), in = GOOD(open("in", O_RDWR | O_CREAT | O_TRUNC, 0644));
+    int out = GOOD(open("out", O_RDWR | O_CREAT | O_TRUNC, 0644));
+    EQ(ftruncate(in, MUCH), 0);
+    EQ(pwrite(out, "x", 1, 0), 1);
+    wrong = 0;
+    for (int i = 0; i < 10; i++) {
+        char *m = mmap(NULL, MUCH, PROT_READ, i % 2 ? MAP_SHARED : MAP_PRIVATE, in, 0);
+        for (int j = 0; j < 20; j++) must_(write(log, "0123456789", 10) == 10);
+        must_(pwrite(out, m, MUCH, 0) == MUCH);
+        munmap(m, MUCH);
+    }
+    NAMED("all of it is written", wrong == 0 && lseek(log, 0, SEEK_END) == 2000 && lseek(out, 0, SEEK_END) == MUCH);
+    close(log);
+    close(in);
+    close(out);
+}
 
 // Writes that fail say so at once.
 GROUP(failing)

@@ -66,6 +66,8 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("writes", "told_by_memory"),
     ("writes", "two_threads"),
     ("writes", "failing"),
+    ("writes", "lets_go"),
+    ("writes", "before_much"),
 ];
 
 /// Groups that are known to fail inside the enclave: `file::group`, reason.

@@ -87,7 +87,7 @@ fn what_was_written_is_there_however_the_process_ends() {
             assert_eq!(written(), ALL, "{how} {options:?}");
             std::fs::remove_file(&file).expect("it was made");
         }
-        for how in ["compute", "pause", "sleep", "stop"] {
+        for how in ["compute", "alarm", "pause", "sleep", "stop"] {
             let mut child = write_and(how, &program, options);
             let start = Instant::now();
             while written() < ALL && start.elapsed() < Duration::from_secs(20) {

@@ -13,8 +13,8 @@ static void *ends(void *unused) { _exit(0); }
 int main(int argc, char **argv) {
     const char *how = argv[1];
     int file = open("file", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    signal(SIGALRM, SIG_DFL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    if (!strcmp(how, "alarm")) alarm(100);
     for (int i = 0; i < 50; i++)
         if (write(file, "0123456789", 10) != 10) return 1;
     if (!strcmp(how, "_exit")) _exit(0);
@@ -26,7 +26,8 @@ int main(int argc, char **argv) {
         pthread_create(&other, 0, ends, 0);
         for (;;) ;
     }
-    if (!strcmp(how, "compute")) for (;;) ;
+    if (!strcmp(how, "alarm")) alarm(0);
+    if (!strcmp(how, "alarm") || !strcmp(how, "compute")) for (;;) ;
     if (!strcmp(how, "pause")) pause();
     if (!strcmp(how, "sleep")) sleep(100);
     if (!strcmp(how, "stop")) raise(SIGSTOP);

@@ -72,7 +72,7 @@ impl List {
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
             let waits = || self.entries.range(..at).any(|before| before.has_sender_of(entry));
-            if !entry.is_done() || waits() {
+            if !entry.is_done() || waits() || self.is_looked_at(at, entry.number) {
                 at += 1;
             } else if let Some(Entry { call, of, by, .. }) = self.remove(at) {
                 call.memory().word(request::FLAGS).write(0);
@@ -84,6 +84,13 @@ impl List {
             }
         }
         ended
+    }
+
+    /// Whether the host may still look at what came of the call with a number, which is at a place: for the piece
+    /// behind it, which is under way.
+    fn is_looked_at(&self, at: usize, number: u64) -> bool {
+        let behind = self.entries.range(at + 1..).find(|behind| behind.after == Some(number));
+        behind.is_some_and(|behind| behind.carrier != 0 && !behind.is_done())
     }
 
     pub(super) fn remove(&mut self, at: usize) -> Option<Entry> {
@@ -114,12 +121,11 @@ impl List {
         &mut self,
         carrier: HostSlice,
         wanted: impl Fn(&Entry) -> bool,
-    ) -> (Option<Carried>, Ended) {
-        let held = self.call_off_what_is_held();
+    ) -> Option<Carried> {
         let number = self.carriers + 1;
         let mut before = carrier;
         for index in self.closure(wanted) {
-            // One that is not in the list any more was made, and well: else this were held.
+            // One that is not in the list any more was made, and well: else this would be held.
             let after = self.entries[index].after.and_then(|number| self.address(number));
             let memory = self.entries[index].call.memory();
             memory.word(request::STATE).write(state::SUBMITTED);
@@ -133,10 +139,10 @@ impl List {
         }
         before.word(request::POSTED).write(0);
         if before.address() == carrier.address() {
-            return (None, held);
+            return None;
         }
         self.carriers = number;
-        (Some(Carried { carrier, number }), held)
+        Some(Carried { carrier, number })
     }
 
     /// The request of the entry with a number.
@@ -146,7 +152,7 @@ impl List {
     }
 
     /// Takes out the calls of senders that hold them.
-    fn call_off_what_is_held(&mut self) -> Ended {
+    pub(super) fn call_off_what_is_held(&mut self) -> Ended {
         let held = |entry: &Entry| entry.of.as_ref().is_some_and(|of| of.sender.holds());
         let mut ended = Vec::new();
         let rest = if core::mem::take(&mut self.held) { self.entries.len() } else { 0 };

@@ -35,6 +35,8 @@ fn both(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errn
 
 fn hosts(from: &OpenFile, to: &OpenFile) -> Result<Option<[Arc<HostFd>; 2]>, Errno> {
     coherence::before_read(from, None)?;
+    // The host writes behind what was written.
+    to.settle()?;
     from.stream().iter().for_each(|stream| stream.look_no_more());
     Ok(from.host().zip(to.host()).map(|(from, to)| [Arc::clone(from), Arc::clone(to)]))
 }
