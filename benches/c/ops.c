@@ -102,6 +102,26 @@ static void fstat_op(struct state *s) { struct stat st; fstat(s->a, &st); }
 static void null_op(struct state *s) { must(write(s->a, s->buffer, 32) == 32, "write"); }
 static void pread_32_op(struct state *s) { must(pread(s->a, s->buffer, 32, 0) == 32, "pread"); }
 static void pwrite_32_op(struct state *s) { must(pwrite(s->a, s->buffer, 32, 0) == 32, "pwrite"); }
+
+/* Writes that have nothing to do with each other, and a log, which begins anew when it is long. */
+static void scattered_op(struct state *s)
+{
+    static _Thread_local unsigned x = 1;
+    x = x * 1664525 + 1013904223;
+    must(pwrite(s->a, s->buffer, 32, (x >> 8) % (LARGEST - 32)) == 32, "pwrite");
+}
+
+static void log_op(struct state *s)
+{
+    static _Thread_local long written;
+    if (written > LARGEST) {
+        must(lseek(s->a, 0, SEEK_SET) == 0, "lseek");
+        written = 0;
+    }
+    must(write(s->a, s->buffer, 32) == 32, "write");
+    written += 32;
+}
+
 static void pread_64k_op(struct state *s) { must(pread(s->a, s->buffer, 65536, 0) == 65536, "pread"); }
 static void pwrite_64k_op(struct state *s) { must(pwrite(s->a, s->buffer, 65536, 0) == 65536, "pwrite"); }
 static void pread_1m_op(struct state *s) { must(pread(s->a, s->buffer, LARGEST, 0) == LARGEST, "pread"); }
@@ -208,6 +228,8 @@ static const struct op {
     {"write-null", null_setup, null_op},
     {"pread-32", file_setup, pread_32_op},
     {"pwrite-32", file_setup, pwrite_32_op},
+    {"pwrite-32-scattered", file_setup, scattered_op},
+    {"write-log", file_setup, log_op},
     {"pread-64k", file_setup, pread_64k_op},
     {"pwrite-64k", file_setup, pwrite_64k_op},
     {"pread-1m", file_setup, pread_1m_op},

@@ -31,6 +31,8 @@ const SINGLE: &[(&str, &str, &[&str])] = &[
     ("fstat", "fstat", &[]),
     ("pread 32 B", "pread-32", &[]),
     ("pwrite 32 B", "pwrite-32", &[]),
+    ("pwrite 32 B here and there", "pwrite-32-scattered", &[]),
+    ("write 32 B to a log", "write-log", &[]),
     ("pread 64 KiB", "pread-64k", &[]),
     ("pwrite 64 KiB", "pwrite-64k", &[]),
     ("pread 1 MiB", "pread-1m", &[]),
