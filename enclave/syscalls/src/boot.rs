@@ -30,9 +30,6 @@ const START_LIMIT: u64 = 8 << 20;
 /// Bytes of the arena that the clock needs for its replies.
 const CLOCK_BYTES: u64 = 64;
 
-/// Largest process number that Linux can be set up for (`PID_MAX_LIMIT`).
-const PID_MAX: u32 = 1 << 22;
-
 /// Nanoseconds that a call through a ring takes at best on machines with two processors to spare.
 const RING_COST: u64 = 2500;
 
@@ -114,7 +111,7 @@ fn init_process(word: &impl Fn(u64) -> u64) {
         EnclavePages::default(),
     );
     space.set_limits(Limits { committed: word(boot::HEAP_LIMIT), ..Limits::default() });
-    let number = |index| u32::try_from(word(index)).ok().filter(|&pid| pid <= PID_MAX);
+    let number = |index| u32::try_from(word(index)).ok().filter(|&pid| pid <= process::PID_MAX);
     let (Some(pid @ 1..), Some(parent)) = (number(boot::PID), number(boot::PPID)) else {
         fatal("the host misbehaved: a process number that cannot be");
     };

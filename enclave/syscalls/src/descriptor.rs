@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use enclave_core::{AppPtr, AppSlice};
 use enclave_files::{HostFd, OpenFile, flag, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use zerocopy::IntoBytes;
 
 use crate::{
     Sys,
@@ -15,7 +16,7 @@ use crate::{
         forward, int, uint, zero,
     },
     ephemeral::{self, MemoryFile, RecordCommand},
-    nr,
+    ids, nr,
 };
 
 pub(crate) fn dup(sys: &mut Sys<'_>) -> Result<u64, Errno> {
@@ -117,6 +118,7 @@ mod command {
     pub(super) const SETLK: u64 = 6;
     pub(super) const SETLKW: u64 = 7;
     pub(super) const SETOWN: u64 = 8;
+    pub(super) const GETOWN: u64 = 9;
     pub(super) const GETSIG: u64 = 11;
     pub(super) const SETOWN_EX: u64 = 15;
     pub(super) const GETOWN_EX: u64 = 16;
@@ -204,15 +206,30 @@ fn on_host(file: &OpenFile, number: u64, arg: u64) -> Result<u64, Errno> {
             program_lock(host, number, wait, arg)
         }
         command::OFD_SETLKW => program_lock(host, number, Wait::Maybe, arg),
-        command::SETOWN_EX => zero(call(Wait::No, In(memory(OWNER)?))?),
+        command::SETOWN => {
+            let owner = ids::known_to_host(int(arg).cast_unsigned());
+            narrow(call(Wait::No, Int(owner.into()))?)
+        }
+        command::SETOWN_EX => set_owner(host, arg),
         command::GETOWN_EX => zero(call(Wait::No, Out(memory(OWNER)?))?),
         command::GET_RW_HINT | command::GET_FILE_RW_HINT => zero(call(Wait::No, Out(memory(8)?))?),
         command::SET_RW_HINT | command::SET_FILE_RW_HINT => zero(call(Wait::No, In(memory(8)?))?),
-        command::SETOWN..=command::GETSIG
+        command::GETOWN..=command::GETSIG
         | command::SETLEASE..=command::NOTIFY
         | command::SETPIPE_SZ..=command::GET_SEALS => narrow(call(Wait::No, Int(arg))?),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// `F_SETOWN_EX`: the signals of one thread are the process's.
+fn set_owner(host: &HostFd, arg: u64) -> Result<u64, Errno> {
+    const GROUP: u32 = 2;
+    let [kind, id] = AppPtr::<[u32; 2]>::new(arg).read()?;
+    let id = if kind == GROUP { id } else { ids::known_to_host(id) };
+    let mut call = Call::new(nr::FCNTL, OWNER)?;
+    let staged = call.bytes([kind, id].as_bytes());
+    call.args([host.number(), command::SETOWN_EX, staged]).zero(Wait::No)?;
+    Ok(0)
 }
 
 /// Record locks on what exists inside: outside of file systems in memory, nobody else could hold one.

@@ -7,8 +7,13 @@ use alloc::vec::Vec;
 
 use enclave_core::{AppPtr, AppSlice, Mutex};
 use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_threads::current;
 
-use crate::{Sys, process::process, signal};
+use crate::{
+    Sys,
+    process::{PID_MAX, process},
+    signal,
+};
 
 /// Real, effective and saved id.
 #[derive(Clone, Copy, Debug)]
@@ -254,33 +259,45 @@ fn forward<const N: usize>(number: u64, args: [u64; N], limit: u64) -> Result<u6
 }
 
 /// Largest process id.
-const PID_MAX: u64 = 1 << 22;
+const LARGEST: u64 = PID_MAX as u64;
 
 /// The process by its id, where it is meant itself or by one of its threads: host threads are others than ours.
 pub(crate) fn process_id(arg: u64) -> u64 {
-    let id = low(arg);
-    if id == 0 || signal::is_own(id) { process().pid.into() } else { arg }
+    if low(arg) == 0 { process().pid.into() } else { known_to_host(low(arg)).into() }
+}
+
+/// The id by which the host knows who is meant: the process's for one of its threads.
+pub(crate) fn known_to_host(id: u32) -> u32 {
+    if signal::find_thread(id).is_some() { process().pid } else { id }
+}
+
+/// Whether it is the id of a thread that is not the first.
+pub(crate) fn is_later_thread(id: u32) -> bool {
+    id != process().pid && signal::find_thread(id).is_some()
 }
 
 pub(crate) fn getpgid(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    forward(121, [process_id(sys.args[0])], PID_MAX)
+    forward(121, [process_id(sys.args[0])], LARGEST)
 }
 
 pub(crate) fn getpgrp(_: &mut Sys<'_>) -> Result<u64, Errno> {
-    forward(121, [process().pid.into()], PID_MAX)
+    forward(121, [process().pid.into()], LARGEST)
 }
 
 pub(crate) fn setpgid(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    if is_later_thread(low(sys.args[0])) {
+        return Err(Errno::EINVAL);
+    }
     let pid = if low(sys.args[0]) == 0 { process().pid.into() } else { sys.args[0] };
     forward(109, [pid, sys.args[1]], 0)
 }
 
 pub(crate) fn getsid(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    forward(124, [process_id(sys.args[0])], PID_MAX)
+    forward(124, [process_id(sys.args[0])], LARGEST)
 }
 
 pub(crate) fn setsid(_: &mut Sys<'_>) -> Result<u64, Errno> {
-    forward(112, [], PID_MAX)
+    forward(112, [], LARGEST)
 }
 
 /// Header of capget(2): version and process.
@@ -324,9 +341,9 @@ pub(crate) fn capget(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 pub(crate) fn capset(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [header, data, ..] = sys.args;
     let ([_, pid], size) = cap_size(AppPtr::new(header))?;
-    AppSlice::new(data, size)?.to_vec()?;
-    if pid != 0 && pid != process().pid {
+    if pid != 0 && pid != current().tid() {
         return Err(Errno::EPERM);
     }
+    AppSlice::new(data, size)?.to_vec()?;
     if is_privileged() { Ok(0) } else { Err(Errno::EPERM) }
 }

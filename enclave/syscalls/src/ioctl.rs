@@ -13,7 +13,7 @@ use crate::{
         Arg::{In, InOut, Int, Out},
         at_most, forward, uint, zero,
     },
-    nr,
+    ids, nr,
 };
 
 /// What the argument of a request is, with the size of what it points to.
@@ -84,8 +84,6 @@ static REQUESTS: &[(u64, Shape)] = &[
     (0x5437, Number),              // TIOCVHANGUP
     (0x5452, Reads(4)),            // FIOASYNC
     (0x5460, Fills(8)),            // FIOQSIZE
-    (0x8901, Reads(4)),            // FIOSETOWN
-    (0x8902, Reads(4)),            // SIOCSPGRP
     (0x8903, Fills(4)),            // FIOGETOWN
     (0x8904, Fills(4)),            // SIOCGPGRP
     (0x8905, Fills(4)),            // SIOCATMARK
@@ -133,6 +131,8 @@ mod request {
     pub(super) const FIONCLEX: u64 = 0x5450;
     pub(super) const FIOASYNC: u64 = 0x5452;
     pub(super) const FIOCLEX: u64 = 0x5451;
+    pub(super) const FIOSETOWN: u64 = 0x8901;
+    pub(super) const SIOCSPGRP: u64 = 0x8902;
     pub(super) const SIOCGIFNAME: u64 = 0x8910;
     pub(super) const SIOCGIFCONF: u64 = 0x8912;
     pub(super) const SIOCETHTOOL: u64 = 0x8946;
@@ -182,6 +182,7 @@ pub(crate) fn ioctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         (_, Some((_, shape))) => forward_shape(host, number, *shape, arg),
         (request::TIOCGPTPEER, _) => open_peer(host, arg),
         (request::SIOCGIFCONF, _) => interfaces(host, arg),
+        (request::FIOSETOWN | request::SIOCSPGRP, _) => set_owner(host, number, arg),
         (request::FICLONE, _) => {
             let source = args::host(arg)?;
             zero(call(host, number, Int(source.number()))?)
@@ -314,6 +315,15 @@ fn interfaces(host: &HostFd, arg: u64) -> Result<u64, Errno> {
     }
     let filled = u32::try_from(filled).unwrap_or(0);
     AppPtr::<u32>::new(arg).write(&filled)?;
+    Ok(0)
+}
+
+/// Who gets the signals of a file.
+fn set_owner(host: &HostFd, number: u64, arg: u64) -> Result<u64, Errno> {
+    let owner = ids::known_to_host(AppPtr::<u32>::new(arg).read()?);
+    let mut staged = Call::new(nr::IOCTL, 4)?;
+    let address = staged.bytes(&owner.to_le_bytes());
+    staged.args([host.number(), number, address]).zero(Wait::No)?;
     Ok(0)
 }
 

@@ -3,6 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     mem,
+    ops::RangeInclusive,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -13,7 +14,7 @@ use enclave_mm::{AddressSpace, BackingFile};
 use enclave_rewriter::AddressMap;
 use enclave_threads::{check_events, clock, give_processor_away, yield_now};
 
-use crate::{ephemeral::Held, pages::EnclavePages, rewrite::Text};
+use crate::{ephemeral::Held, pages::EnclavePages, rewrite::Text, signal::find_thread};
 
 /// Where the contents of a mapping are.
 #[derive(Clone, Debug)]
@@ -86,6 +87,14 @@ impl BackingFile for Backing {
 /// The address space of the program.
 pub(crate) type Space = AddressSpace<EnclavePages, Backing>;
 
+/// Largest process number that Linux can be set up for (`PID_MAX_LIMIT`).
+pub(crate) const PID_MAX: u32 = 1 << 22;
+
+/// Ids of threads but the first, whose id is the process's. No kernel has such processes, so that none of the host is
+/// taken for a thread, or the other way round. They fit into futexes (30 bits) and clocks (28, as
+/// `CPUCLOCK_PERTHREAD` has them).
+const TIDS: RangeInclusive<u32> = PID_MAX + 1..=(1 << 28) - 1;
+
 /// What there is once in a process.
 pub(crate) struct Process {
     space: Mutex<Space>,
@@ -109,7 +118,7 @@ pub(crate) fn init(space: Space, pid: u32, ppid: u32) {
         rewritten: Mutex::new(AddressMap::default()),
         pid,
         ppid,
-        next_tid: AtomicU32::new(pid + 1),
+        next_tid: AtomicU32::new(*TIDS.start()),
         executable: Mutex::new(Vec::new()),
     });
 }
@@ -126,9 +135,15 @@ impl Process {
         self.space.lock()
     }
 
-    /// A thread id that was not used before.
+    /// A thread id that no thread has.
     pub(crate) fn new_tid(&self) -> u32 {
-        self.next_tid.fetch_add(1, Ordering::Relaxed)
+        let after = |tid| if TIDS.end() == &tid { *TIDS.start() } else { tid + 1 };
+        loop {
+            let tid = self.next_tid.update(Ordering::Relaxed, Ordering::Relaxed, after);
+            if find_thread(tid).is_none() {
+                return tid;
+            }
+        }
     }
 }
 

@@ -13,11 +13,14 @@ use crate::{
         Arg::{Int, Out},
         at_most, forward, forward_zero, int, uint,
     },
+    ids,
     process::process,
     signal,
 };
 
 mod nr {
+    pub(super) const GETPRIORITY: u64 = 140;
+    pub(super) const SETPRIORITY: u64 = 141;
     pub(super) const SCHED_GETAFFINITY: u64 = 204;
 }
 
@@ -66,8 +69,21 @@ static WANTED: Mutex<BTreeMap<u32, Vec<u8>>> = Mutex::new(BTreeMap::new());
 /// Policies that threads asked for, remembered only as well.
 static POLICIES: Mutex<BTreeMap<u32, i32>> = Mutex::new(BTreeMap::new());
 
+/// How nice threads are (from -20 to 19) that were told, or whose makers were. All others are as nice as the
+/// first thread, of which the host keeps it.
+static NICE: Mutex<BTreeMap<u32, i32>> = Mutex::new(BTreeMap::new());
+
+/// A thread is as nice as who makes it.
+pub(crate) fn thread_started(parent: u32, thread: u32) {
+    let mut all = NICE.lock();
+    if let Some(&nice) = all.get(&parent) {
+        all.insert(thread, nice);
+    }
+}
+
 /// Forgets what a thread that has ended asked for.
 pub(crate) fn thread_ended(thread: u32) {
+    NICE.lock().remove(&thread);
     WANTED.lock().remove(&thread);
     POLICIES.lock().remove(&thread);
 }
@@ -224,6 +240,50 @@ pub(crate) fn setattr(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         DEADLINE => Err(Errno::EPERM),
         policy => set_policy(thread, policy, priority),
     }
+}
+
+/// What getpriority(2) returns for the nicest is 1, and for the least nice this.
+const LEAST_NICE: u64 = 40;
+
+fn host_priority(which: u64, who: u64) -> Result<u64, Errno> {
+    at_most(forward(nr::GETPRIORITY, Wait::No, [Int(which), Int(who)])?, LEAST_NICE)
+}
+
+/// Who is meant by the arguments of getpriority(2): a thread of the program's own, or whomever the host knows.
+fn priority_of(which: u64, who: u64) -> Option<u32> {
+    const PROCESS: u64 = 0;
+    if uint(which) == PROCESS { own_thread(who).ok().flatten() } else { None }
+}
+
+fn nice_of(thread: u32) -> Result<i32, Errno> {
+    let known = NICE.lock().get(&thread).copied();
+    let host = || Ok(20 - int(host_priority(0, process().pid.into())?));
+    known.map_or_else(host, Ok)
+}
+
+pub(crate) fn getpriority(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [which, who, ..] = sys.args;
+    match priority_of(which, who) {
+        Some(thread) => Ok((20 - nice_of(thread)?).unsigned_abs().into()),
+        None => host_priority(which, who),
+    }
+}
+
+pub(crate) fn setpriority(sys: &mut Sys<'_>) -> Result<u64, Errno> {
+    let [which, who, nice, ..] = sys.args;
+    let who = match priority_of(which, who) {
+        Some(thread) if ids::is_later_thread(thread) => {
+            let nice = int(nice).clamp(-20, 19);
+            if nice < nice_of(thread)? && !ids::is_privileged() {
+                return Err(Errno::EACCES);
+            }
+            NICE.lock().insert(thread, nice);
+            return Ok(0);
+        }
+        Some(_) => process().pid.into(),
+        None => who,
+    };
+    forward_zero(nr::SETPRIORITY, [Int(which), Int(who), Int(nice)])
 }
 
 /// Sets of memory nodes: an enclave has one kind of memory.

@@ -9,7 +9,7 @@ use crate::{
     Sys,
     args::{
         self,
-        Arg::{self, Int, Out},
+        Arg::{Int, Out},
         forward, forward_zero, int, optional, uint,
     },
     ids,
@@ -125,22 +125,6 @@ pub(crate) fn personality(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     Ok(PERSONALITY.swap(wanted, Ordering::Relaxed))
-}
-
-/// Whose priority is meant: a thread has no other one than the process. That of the caller is the host thread's.
-fn of_priority([which, who]: [u64; 2]) -> [Arg<'static>; 2] {
-    let is_process = uint(which) == 0 && uint(who) != 0;
-    [Int(which), Int(if is_process { ids::process_id(who) } else { who })]
-}
-
-pub(crate) fn getpriority(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let args = of_priority([sys.args[0], sys.args[1]]);
-    args::at_most(forward(sys.regs.orig_rax, Wait::No, args)?, 40)
-}
-
-pub(crate) fn setpriority(sys: &mut Sys<'_>) -> Result<u64, Errno> {
-    let [which, who] = of_priority([sys.args[0], sys.args[1]]);
-    forward_zero(sys.regs.orig_rax, [which, who, Int(sys.args[2])])
 }
 
 pub(crate) fn ioprio_get(sys: &mut Sys<'_>) -> Result<u64, Errno> {

@@ -2,13 +2,16 @@
 #include "tap.h"
 #include <asm/prctl.h>
 #include <linux/futex.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 static long futex_(void *a, int op, int v, const void *t, void *a2, int v3) { return syscall(SYS_futex, a, op, v, t, a2, v3); }
 static atomic_int word_, count_;
@@ -407,6 +410,110 @@ static void *own_ids_(void *first)
     EQ(syscall(SYS_capget, &h, d), 0);
     EQ(kill(tid, SIGUSR1), 0);
     return NULL;
+}
+
+static int first_nice_;
+static int nice_of_(int tid)
+{
+    errno = 0;
+    int nice = getpriority(PRIO_PROCESS, tid);
+    EQ(errno, 0);
+    return nice;
+}
+
+static void *made_by_nice_(void *nice)
+{
+    EQ(nice_of_(0), *(int *)nice);
+    return NULL;
+}
+
+static void *is_nicer_(void *unused)
+{
+    (void)unused;
+    pthread_t t;
+    int nice = first_nice_ < 10 ? first_nice_ + 5 : 19;
+    EQ(nice_of_(gettid()), first_nice_);
+    EQ(setpriority(PRIO_PROCESS, gettid(), 99), 0);
+    EQ(nice_of_(0), 19);
+    EQ(nice_of_(getpid()), first_nice_);
+    // It takes privileges to go back.
+    int back = setpriority(PRIO_PROCESS, 0, nice);
+    OK(back == 0 || errno == EACCES);
+    if (back) nice = 19;
+    EQ(nice_of_(gettid()), nice);
+    pthread_create(&t, NULL, made_by_nice_, &nice);
+    pthread_join(t, NULL);
+    return NULL;
+}
+
+// Each thread has its own.
+GROUP(nice)
+{
+    pthread_t t;
+    first_nice_ = nice_of_(0);
+    pthread_create(&t, NULL, is_nicer_, NULL);
+    pthread_join(t, NULL);
+    EQ(nice_of_(0), first_nice_);
+}
+
+static void *later_(void *unused)
+{
+    (void)unused;
+    int tid = gettid(), udp = GOOD(socket(AF_INET, SOCK_DGRAM, 0));
+    OK(tid != getpid());
+    // Only for the first thread.
+    FAILS(setpgid(tid, 0), EINVAL);
+    errno = 0;
+    EQ(syscall(SYS_pidfd_open, tid, 0), -1);
+    OK(errno == EINVAL || errno == ENOENT); /* the latter since Linux 6.16 */
+    // Only for itself.
+    struct { unsigned version; int pid; } h = {0x20080522, tid};
+    unsigned d[6];
+    EQ(syscall(SYS_capget, &h, d), 0);
+    h.pid = 0;
+    int result = syscall(SYS_capset, &h, d);
+    h.pid = tid;
+    EQ(syscall(SYS_capset, &h, d), result);
+    h.pid = getpid();
+    FAILS(syscall(SYS_capset, &h, d), EPERM);
+    FAILS(syscall(SYS_capset, &h, BAD), EPERM);
+    // As good as the process.
+    struct f_owner_ex owner = {F_OWNER_TID, tid};
+    EQ(fcntl(udp, F_SETOWN_EX, &owner), 0);
+    owner.type = F_OWNER_PID;
+    EQ(fcntl(udp, F_SETOWN_EX, &owner), 0);
+    EQ(ioctl(udp, FIOSETOWN, &tid), 0);
+    EQ(ioctl(udp, SIOCSPGRP, &tid), 0);
+    EQ(fcntl(udp, F_SETOWN, tid), 0);
+    EQ(close(udp), 0);
+    char path[40], name[20] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", tid);
+    EQ(prctl(PR_SET_NAME, "later"), 0);
+    int comm = GOOD(open(path, O_RDONLY));
+    EQ(read(comm, name, sizeof name - 1), 6);
+    TEXT(name, "later\n");
+    EQ(close(comm), 0);
+    // Its clock, and that its id makes one.
+    clockid_t clock;
+    struct timespec now;
+    EQ(pthread_getcpuclockid(pthread_self(), &clock), 0);
+    EQ(clock_gettime(clock, &now), 0);
+    return NULL;
+}
+
+GROUP(ids_of_later_threads)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, later_, NULL);
+    pthread_join(t, NULL);
+    int own = getpid(), udp = GOOD(socket(AF_INET, SOCK_DGRAM, 0));
+    EQ(fcntl(udp, F_SETOWN, own), 0);
+    EQ(fcntl(udp, F_GETOWN), own);
+    EQ(ioctl(udp, FIOSETOWN, &own), 0);
+    EQ(fcntl(udp, F_SETOWN, -getpgrp()), 0);
+    EQ(fcntl(udp, F_GETOWN), -getpgrp());
+    EQ(fcntl(udp, F_SETOWN, 0), 0);
+    EQ(fcntl(udp, F_GETOWN), 0);
 }
 
 static volatile int taken_;

@@ -11,6 +11,7 @@ use zerocopy::IntoBytes;
 use crate::{
     Sys,
     args::{file, uint},
+    ids,
     process::process,
     procfs, signal,
 };
@@ -26,6 +27,9 @@ const THREAD_GROUP: u64 = 2;
 
 pub(crate) fn pidfd_open(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     let [pid, flags] = [0, 1].map(|index: usize| uint(sys.args[index]));
+    if u32::try_from(pid).is_ok_and(ids::is_later_thread) {
+        return Err(Errno::EINVAL);
+    }
     super::make(nr::PIDFD_OPEN, [pid, flags], flags)
 }
 

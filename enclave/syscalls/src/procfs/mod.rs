@@ -58,6 +58,12 @@ fn names_own(name: &[u8]) -> bool {
     name == b"self" || name == format!("{}", process().pid).as_bytes()
 }
 
+/// The thread whose directory is called so in `/proc`, where it is not listed.
+fn thread_named(name: &[u8]) -> Option<u32> {
+    let thread = u32::try_from(parse(name).ok()?).ok()?;
+    signal::find_thread(thread).map(|_| thread)
+}
+
 /// Whether an absolute path has to be looked at.
 pub(crate) fn may_be_special(path: &[u8]) -> bool {
     let Some(path) = path.strip_prefix(b"/") else { return false };
@@ -129,6 +135,10 @@ pub(crate) fn find(path: &[u8], follow: bool) -> Result<Found, Errno> {
         [b"proc", b"self"] if !follow => Ok(Found::Same),
         [b"proc", who, ref rest @ ..] if names_own(who) => in_process(path, pid, rest, follow),
         [b"proc", b"thread-self", ref rest @ ..] => in_process(path, current().tid(), rest, follow),
+        [b"proc", who, ref rest @ ..] => match thread_named(who) {
+            Some(thread) => in_process(path, thread, rest, follow),
+            None => Ok(Found::Same),
+        },
         _ => Ok(Found::Same),
     }
 }

@@ -107,6 +107,7 @@ impl State {
 /// A thread that the current one has made, before it runs.
 pub(crate) fn thread_started(thread: &Arc<Thread>) {
     let parent = current().tid();
+    crate::sched::thread_started(parent, thread.tid());
     look(|state| {
         state.signals.add_thread(thread.tid(), parent);
         state.threads.insert(thread.tid(), Arc::clone(thread));
@@ -138,7 +139,7 @@ pub(crate) fn find_thread(tid: u32) -> Option<Arc<Thread>> {
     look(|state| state.threads.get(&tid).cloned())
 }
 
-/// Whether an id is the process's, or that of one of its threads: the host has others, or somebody else has it.
+/// Whether an id is the process's, or that of one of its threads, which the host does not know.
 pub(crate) fn is_own(id: u32) -> bool {
     id == process().pid || find_thread(id).is_some()
 }
