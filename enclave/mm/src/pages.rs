@@ -64,8 +64,11 @@ pub trait Pages<F> {
     /// What a present and readable page holds.
     fn contents(&mut self, page: u64) -> Result<Vec<u8>, MmError>;
 
-    /// Writes `len` bytes from `addr`, of present and readable pages, to `file` at `offset`, never beyond
-    /// its end: a mapping does not extend its file.
+    /// How many bytes `file` has.
+    fn backing_len(&mut self, file: &F) -> Result<u64, MmError>;
+
+    /// Writes `len` bytes from `addr`, of present and readable pages, to `file` at `offset`, none of them beyond
+    /// its [`Pages::backing_len`]: a mapping does not extend its file.
     fn write_backing(&mut self, file: &F, offset: u64, addr: u64, len: u64) -> Result<(), MmError>;
 
     /// Makes earlier [`Pages::write_backing`]s durable (`fdatasync`), for `MS_SYNC`.

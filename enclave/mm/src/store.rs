@@ -207,18 +207,20 @@ impl<P> Store<P> {
     where
         P: Pages<F>,
     {
-        if vma.shared_file().is_none() {
+        let Some(place) = vma.shared_file() else { return Ok(()) };
+        let runs: Vec<_> = self.dirty.runs_in(range).collect();
+        if runs.is_empty() {
             return Ok(());
         }
-        let runs: Vec<_> = self.dirty.runs_in(range).collect();
+        let end = self.pages.backing_len(&place.file)?;
         let mut result = Ok(());
         for run in runs {
-            result = result.and(self.write_back_run(vma, run));
+            result = result.and(self.write_back_run(vma, end, run));
         }
         result
     }
 
-    fn write_back_run<F>(&mut self, vma: &Vma<F>, run: PageRange) -> Result<(), MmError>
+    fn write_back_run<F>(&mut self, vma: &Vma<F>, end: u64, run: PageRange) -> Result<(), MmError>
     where
         P: Pages<F>,
     {
@@ -228,7 +230,7 @@ impl<P> Store<P> {
         let resting = prot - Prot::WRITE;
         let during = resting.union(Prot::READ);
         self.switch(run, prot, during)?;
-        if let Err(error) = self.write_run(file, offset, run) {
+        if let Err(error) = self.write_run(file, offset, end, run) {
             self.switch(run, during, prot).map_err(|_| MmError::Lost)?;
             return Err(error);
         }

@@ -63,19 +63,20 @@ impl<P> Store<P> {
     where
         P: Pages<F>,
     {
-        for page in (run.start()..run.end()).step_by(0x1000) {
+        for page in (0..run.pages()).map(|index| run.start() + index * PAGE_SIZE) {
             let image = self.pages.contents(page)?;
             self.images.insert(page, image);
         }
         Ok(())
     }
 
-    /// Writes the readable pages `run` to `file` at `offset`; of those with before-images, what the program
-    /// has stored.
+    /// Writes the readable pages `run` to `file` at `offset`, up to its end at `end`; of those with
+    /// before-images, what the program has stored.
     pub(crate) fn write_run<F>(
         &mut self,
         file: &F,
         offset: u64,
+        end: u64,
         run: PageRange,
     ) -> Result<(), MmError>
     where
@@ -83,8 +84,8 @@ impl<P> Store<P> {
     {
         let Self { pages, images, .. } = self;
         let write = |pages: &mut P, part: Range<u64>| {
-            let len = part.end - part.start;
             let at = offset + (part.start - run.start());
+            let len = (part.end - part.start).min(end.saturating_sub(at));
             if len == 0 { Ok(()) } else { pages.write_backing(file, at, part.start, len) }
         };
         let mut done = run.start();

@@ -212,7 +212,7 @@ fn a_failed_write_back_is_told_and_tried_again() {
     let mut s = with_file(1, 4 * 4096);
     let at = s.mmap(file(A, 1, 4 * K4, RW, SHARED)).unwrap();
     store(&mut s, at, 70);
-    s.pages_mut().fail_after = Some(1);
+    s.pages_mut().fail_after = Some(2);
     assert_eq!(s.msync(at, K4, 4), Err(MmError::NoSpace));
     check_invariants(&s);
     assert_eq!(s.msync(at, K4, 4), Ok(()));

@@ -41,7 +41,7 @@ fn nothing_is_stored_between_writing_pages_back_and_their_end() {
     for end in [|s: &mut Space, at| s.madvise(at, K4, 4), |s: &mut Space, at| s.munmap(at, K4)] {
         store(&mut s, at, 70);
         // The page cannot be given back.
-        s.pages_mut().fail_after = Some(2);
+        s.pages_mut().fail_after = Some(3);
         assert_eq!(end(&mut s, at), Err(MmError::NoMemory));
         assert_eq!(s.pages_mut().store(at, 71), None, "the store is lost");
         check_invariants(&s);

@@ -100,13 +100,31 @@ fn what_cannot_be_written_back_after_a_write_undoes_it_never() {
     load(&mut s, at);
     store(&mut s, at + 2 * K4 - 1, 60);
     host_write(&mut s, 0, &[70; 2 * 4096 - 1]);
-    // The page becomes readable and its contents are had; then the disk is full.
-    s.pages_mut().fail_after = Some(2);
+    // The length is known, the page becomes readable and its contents are had; then the disk is full.
+    s.pages_mut().fail_after = Some(3);
     assert_eq!(s.end_write(&FILE, 0, 2 * K4 - 1), Err(MmError::NoSpace));
     check_invariants(&s);
     assert_eq!(load(&mut s, at + 2 * K4 - 1), Touched::Value(60));
     s.flush_all().unwrap();
     assert_eq!((byte(&s, 4096), byte(&s, 8191)), (70, 60));
+}
+
+#[test]
+fn the_length_of_a_file_is_asked_for_once_for_all_that_was_stored() {
+    let mut s = with_file(1, 4 * 4096 + 5);
+    let at = s.mmap(file(A, 1, 5 * K4, RW, SHARED)).unwrap();
+    s.begin_write(&FILE, 0, 5 * K4).unwrap();
+    for addr in (at..at + 5 * K4).step_by(100) {
+        store(&mut s, addr, 251);
+    }
+    s.pages_mut().asked_len = 0;
+    s.end_write(&FILE, 0, 5 * K4).unwrap();
+    assert_eq!(s.pages().asked_len, 1);
+    let stored = s.pages().files[&1].iter().filter(|&&byte| byte == 251).count();
+    assert_eq!((s.pages().files[&1].len(), stored), (4 * 4096 + 5, 164));
+    // Nothing is left to be written.
+    s.flush_all().unwrap();
+    assert_eq!(s.pages().asked_len, 1);
 }
 
 #[test]

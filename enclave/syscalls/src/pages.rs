@@ -154,6 +154,10 @@ impl Pages<Backing> for EnclavePages {
         AppSlice::new(page, PAGE_SIZE).map_err(|_| MmError::Fault)?.to_vec().map_err(lost)
     }
 
+    fn backing_len(&mut self, file: &Backing) -> Result<u64, MmError> {
+        file.len().map_err(|_| MmError::Io)
+    }
+
     fn write_backing(
         &mut self,
         file: &Backing,
@@ -161,8 +165,6 @@ impl Pages<Backing> for EnclavePages {
         addr: u64,
         len: u64,
     ) -> Result<(), MmError> {
-        let end = file.len().map_err(|_| MmError::Io)?;
-        let len = len.min(end.saturating_sub(offset));
         let bytes = AppSlice::new(addr, len).map_err(|_| MmError::Fault)?;
         let mut done = 0;
         while done < len {

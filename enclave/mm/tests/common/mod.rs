@@ -51,6 +51,8 @@ pub(crate) struct Machine {
     pub(crate) fail_after: Option<u32>,
     pub(crate) commits: Vec<PageRange>,
     pub(crate) synced: Vec<u32>,
+    /// How often the length of a file was asked for.
+    pub(crate) asked_len: u32,
 }
 
 fn pages(range: PageRange) -> impl Iterator<Item = u64> {
@@ -187,6 +189,12 @@ impl Pages<TestFile> for Machine {
         Ok(self.readable(page).to_vec())
     }
 
+    fn backing_len(&mut self, file: &TestFile) -> Result<u64, MmError> {
+        self.may_fail(MmError::Io)?;
+        self.asked_len += 1;
+        Ok(self.files[&file.0].len() as u64)
+    }
+
     fn write_backing(
         &mut self,
         file: &TestFile,
@@ -199,9 +207,7 @@ impl Pages<TestFile> for Machine {
         for at in 0..len {
             let byte = self.readable((addr + at) & !0xfff)[index((addr + at) & 0xfff)];
             let file = self.files.get_mut(&file.0).expect("no such file");
-            if let Some(place) = file.get_mut(index(offset + at)) {
-                *place = byte;
-            }
+            *file.get_mut(index(offset + at)).expect("behind the end of the file") = byte;
         }
         Ok(())
     }
