@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::{AppPtr, AppSlice, HostSlice};
-use enclave_files::{HostFd, OpenFile, table};
+use enclave_files::{OpenFile, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
 /// Longest path in bytes, without its NUL.
@@ -12,11 +12,6 @@ const PATH_LIMIT: usize = 4095;
 /// The open file behind a descriptor of the program.
 pub(crate) fn file(fd: u64) -> Result<Arc<OpenFile>, Errno> {
     table().get(fd)
-}
-
-/// The descriptor of the host behind a descriptor of the program.
-pub(crate) fn host(fd: u64) -> Result<Arc<HostFd>, Errno> {
-    file(fd)?.host().cloned().ok_or(Errno::EINVAL)
 }
 
 /// A path of the program.

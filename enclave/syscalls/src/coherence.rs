@@ -9,7 +9,7 @@ use enclave_files::{HostFile, OpenFile, kind};
 use enclave_hostcalls::Errno;
 
 use crate::{
-    ephemeral,
+    ephemeral::{self, MemoryFile},
     memory::errno,
     process::{Backing, process},
 };
@@ -30,20 +30,30 @@ pub(crate) fn is_expected() -> bool {
     SHARED.load(Ordering::Relaxed)
 }
 
+/// Whether it is a file that can be mapped. Most writes of a server go to sockets and pipes, which are known
+/// without a lock.
+fn is_mappable(file: &OpenFile) -> bool {
+    match file.object().downcast_ref::<HostFile>() {
+        Some(host) => host.kind() == Ok(kind::REGULAR),
+        None => file.object().downcast_ref::<MemoryFile>().is_some(),
+    }
+}
+
 /// The file for look-ups, if there are any mappings that it may have to agree with.
 fn mapped(file: &OpenFile) -> Option<Backing> {
-    if is_expected() && process().space().has_shared_files() { backing(file) } else { None }
+    let may_be = is_expected() && is_mappable(file) && process().space().has_shared_files();
+    if may_be { backing(file) } else { None }
 }
 
 /// The file for look-ups, if it is one that can be mapped.
 fn backing(file: &OpenFile) -> Option<Backing> {
+    if !is_mappable(file) {
+        return None;
+    }
     if let Some(held) = ephemeral::of(file) {
         return Some(Backing::in_memory(Arc::clone(held), b""));
     }
     let host = file.object().downcast_ref::<HostFile>()?;
-    if host.kind().ok()? != kind::REGULAR {
-        return None;
-    }
     Some(Backing::new(Arc::clone(host.fd()), host.identity().ok()?))
 }
 
@@ -56,12 +66,16 @@ pub(crate) fn before_read(file: &OpenFile, range: Option<(u64, u64)>) -> Result<
 }
 
 /// Changes a part of a file, or its size there, by `change`: mappings show that when it is over. `range` is
-/// asked for offset and length if there are mappings.
+/// asked for offset and length if there are mappings. The result is that of `change`: where stores cannot be
+/// written back when it is over, the pages stay dirty, and msync(2) or the next change tells.
 fn changing<T>(
     file: &OpenFile,
     range: impl FnOnce() -> Result<(u64, u64), Errno>,
     change: impl FnOnce() -> Result<T, Errno>,
 ) -> Result<T, Errno> {
+    if is_expected() && !is_mappable(file) {
+        return change();
+    }
     let backing = mapped(file);
     let (offset, len) = if backing.is_some() { range()? } else { (0, WHOLE) };
     if let Some(backing) = &backing {
@@ -76,7 +90,8 @@ fn changing<T>(
     } else {
         Ok(())
     };
-    changed.and_then(|value| ended.map(|()| value).map_err(errno))
+    let _ = ended.map_err(errno);
+    changed
 }
 
 /// Changes contents of a file by `write`: `range` is offset and length, `None` where that is not known.
@@ -128,8 +143,8 @@ pub(crate) fn cutting_any<T>(change: impl FnOnce() -> Result<T, Errno>) -> Resul
     let drop_all =
         || if is_expected() { process().space().drop_all().map_err(errno) } else { Ok(()) };
     drop_all()?;
-    let changed = change()?;
-    // What was read from it meanwhile goes as well.
-    drop_all()?;
-    Ok(changed)
+    let changed = change();
+    // What was read from it meanwhile goes as well; what cannot be written back stays dirty.
+    let _ = drop_all();
+    changed
 }

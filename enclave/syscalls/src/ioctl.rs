@@ -13,7 +13,7 @@ use crate::{
         Arg::{In, InOut, Int, Out},
         at_most, forward, uint, zero,
     },
-    ids, nr,
+    coherence, ids, nr,
 };
 
 /// What the argument of a request is, with the size of what it points to.
@@ -184,10 +184,9 @@ pub(crate) fn ioctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
         (request::SIOCGIFCONF, _) => interfaces(host, arg),
         (request::FIOSETOWN | request::SIOCSPGRP, _) => set_owner(host, number, arg),
         (request::FICLONE, _) => {
-            let source = args::host(arg)?;
-            zero(call(host, number, Int(source.number()))?)
+            cloning(&file, arg, |source| zero(call(host, number, Int(source.number()))?))
         }
-        (request::FICLONERANGE, _) => clone_range(host, arg),
+        (request::FICLONERANGE, _) => clone_range(&file, host, arg),
         // Its argument points to another; many drivers know nothing of it either.
         (request::SIOCETHTOOL, _) if file.stat()?.kind() == kind::SOCKET => Err(Errno::EOPNOTSUPP),
         _ => {
@@ -327,16 +326,29 @@ fn set_owner(host: &HostFd, number: u64, arg: u64) -> Result<u64, Errno> {
     Ok(0)
 }
 
+/// Lets `target` have contents of the file behind the descriptor `source`, by `clone`.
+fn cloning(
+    target: &OpenFile,
+    source: u64,
+    clone: impl FnOnce(&HostFd) -> Result<u64, Errno>,
+) -> Result<u64, Errno> {
+    let source = args::file(source)?;
+    let host = source.host().ok_or(Errno::EINVAL)?;
+    coherence::before_read(&source, None)?;
+    coherence::writing(target, None, || clone(host))
+}
+
 /// `struct file_clone_range`, whose first word is a descriptor.
-fn clone_range(host: &HostFd, arg: u64) -> Result<u64, Errno> {
+fn clone_range(target: &OpenFile, host: &HostFd, arg: u64) -> Result<u64, Errno> {
     let words = AppPtr::<[u64; 4]>::new(arg).read()?;
-    let source = args::host(words[0])?;
-    let mut staged = Call::new(nr::IOCTL, 32)?;
-    let range = staged.room(32);
-    let values = [source.number(), words[1], words[2], words[3]];
-    for (index, value) in (0..).zip(values) {
-        range.word(index).write(value);
-    }
-    staged.args([host.number(), request::FICLONERANGE, range.address()]).zero(Wait::No)?;
-    Ok(0)
+    cloning(target, words[0], |source| {
+        let mut staged = Call::new(nr::IOCTL, 32)?;
+        let range = staged.room(32);
+        let values = [source.number(), words[1], words[2], words[3]];
+        for (index, value) in (0..).zip(values) {
+            range.word(index).write(value);
+        }
+        staged.args([host.number(), request::FICLONERANGE, range.address()]).zero(Wait::No)?;
+        Ok(0)
+    })
 }

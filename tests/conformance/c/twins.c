@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 
 enum { P = 4096, RW = PROT_READ | PROT_WRITE };
@@ -224,6 +226,65 @@ GROUP(written_meanwhile)
     // Nobody knows what was stored last.
     EQ(unlink("meanwhile"), 0);
     EQ(unlink("other"), 0);
+}
+
+static int fifo_;
+static void *stores_and_sends_(void *p)
+{
+    usleep(100000);
+    ((char *)p)[P] = 7;
+    return (void *)write(fifo_, "abcdef", 6);
+}
+
+// Contents that two files share, where the file system can do so.
+GROUP(cloned)
+{
+    enum { FICLONE_ = 0x40049409 };
+    int from = file_("from", P), to = file_("to", P);
+    char *source = mmap(NULL, P, RW, MAP_SHARED, from, 0), *target = mmap(NULL, P, RW, MAP_SHARED, to, 0), c;
+    source[1] = 5;
+    EQ(target[1], 0);
+    int result = ioctl(to, FICLONE_, from);
+    OK(result == 0 || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY);
+    if (result) pwrite(to, source, P, 0);
+    EQ(target[1], 5);
+    target[2] = 6;
+    EQ(pread(to, &c, 1, 2), 1);
+    EQ(c, 6);
+    EQ(source[2], 0);
+    EQ(unlink("from"), 0);
+    EQ(unlink("to"), 0);
+}
+
+// What another thread stores while a call writes, and cannot be written back when that is over, is no matter of the call.
+GROUP(not_written_back)
+{
+    int fd = file_("limited", 2 * P);
+    char *p = mmap(NULL, 2 * P, RW, MAP_SHARED, fd, 0), c = 0;
+    struct rlimit all, one;
+    EQ(getrlimit(RLIMIT_FSIZE, &all), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    EQ(mkfifo("fifo", 0600), 0);
+    fifo_ = GOOD(open("fifo", O_RDWR));
+    one = (struct rlimit){P, all.rlim_max};
+    EQ(setrlimit(RLIMIT_FSIZE, &one), 0);
+    pthread_t t;
+    pthread_create(&t, NULL, stores_and_sends_, p);
+    // It waits for what is sent when the store is made.
+    off_t at = 0;
+    EQ(splice(fifo_, NULL, fd, &at, 6, 0), 6);
+    void *sent;
+    pthread_join(t, &sent);
+    EQ(sent, 6);
+    EQ(p[1], 'b');
+    EQ(p[P], 7);
+    EQ(setrlimit(RLIMIT_FSIZE, &all), 0);
+    EQ(msync(p, 2 * P, MS_SYNC), 0);
+    EQ(munmap(p, 2 * P), 0);
+    EQ(pread(fd, &c, 1, P), 1);
+    EQ(c, 7);
+    EQ(unlink("limited"), 0);
+    EQ(unlink("fifo"), 0);
 }
 
 #define MOVES_(insn, to, from, count)                                                         \
