@@ -29,8 +29,9 @@ pub struct BadRecord {
     pub offset: usize,
 }
 
-/// Longest name in bytes.
-const NAME_MAX: usize = 255;
+/// Longest name in bytes (`PATH_MAX`, less its end). Linux writes up to 255; but VFAT and its like count
+/// characters, and FUSE has its own bound.
+const LONGEST: usize = 4095;
 
 impl Format {
     /// Bytes before the name.
@@ -62,7 +63,7 @@ pub fn check(bytes: &[u8], format: Format, mut each: impl FnMut(&[u8])) -> Resul
 fn first(bytes: &[u8], format: Format) -> Option<(&[u8], usize)> {
     let len = usize::from(u16::from_le_bytes(bytes.get(16..18)?.try_into().ok()?));
     let name = bytes.get(format.head()..len)?;
-    let end = name.iter().take(NAME_MAX + 1).position(|&byte| byte == 0)?;
+    let end = name.iter().take(LONGEST + 1).position(|&byte| byte == 0)?;
     let good = end > 0 && !name[..end].contains(&b'/') && len.is_multiple_of(8);
     good.then_some((&name[..end], len))
 }

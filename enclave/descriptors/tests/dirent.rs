@@ -65,6 +65,19 @@ fn impossible_records_are_named() {
     assert_eq!(names(&[0; 24], Format::New), Err(BadRecord { offset: 0 }));
 }
 
+/// Of VFAT, 255 characters; of FUSE, as long as a path may be.
+#[test]
+fn names_may_be_longer_than_255_bytes() {
+    for format in [Format::Old, Format::New] {
+        for len in [256, 765, 4095] {
+            let name = vec![b'x'; len];
+            assert_eq!(names(&record(&name, format), format), Ok(vec![name]));
+        }
+        let longer = record(&[b'x'; 4096], format);
+        assert_eq!(names(&longer, format), Err(BadRecord { offset: 0 }));
+    }
+}
+
 #[test]
 fn the_layout_is_that_of_linux() {
     let bytes = record(b"abc", Format::New);

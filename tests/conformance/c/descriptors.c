@@ -157,6 +157,14 @@ GROUP(timerfd)
     EQ(read(t, &n, 8), 8);
     EQ(n, 1);
     FAILS(read(t, &n, 8), EAGAIN);
+    // One count, wherever it goes.
+    uint64_t more[2] = {7, 7};
+    struct iovec two[2] = {{more, 8}, {more + 1, 8}};
+    EQ(timerfd_settime(t, 0, &it, NULL), 0);
+    EQ(poll(&p, 1, 5000), 1);
+    EQ(readv(t, two, 2), 8);
+    OK(more[0] == 1 && more[1] == 7);
+    FAILS(readv(t, two, 2), EAGAIN);
     it.it_interval.tv_nsec = 5000000;
     EQ(timerfd_settime(t, 0, &it, NULL), 0);
     usleep(60000);

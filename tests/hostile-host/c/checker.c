@@ -190,14 +190,14 @@ static void noticed(int notify) {
     }
 }
 
-// A timer tells how often it has expired, at least once, or nothing.
+// A timer tells how often it has expired, at least once, or nothing: also where somebody has set the clock back.
 static void expired(int timer) {
     uint64_t count;
     clear();
     long size = read(timer, guarded.data, 8);
     within(size, 8, __LINE__);
     memcpy(&count, guarded.data, 8);
-    HOLDS(size < 0 || size == 8 && count > 0);
+    HOLDS(size <= 0 || size == 8 && count > 0);
 }
 
 // A socket to accept from, which waits a second at most: the host may say that somebody has connected

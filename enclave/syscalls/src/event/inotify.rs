@@ -22,8 +22,8 @@ mod nr {
 
 /// `struct inotify_event` in bytes, without the name.
 const HEAD: usize = 16;
-/// Longest name in bytes, as it is padded.
-const LONGEST: usize = 272;
+/// Longest name in bytes, with its end (`PATH_MAX`): not all file systems keep to 255.
+const LONGEST: usize = 4096;
 
 /// Ends the enclave if these are no whole records: the program walks through them.
 pub(super) fn check(mut records: &[u8]) {

@@ -4,13 +4,15 @@ use alloc::{sync::Arc, vec, vec::Vec};
 
 use enclave_core::to_usize;
 use enclave_files::{HostFd, HostFile, Io, Object, OpenFile, Stat};
-use enclave_hostcalls::{Errno, misbehaved};
+use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 
-use super::inotify;
+use super::{ANONYMOUS, inotify};
 use crate::args;
 
 /// Most bytes that are read for one buffer.
 const MOST: u64 = 64 << 10;
+/// A count in bytes.
+const COUNT: usize = 8;
 
 /// What the records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +37,10 @@ impl Kind {
     fn check(self, bytes: &[u8]) {
         match self {
             Self::Inotify => inotify::check(bytes),
+            // A clock that was set back takes away what the timer was read for (timerfd_create(2)).
+            Self::Timer if bytes.is_empty() => {}
             // One that is zero is waited for.
-            Self::Timer | Self::Event if bytes.len() == 8 && bytes != [0; 8] => {}
+            Self::Timer | Self::Event if bytes.len() == COUNT && bytes != [0; COUNT] => {}
             Self::Timer | Self::Event => {
                 misbehaved("the host misbehaved: a count of events that cannot be")
             }
@@ -66,16 +70,54 @@ impl Records {
         let records = file.object().downcast_ref::<Self>().filter(|records| records.kind == kind);
         Ok(Arc::clone(records.ok_or(Errno::EINVAL)?.file.fd()))
     }
+
+    /// Reads the count of a timer or an eventfd: one for all buffers.
+    fn read_count(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
+        let mut bytes = [0; COUNT];
+        let bytes = &mut bytes[..to_usize(io.len().min(COUNT as u64))];
+        let count = match io.flags {
+            0 => self.fetch(file, bytes, io.at)?,
+            flags => self.fetch_with(file, bytes, io.at, flags)?,
+        };
+        io.fill(&bytes[..count])
+    }
+
+    /// As [`Self::fetch`], with flags of preadv2(2).
+    fn fetch_with(
+        &self,
+        file: &OpenFile,
+        bytes: &mut [u8],
+        at: Option<u64>,
+        flags: u64,
+    ) -> Result<usize, Errno> {
+        const PREADV2: u64 = 327;
+        const NOWAIT: u64 = 8;
+        let len = bytes.len() as u64;
+        let mut call = Call::new(PREADV2, 16 + len)?;
+        let (vector, buffer) = (call.room(16), call.room(len));
+        vector.word(0).write(buffer.address());
+        vector.word(1).write(len);
+        let at_once = file.nonblocking() || flags & NOWAIT != 0;
+        let wait = if at_once { Wait::No } else { Wait::Maybe };
+        // No offset is the current position.
+        call.args([self.file.fd().number(), vector.address(), 1, at.unwrap_or(u64::MAX), 0, flags]);
+        let count = to_usize(call.count(wait, len)?);
+        buffer.read_bytes(&mut bytes[..count]);
+        self.kind.check(&bytes[..count]);
+        Ok(count)
+    }
 }
 
 /// An open file for a descriptor that came from outside, with its status flags.
 pub(crate) fn made_outside(fd: HostFd, status: u64) -> Arc<OpenFile> {
-    let file = HostFile::new(fd, b"");
     // What is no file has no type. Of files, it is known from here on.
-    let name = if file.kind() == Ok(0) { file.name() } else { Vec::new() };
+    let file_kind = fd.stat().map_or(0, |stat| stat.kind());
+    let name = if file_kind == 0 { fd.path().unwrap_or_default() } else { Vec::new() };
     match Kind::NAMES.into_iter().find(|(_, known)| *known == name) {
-        Some((kind, _)) => OpenFile::new(Records { file, kind }, status),
-        None => OpenFile::new(file, status),
+        Some((kind, _)) => {
+            OpenFile::new(Records { file: HostFile::of_kind(fd, ANONYMOUS), kind }, status)
+        }
+        None => OpenFile::new(HostFile::of_kind(fd, file_kind), status),
     }
 }
 
@@ -86,6 +128,9 @@ impl Object for Records {
 
     fn read(&self, file: &OpenFile, io: &Io<'_>) -> Result<u64, Errno> {
         const HIGH_PRIORITY: u64 = 1;
+        if self.kind != Kind::Inotify {
+            return self.read_count(file, io);
+        }
         if io.flags & !HIGH_PRIORITY != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
