@@ -60,8 +60,7 @@ impl Device {
     }
 }
 
-/// Bytes that are filled at a time.
-const PIECE: usize = 4096;
+const PAGE: u64 = 4096;
 
 /// Fills memory of the program with random bytes.
 fn randomize(buffer: AppSlice) -> Result<(), Errno> {
@@ -84,15 +83,19 @@ impl Object for Device {
         }
         let mut done = 0;
         for buffer in io.buffers {
-            for at in (0..buffer.len()).step_by(PIECE) {
-                let piece = buffer.part(at, (buffer.len() - at).min(PIECE as u64));
+            let mut at = 0;
+            while at < buffer.len() {
+                // All that can be written is.
+                let in_page = PAGE - (buffer.address() + at) % PAGE;
+                let piece =
+                    buffer.part(at, (buffer.len() - at).min(in_page).min(PAGE - done % PAGE));
                 match self.fill(piece) {
                     Err(_) if done > 0 => return Ok(done),
                     filled => filled?,
                 }
-                done += piece.len();
-                // It may be very much: as on Linux, a signal need not wait for all of it.
-                if interrupted() {
+                (at, done) = (at + piece.len(), done + piece.len());
+                // It may be very much: as on Linux, a signal waits for a page of it, not for all (random(4)).
+                if done.is_multiple_of(PAGE) && interrupted() {
                     return Ok(done);
                 }
             }

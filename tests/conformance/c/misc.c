@@ -118,6 +118,7 @@ GROUP(randomness)
         int fd = open(i ? "/dev/zero" : "/dev/urandom", O_RDONLY);
         EQ(read(fd, end, 1 << 14), 1 << 13);
         FAILS(read(fd, end + (1 << 13), 1), EFAULT);
+        EQ(read(fd, end + 100, 1 << 14), (1 << 13) - 100);
         close(fd);
     }
     EQ(end[0] | end[(1 << 13) - 1], 0);

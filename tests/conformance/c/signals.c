@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <ucontext.h>
 
 static volatile sig_atomic_t hits_, last_, code_, value_, nested_, deepest_;
@@ -356,6 +357,33 @@ GROUP(no_interruption_without_waiting)
     }
     setitimer(ITIMER_REAL, &off, NULL);
     EQ(interrupted, 0);
+    EQ(wrong, 0);
+    NAMED("many signals came", hits_ >= 20);
+}
+
+static pthread_t disturbed_;
+static volatile int disturbs_;
+static void *disturb_(void *unused)
+{
+    while (disturbs_) pthread_kill(disturbed_, SIGUSR1), usleep(50);
+    return NULL;
+}
+
+// Up to 256 random bytes are read as a whole, whatever comes (random(4)).
+GROUP(few_random_bytes)
+{
+    char b[4];
+    struct iovec v[64];
+    int random = open("/dev/urandom", O_RDONLY), wrong = 0;
+    pthread_t t;
+    for (int i = 0; i < 64; i++) v[i] = (struct iovec){b, sizeof b};
+    on_(SIGUSR1, simple_, 0);
+    disturbed_ = pthread_self(), disturbs_ = 1;
+    EQ(pthread_create(&t, NULL, disturb_, NULL), 0);
+    long long end = now_ns_(CLOCK_MONOTONIC) + 300000000LL;
+    while (now_ns_(CLOCK_MONOTONIC) < end) wrong += readv(random, v, 64) != 256;
+    disturbs_ = 0;
+    pthread_join(t, NULL);
     EQ(wrong, 0);
     NAMED("many signals came", hits_ >= 20);
 }
