@@ -105,11 +105,12 @@ impl SigInfo {
         Self::new(signal, code, address, 0)
     }
 
-    /// What another process gets of it. What else the program has left in it is nobody's to see.
+    /// What another process gets of it: as much as the kernel takes, 48 bytes. What else the program has left in it
+    /// is nobody's to see.
     #[must_use]
     pub fn for_others(&self) -> Self {
         let mut fields = [0; 14];
-        fields[..2].copy_from_slice(&self.fields[..2]);
+        fields[..4].copy_from_slice(&self.fields[..4]);
         Self { pad: 0, fields, ..*self }
     }
 
