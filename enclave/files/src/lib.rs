@@ -36,7 +36,7 @@ pub use host_file::{HostFile, Identity, Made};
 pub use object::{Io, Object, ready};
 pub use open_file::OpenFile;
 pub use stat::{Stat, kind};
-pub use stdio::init;
+pub use stdio::{host_status, init};
 pub use stream::{
     Behind, Cork, Data, Moment, Stream, Told, Transport, data_is_left, keep_heads_waiting,
 };

@@ -29,7 +29,7 @@ const RLIMIT_NOFILE: u64 = 7;
 /// `EIO` if the host does not have `/dev/null`.
 pub fn init(keep_errors: bool, open: impl Fn(HostFd, u64) -> Arc<OpenFile>) -> Result<(), Errno> {
     for number in 0..3 {
-        match status(number) {
+        match host_status(number.into()) {
             Ok(flags) => {
                 let file = HostFile::new(HostFd::adopt(number), b"");
                 if number == STANDARD_ERROR && keep_errors {
@@ -42,7 +42,7 @@ pub fn init(keep_errors: bool, open: impl Fn(HostFd, u64) -> Arc<OpenFile>) -> R
         }
     }
     for number in inherited()? {
-        if let Ok(flags) = status(number) {
+        if let Ok(flags) = host_status(number.into()) {
             table().replace(number.into(), open(HostFd::adopt(number), flags), false)?;
         }
     }
@@ -56,7 +56,8 @@ pub fn init(keep_errors: bool, open: impl Fn(HostFd, u64) -> Arc<OpenFile>) -> R
 /// shell's `3<file` or `<(command)`.
 fn inherited() -> Result<Vec<u32>, Errno> {
     const FD_CLOEXEC: u64 = 1;
-    let kept = |number: &u32| fcntl(*number, F_GETFD).is_ok_and(|flags| flags & FD_CLOEXEC == 0);
+    let kept =
+        |number: &u32| fcntl((*number).into(), F_GETFD).is_ok_and(|flags| flags & FD_CLOEXEC == 0);
     // A bare container may have no /proc.
     let numbers = HostFd::open(b"/proc/self/fd", DIRECTORY, 0)
         .map_or_else(|_| Ok((STANDARD_ERROR + 1..GUESSED).collect()), |all| listed(&all))?;
@@ -95,11 +96,16 @@ fn soft_limit() -> Result<u64, Errno> {
     Ok(limits.word(0).read())
 }
 
-fn status(number: u32) -> Result<u64, Errno> {
+/// The status flags of a descriptor of the host.
+///
+/// # Errors
+///
+/// As fcntl(2).
+pub fn host_status(number: u64) -> Result<u64, Errno> {
     fcntl(number, F_GETFL)
 }
 
-fn fcntl(number: u32, command: u64) -> Result<u64, Errno> {
+fn fcntl(number: u64, command: u64) -> Result<u64, Errno> {
     const LARGEST: u64 = i32::MAX.unsigned_abs() as u64;
-    Call::new(FCNTL, 0)?.args([u64::from(number), command]).count(Wait::No, LARGEST)
+    Call::new(FCNTL, 0)?.args([number, command]).count(Wait::No, LARGEST)
 }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_core::{AppPtr, AppSlice};
-use enclave_files::{HostFd, OpenFile, flag, table};
+use enclave_files::{HostFd, OpenFile, flag, host_status, table};
 use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
 use zerocopy::IntoBytes;
 
@@ -166,8 +166,7 @@ pub(crate) fn fcntl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
 
 fn status(file: &OpenFile) -> Result<u64, Errno> {
     let Some(host) = file.host() else { return Ok(file.status()) };
-    let flags = forward(nr::FCNTL, Wait::No, [Int(host.number()), Int(command::GETFL)])?;
-    let flags = args::at_most(flags, 0x7fff_ffff)?;
+    let flags = host_status(host.number())?;
     // Some files are opened so that it never waits.
     const OURS: u64 = flag::DIRECT | flag::NONBLOCK;
     Ok(flags & !OURS | file.status() & OURS)

@@ -13,7 +13,7 @@ use crate::{
         Arg::{In, InOut, Int, Out},
         at_most, forward, uint, zero,
     },
-    coherence, ids, nr,
+    coherence, ids, nr, socket,
 };
 
 /// What the argument of a request is, with the size of what it points to.
@@ -95,6 +95,7 @@ static REQUESTS: &[(u64, Shape)] = &[
     (0x8915, Interface(16)),       // SIOCGIFADDR
     (0x8916, SetInterface(16)),    // SIOCSIFADDR
     (0x8917, Interface(16)),       // SIOCGIFDSTADDR
+    (0x8918, SetInterface(16)),    // SIOCSIFDSTADDR
     (0x8919, Interface(16)),       // SIOCGIFBRDADDR
     (0x891b, Interface(16)),       // SIOCGIFNETMASK
     (0x891c, SetInterface(16)),    // SIOCSIFNETMASK
@@ -103,6 +104,7 @@ static REQUESTS: &[(u64, Shape)] = &[
     (0x8922, SetInterface(4)),     // SIOCSIFMTU
     (0x8927, Interface(16)),       // SIOCGIFHWADDR
     (0x8933, Interface(4)),        // SIOCGIFINDEX
+    (0x8936, SetInterface(16)),    // SIOCDIFADDR
     (0x8942, Interface(4)),        // SIOCGIFTXQLEN
     (0x8970, Interface(21)),       // SIOCGIFMAP
     (0x401c_5820, Reads(28)),      // FS_IOC_FSSETXATTR
@@ -135,6 +137,9 @@ mod request {
     pub(super) const SIOCSPGRP: u64 = 0x8902;
     pub(super) const SIOCGIFNAME: u64 = 0x8910;
     pub(super) const SIOCGIFCONF: u64 = 0x8912;
+    pub(super) const SIOCSIFADDR: u64 = 0x8916;
+    pub(super) const SIOCSIFDSTADDR: u64 = 0x8918;
+    pub(super) const SIOCDIFADDR: u64 = 0x8936;
     pub(super) const SIOCETHTOOL: u64 = 0x8946;
     pub(super) const FICLONE: u64 = 0x4004_9409;
     pub(super) const FICLONERANGE: u64 = 0x4020_940d;
@@ -179,6 +184,11 @@ pub(crate) fn ioctl(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     }
     let at = REQUESTS.iter().find(|(known, _)| *known == number);
     match (number, at) {
+        (request::SIOCSIFADDR | request::SIOCSIFDSTADDR | request::SIOCDIFADDR, _)
+            if socket::is_ipv6(&file) =>
+        {
+            forward_shape(host, number, Reads(IN6_IFREQ), arg)
+        }
         (_, Some((_, shape))) => forward_shape(host, number, *shape, arg),
         (request::TIOCGPTPEER, _) => open_peer(host, arg),
         (request::SIOCGIFCONF, _) => interfaces(host, arg),
@@ -215,6 +225,8 @@ fn forward_shape(host: &HostFd, number: u64, shape: Shape, arg: u64) -> Result<u
 /// `struct ifreq` in bytes, and the name at its start.
 const IFREQ: u64 = 40;
 const IFNAME: u64 = 16;
+/// `struct in6_ifreq` in bytes: an address, the length of its prefix, and the index of an interface.
+const IN6_IFREQ: u64 = 24;
 
 /// The name in a `struct ifreq` of the program; what is behind its end is nobody's to see.
 fn interface_name(request: AppSlice) -> Result<[u8; to_usize(IFREQ)], Errno> {

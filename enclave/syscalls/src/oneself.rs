@@ -9,19 +9,17 @@ use crate::{
     Sys,
     args::{self, uint},
     file::buffers,
-    memory,
-    process::process,
-    signal::find_thread,
+    memory, signal,
 };
 
-/// Whether a process or thread id is of this process.
+/// Checks that a process or thread id is of this process.
 ///
 /// # Errors
 ///
 /// `EPERM` for others: their memory is none of the program's.
-fn is_own(id: u64) -> Result<(), Errno> {
-    let id = u32::try_from(uint(id)).map_err(|_| Errno::ESRCH)?;
-    if id == process().pid || find_thread(id).is_some() { Ok(()) } else { Err(Errno::EPERM) }
+fn check_own(id: u64) -> Result<(), Errno> {
+    let own = u32::try_from(uint(id)).is_ok_and(signal::is_own);
+    own.then_some(()).ok_or(Errno::EPERM)
 }
 
 /// Copies between two lists of buffers until one of them ends, or a part cannot be accessed.
@@ -55,7 +53,7 @@ fn vectors(sys: &Sys<'_>) -> Result<[Vec<AppSlice>; 2], Errno> {
         return Err(Errno::EINVAL);
     }
     let (local, remote) = (buffers(local, local_count)?, buffers(remote, remote_count)?);
-    is_own(pid)?;
+    check_own(pid)?;
     Ok([local, remote])
 }
 
@@ -74,8 +72,8 @@ pub(crate) fn kcmp(sys: &mut Sys<'_>) -> Result<u64, Errno> {
     const FILE: u64 = 0;
     const LAST_SHARED: u64 = 6;
     let [first, second, what, first_fd, second_fd, _] = sys.args;
-    is_own(first)?;
-    is_own(second)?;
+    check_own(first)?;
+    check_own(second)?;
     match uint(what) {
         FILE => {
             let (first, second) = (args::file(first_fd)?, args::file(second_fd)?);

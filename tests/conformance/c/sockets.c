@@ -7,8 +7,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 static struct sockaddr_in local_(int port)
@@ -444,6 +447,29 @@ GROUP(interfaces)
     EQ(some[1].ifr_name[0], 0x5a);
 }
 
+// An address of IPv6 is set with a structure of its own. Only who administers networks may.
+GROUP(ipv6_addresses)
+{
+    struct { struct in6_addr address; uint32_t prefix; int index; } r = {.prefix = 128, .index = if_nametoindex("lo")};
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6};
+    int s = GOOD(socket(AF_INET6, SOCK_DGRAM, 0));
+    // It has zeros in it.
+    inet_pton(AF_INET6, "fd5c::", &r.address);
+    int part[2] = {htonl(getpid()), htonl(time(NULL))};
+    memcpy(r.address.s6_addr + 8, part, 8);
+    a.sin6_addr = r.address;
+    if (ioctl(s, SIOCSIFADDR, &r) == 0) {
+        // The kernel takes a moment until it may be used.
+        int bound = -1;
+        for (int i = 0; i < 2000 && (bound = bind(s, (void *)&a, sizeof a)); i++) usleep(1000);
+        if (bound) report_(0, __LINE__, "the address is there", "errno %d", errno);
+        if (ioctl(s, SIOCDIFADDR, &r)) report_(0, __LINE__, "it can be deleted", "errno %d", errno);
+        if (ioctl(s, SIOCSIFADDR, BAD) == 0 || errno != EFAULT) report_(0, __LINE__, "it must be there", "errno %d", errno);
+    } else if (errno != EPERM && errno != EACCES) {
+        report_(0, __LINE__, "an address can be set", "errno %d", errno);
+    }
+}
+
 // What MSG_TRUNC means depends on the protocol, and on what is received.
 GROUP(cut_off)
 {
@@ -478,6 +504,14 @@ GROUP(cut_off)
     SAME(t, "kept", 4);
 }
 
+// Where nothing is.
+static unused_ void *unmapped_(void)
+{
+    void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(page, 4096);
+    return page;
+}
+
 // What comes before a message that is none is sent and received.
 GROUP(half_of_many)
 {
@@ -497,6 +531,51 @@ GROUP(half_of_many)
     EQ(got[0].msg_len, 3);
     SAME(t, "one", 3);
     FAILS(recvmmsg(s, got + 1, 1, 0, NULL), EFAULT);
+    // Nor is what comes before data that is none lost.
+    struct iovec wrong = {unmapped_(), 3};
+    out[1].msg_hdr.msg_iov = &wrong;
+    EQ(sendmmsg(s, out, 3, 0), 1);
+    FAILS(sendmmsg(s, out + 1, 2, 0), EFAULT);
+    EQ(send(s, "two", 3, 0), 3);
+    fcntl(s, F_SETFL, 0);
+    got[1].msg_hdr.msg_iov = &wrong;
+    EQ(recvmmsg(s, got, 2, 0, NULL), 1);
+    SAME(t, "one", 3);
+    close(s);
+#endif
+}
+
+// Descriptors in messages behind one that cannot be received do not stay open.
+GROUP(nobody_gets_them)
+{
+#ifdef __GLIBC__
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    socklen_t n = sizeof a;
+    int to = GOOD(socket(AF_UNIX, SOCK_DGRAM, 0)), from = GOOD(socket(AF_UNIX, SOCK_DGRAM, 0)), passed[2][2];
+    EQ(bind(to, (void *)&a, sizeof(sa_family_t)), 0);
+    getsockname(to, (void *)&a, &n), connect(from, (void *)&a, n);
+    char t[20], control[CMSG_SPACE(sizeof(int))] = "", room[3][64];
+    struct iovec v = {"one", 3}, in = {t, sizeof t}, wrong = {unmapped_(), 3};
+    EQ(send(from, "one", 3, 0), 3);
+    for (int i = 0; i < 2; i++) {
+        pair_(passed[i]);
+        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        *c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(c), &passed[i][0], sizeof(int));
+        EQ(sendmsg(from, &m, 0), 3);
+        close(passed[i][0]);
+    }
+    struct mmsghdr got[3];
+    for (int i = 0; i < 3; i++)
+        got[i] = (struct mmsghdr){{.msg_iov = i == 1 ? &wrong : &in, .msg_iovlen = 1, .msg_control = room[i], .msg_controllen = 64}};
+    EQ(recvmmsg(to, got, 3, 0, NULL), 1);
+    SAME(t, "one", 3);
+    close(to);
+    for (int i = 0; i < 2; i++) {
+        EQ(poll(&(struct pollfd){passed[i][1], POLLIN, 0}, 1, 5000), 1);
+        EQ(read(passed[i][1], t, 1), 0);
+    }
 #endif
 }
 
@@ -508,6 +587,9 @@ GROUP(timeouts_and_handlers)
 {
     struct itimerval every = {{0, 20000}, {0, 20000}}, none = {0};
     struct timeval long_ = {60, 0};
+    int p[2], file = open("much", O_RDWR | O_CREAT, 0600);
+    EQ(pipe(p), 0);
+    EQ(ftruncate(file, 1 << 20), 0);
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = tick_, .sa_flags = SA_RESTART}, NULL);
     for (int inside = 0; inside < 2; inside++) {
         int s[2];
@@ -517,6 +599,9 @@ GROUP(timeouts_and_handlers)
         EQ(setitimer(ITIMER_REAL, &every, NULL), 0);
         FAILS(recv(s[0], &c, 1, 0), EINTR);
         FAILS(read(s[0], &c, 1), EINTR);
+        struct iovec one = {&c, 1}, all = {much, 1 << 24};
+        FAILS(preadv2(s[0], &one, 1, -1, 0), EINTR);
+        FAILS(splice(s[0], NULL, p[1], NULL, 1, 0), EINTR);
         // The other direction has no timeout.
         OK(send(s[0], "x", 1, 0) == 1 && read(s[1], &c, 1) == 1);
         fcntl(s[0], F_SETFL, O_NONBLOCK);
@@ -524,6 +609,13 @@ GROUP(timeouts_and_handlers)
         fcntl(s[0], F_SETFL, 0);
         EQ(setsockopt(s[0], SOL_SOCKET, SO_SNDTIMEO, &long_, sizeof long_), 0);
         FAILS(send(s[0], much, 1 << 24, 0), EINTR);
+        FAILS(pwritev2(s[0], &all, 1, -1, 0), EINTR);
+        // There may be room for a little more.
+        while (sendfile(s[0], file, &(off_t){0}, 1 << 20) > 0) continue;
+        NAMED("it ends with EINTR", errno == EINTR);
+        while (write(p[1], "x", 1) == 1 && splice(p[0], NULL, s[0], NULL, 1, 0) == 1) continue;
+        NAMED("it ends with EINTR", errno == EINTR);
+        EQ(read(p[0], &c, 1), 1);
         EQ(setitimer(ITIMER_REAL, &none, NULL), 0);
         free(much);
     }

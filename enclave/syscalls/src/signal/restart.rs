@@ -42,7 +42,7 @@ pub(super) fn is_interrupted(regs: &UserRegs) -> bool {
 pub(super) fn before_handler(regs: &mut UserRegs, restart: bool) {
     if is_interrupted(regs) {
         let (number, args) = (regs.orig_rax, &regs.args());
-        let restarts = || restarts_after_handlers(number, args) && !ends_in_time(number, args[0]);
+        let restarts = || restarts_after_handlers(number, args) && !ends_in_time(number, args);
         if restart && restarts() || restarts_always(number, args) {
             rewind(regs);
         } else {

@@ -3,8 +3,8 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use enclave_core::to_usize;
-use enclave_files::{Cork, HostFd, OpenFile, flag, table};
-use enclave_hostcalls::{Call, Errno, Wait, misbehaved};
+use enclave_files::{Cork, HostFd, OpenFile, flag, host_status, table};
+use enclave_hostcalls::{Errno, misbehaved};
 
 use super::SOL_SOCKET;
 use crate::{args, event};
@@ -62,6 +62,28 @@ pub(super) fn outgoing(bytes: &mut [u8]) -> Result<Vec<Arc<OpenFile>>, Errno> {
     Ok(files)
 }
 
+/// The control messages in received data, and where each begins. Ends the enclave if they are none.
+fn parts(bytes: &[u8]) -> impl Iterator<Item = (usize, Part)> {
+    let mut next = 0;
+    core::iter::from_fn(move || {
+        let at = next;
+        if bytes.len().saturating_sub(at) < HEADER {
+            return None;
+        }
+        let Some(part) = part(bytes, at) else {
+            misbehaved("the host misbehaved: malformed control data");
+        };
+        next = part.end.next_multiple_of(8);
+        Some((at, part))
+    })
+}
+
+/// Closes the descriptors in received control data of which the program will not know.
+pub(super) fn refuse(bytes: &[u8]) {
+    let rights = parts(bytes).filter(|(_, part)| part.kind == RIGHTS);
+    rights.for_each(|(_, part)| drop(taken(&bytes[part.start..part.end])));
+}
+
 /// What of the host's control data goes to the program.
 pub(super) struct Incoming {
     /// The data.
@@ -73,18 +95,13 @@ pub(super) struct Incoming {
 /// Takes over the descriptors in received control data and gives them numbers of the program.
 pub(super) fn incoming(bytes: &[u8], close_on_exec: bool) -> Incoming {
     let mut result = Incoming { bytes: Vec::with_capacity(bytes.len()), truncated: false };
-    let mut at = 0;
-    while bytes.len().saturating_sub(at) >= HEADER {
-        let Some(Part { start, end, kind }) = part(bytes, at) else {
-            misbehaved("the host misbehaved: malformed control data");
-        };
+    for (at, Part { start, end, kind }) in parts(bytes) {
         if kind == RIGHTS {
             rights(&bytes[start..end], close_on_exec, &mut result);
         } else {
             result.bytes.extend_from_slice(&bytes[at..end]);
         }
-        at = end.next_multiple_of(8);
-        if at <= bytes.len() {
+        if end.next_multiple_of(8) <= bytes.len() {
             let padded = result.bytes.len().next_multiple_of(8);
             result.bytes.resize(padded, 0);
         }
@@ -95,11 +112,10 @@ pub(super) fn incoming(bytes: &[u8], close_on_exec: bool) -> Incoming {
 /// Adds a message with the program's numbers for the host's descriptors `fds`. All of them are
 /// taken over; those for which there is no number are closed.
 fn rights(fds: &[u8], close_on_exec: bool, result: &mut Incoming) {
-    let (fds, _) = fds.as_chunks::<4>();
-    let taken: Vec<HostFd> = fds.iter().map(|fd| HostFd::adopt(u32::from_le_bytes(*fd))).collect();
     let mut numbers = Vec::new();
-    for fd in taken {
-        let number = status(&fd)
+    for fd in taken(fds) {
+        let number = host_status(fd.number())
+            .map(|status| status & !flag::CLOEXEC)
             .and_then(|status| table().insert(event::made_outside(fd, status), close_on_exec));
         match number {
             Ok(number) if !result.truncated => numbers.push(u32::try_from(number).unwrap_or(0)),
@@ -117,13 +133,10 @@ fn rights(fds: &[u8], close_on_exec: bool, result: &mut Incoming) {
     }
 }
 
-/// The status flags with which the sender opened a file.
-fn status(fd: &HostFd) -> Result<u64, Errno> {
-    const FCNTL: u64 = 72;
-    const F_GETFL: u64 = 3;
-    const LARGEST: u64 = i32::MAX.unsigned_abs() as u64;
-    let flags = Call::new(FCNTL, 0)?.args([fd.number(), F_GETFL]).count(Wait::No, LARGEST)?;
-    Ok(flags & !flag::CLOEXEC)
+/// Takes over the host's descriptors `fds`.
+fn taken(fds: &[u8]) -> Vec<HostFd> {
+    let (fds, _) = fds.as_chunks::<4>();
+    fds.iter().map(|fd| HostFd::adopt(u32::from_le_bytes(*fd))).collect()
 }
 
 /// Reads control data that the host left into memory of our own.

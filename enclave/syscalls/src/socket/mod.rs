@@ -12,6 +12,7 @@ mod message;
 mod options;
 mod receive;
 mod send;
+mod timeout;
 mod transfer;
 
 pub(crate) use create::{
@@ -20,6 +21,7 @@ pub(crate) use create::{
 pub(crate) use options::{getsockopt, setsockopt};
 pub(crate) use receive::{recvmmsg, recvmsg};
 pub(crate) use send::{sendmmsg, sendmsg};
+pub(crate) use timeout::ends_in_time;
 pub(crate) use transfer::{recvfrom, sendto};
 
 use alloc::sync::Arc;
@@ -104,24 +106,9 @@ pub(crate) fn keeps_borders(fd: u64) -> bool {
     }
 }
 
-/// Whether a call about this descriptor has a timeout that the socket has been given (`SO_RCVTIMEO`, `SO_SNDTIMEO`):
-/// such a call is not made again after a handler (signal(7)).
-pub(crate) fn ends_in_time(number: u64, fd: u64) -> bool {
-    const SO_RCVTIMEO: u64 = 20;
-    const SO_SNDTIMEO: u64 = 21;
-    let option = match number {
-        // read, readv, accept, recvfrom, recvmsg, accept4, recvmmsg
-        0 | 19 | 43 | 45 | 47 | 288 | 299 => SO_RCVTIMEO,
-        // write, writev, connect, sendto, sendmsg, sendmmsg
-        1 | 20 | 42 | 44 | 46 | 307 => SO_SNDTIMEO,
-        _ => return false,
-    };
-    let Ok(file) = args::file(fd) else { return false };
-    if let Some(socket) = local::of(&file) {
-        return local::has_timeout(socket, option == SO_RCVTIMEO);
-    }
-    let timeout = Socket::new(file).and_then(|socket| socket.option_words(option));
-    timeout.is_ok_and(|timeout| timeout != [0; 2])
+/// Whether a file is a socket of IPv6.
+pub(crate) fn is_ipv6(file: &Arc<OpenFile>) -> bool {
+    Socket::new(Arc::clone(file)).and_then(|socket| socket.domain()) == Ok(family::INET6)
 }
 
 /// The program is about to be told of an error or a hang-up of a file.
@@ -249,6 +236,12 @@ impl Socket {
         Ok([0, 1].map(|index| value.word(index).read()))
     }
 
+    /// Its address family.
+    fn domain(&self) -> Result<u64, Errno> {
+        const SO_DOMAIN: u64 = 39;
+        self.made().map_or_else(|| self.option(SO_DOMAIN), |made| Ok(made.domain))
+    }
+
     /// Whether it is a stream: data without borders, so that it may be moved in pieces. The host is asked only
     /// of sockets that were not made here.
     fn is_stream(&self) -> Result<bool, Errno> {
@@ -261,16 +254,14 @@ impl Socket {
     /// What a call with these flags gives: to be known before it is made.
     fn given(&self, flags: u64) -> Result<Given, Errno> {
         const SO_PROTOCOL: u64 = 38;
-        const SO_DOMAIN: u64 = 39;
         const IPPROTO_TCP: u64 = 6;
         const IPPROTO_MPTCP: u64 = 262;
         if flags & msg::TRUNC == 0 {
             return Ok(Given::Data);
         }
         if flags & msg::ERRQUEUE != 0 {
-            let domain = self.made().map_or_else(|| self.option(SO_DOMAIN), |made| Ok(made.domain));
             // These give what has met the error, as much as there is room for; others know no such queue.
-            if matches!(domain?, family::INET | family::INET6 | family::PACKET) {
+            if matches!(self.domain()?, family::INET | family::INET6 | family::PACKET) {
                 return Ok(Given::Data);
             }
         }

@@ -93,14 +93,12 @@ impl Staged {
         count: u64,
         flags: u64,
     ) -> Result<(), Errno> {
-        // Descriptors first: they are ours now, whatever else fails.
-        let control_len = self.slot.word(word::CONTROL_LEN).read();
-        if control_len > self.control.len() {
-            misbehaved("the host misbehaved: more control data than there was room for");
+        let received = self.control();
+        if let Err(errno) = scatter(&self.buffers, &message.buffers, count) {
+            control::refuse(&received);
+            return Err(errno);
         }
-        let received = control::read(self.control, control_len);
         let control = control::incoming(&received, flags & msg::CMSG_CLOEXEC != 0);
-        scatter(&self.buffers, &message.buffers, count)?;
         let [name, room] = message.name;
         if name != 0 {
             let len = self.slot.word(word::NAME_LEN).read() & 0xffff_ffff;
@@ -118,6 +116,15 @@ impl Staged {
             reply |= msg::CTRUNC;
         }
         write_low(message, word::FLAGS, reply)
+    }
+
+    /// The control data that came.
+    fn control(&self) -> Vec<u8> {
+        let len = self.slot.word(word::CONTROL_LEN).read();
+        if len > self.control.len() {
+            misbehaved("the host misbehaved: more control data than there was room for");
+        }
+        control::read(self.control, len)
     }
 }
 
@@ -176,11 +183,12 @@ fn receive_all(
         let batch_flags = if later { flags | msg::DONTWAIT } else { flags };
         let entry = |index| entries.wrapping_add((done + index) * ENTRY);
         match receive_batch(socket, entry, (count - done).min(most), batch_flags) {
-            Ok((received, wanted)) => {
-                done += received;
+            Ok(batch) => {
+                done += batch.received;
                 // If it was to wait for all, the host has been interrupted.
                 let all = flags & msg::WAITFORONE == 0 && !socket.never_waits(flags);
-                if received < wanted && (!all || interrupted()) {
+                let short = batch.received < batch.wanted;
+                if batch.failed || short && (!all || interrupted()) {
                     break;
                 }
             }
@@ -192,13 +200,24 @@ fn receive_all(
     Ok(done)
 }
 
-/// Receives at most `count` messages by one call; returns how many came, of how many.
+/// What came of messages that were to be received by one call.
+struct Batch {
+    /// How many the program has.
+    received: u64,
+    /// How many there was room for.
+    wanted: u64,
+    /// The next could not be given to the program: it is lost, as on Linux, and with it those behind it, which the
+    /// host had received already.
+    failed: bool,
+}
+
+/// Receives at most `count` messages by one call.
 fn receive_batch(
     socket: &Socket,
     entry: impl Fn(u64) -> u64,
     count: u64,
     flags: u64,
-) -> Result<(u64, u64), Errno> {
+) -> Result<Batch, Errno> {
     let mut batch = Vec::new();
     let mut room = 0;
     for index in 0..count {
@@ -224,14 +243,22 @@ fn receive_batch(
     let (wait, host) = socket.wait(flags);
     let args = [socket.fd, slots.address(), wanted, host | msg::CMSG_CLOEXEC, 0];
     let received = socket.receive(None, flags, || call.args(args).count(wait, wanted))?;
-    for (index, (staged, message)) in (0..received).zip(staged.iter().zip(&batch)) {
+    let collect = |index, staged: &Staged, message: &Message| {
         let bytes = slot(index).word(word::COUNT).read();
-        let limit = given.limit(message.0.len());
+        let limit = given.limit(message.len());
         if bytes > limit {
             misbehaved("the host misbehaved: it returned more than was asked for");
         }
-        staged.collect(socket, &message.0, given.bytes(bytes, limit), flags)?;
-        write_count(entry(index), bytes)?;
+        staged.collect(socket, message, given.bytes(bytes, limit), flags)?;
+        write_count(entry(index), bytes)
+    };
+    let mut came = (0..received).zip(staged.iter().zip(&batch));
+    while let Some((index, (staged, message))) = came.next() {
+        let Err(errno) = collect(index, staged, &message.0) else { continue };
+        // Nobody gets what the others brought.
+        came.for_each(|(_, (staged, _))| control::refuse(&staged.control()));
+        let batch = Batch { received: index, wanted, failed: true };
+        return if index > 0 { Ok(batch) } else { Err(errno) };
     }
-    Ok((received, wanted))
+    Ok(Batch { received, wanted, failed: false })
 }

@@ -158,15 +158,15 @@ fn send_batch(
     let mut batch = Vec::new();
     let mut room = 0;
     for index in 0..count {
-        let message = Message::read(entry(index));
-        if let Some(message) = message.as_ref().ok().filter(|message| message.len() > PIECE)
-            && batch.is_empty()
-        {
-            let sent = send(socket, message.clone(), flags)?;
-            write_count(entry(index), sent)?;
-            return Ok((1, 1));
-        }
-        let message = match message.and_then(Outgoing::new) {
+        let message = match Message::read(entry(index)) {
+            Ok(message) if message.len() > PIECE && batch.is_empty() => {
+                let sent = send(socket, message, flags)?;
+                write_count(entry(index), sent)?;
+                return Ok((1, 1));
+            }
+            message => message.and_then(Outgoing::new),
+        };
+        let message = match message {
             // What comes before it is sent.
             Err(_) if !batch.is_empty() => break,
             message => message?,
@@ -178,12 +178,16 @@ fn send_batch(
         batch.push(message);
     }
     let room = batch.iter().map(|message| ENTRY + message.room()).sum();
-    let wanted = batch.len() as u64;
     let mut call = Call::new(SENDMMSG, room)?;
-    let slots = call.room(ENTRY * wanted);
+    let slots = call.room(ENTRY * batch.len() as u64);
     let slot = |index| slots.part(ENTRY * index, ENTRY);
-    for (index, message) in (0..).zip(&batch) {
-        message.stage(&mut call, slot(index))?;
+    let mut wanted = 0;
+    for message in &batch {
+        match message.stage(&mut call, slot(wanted)) {
+            Err(_) if wanted > 0 => break,
+            staged => staged?,
+        }
+        wanted += 1;
     }
     socket.before_sending(flags)?;
     let (wait, flags) = socket.wait(flags);
