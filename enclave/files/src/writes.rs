@@ -46,7 +46,7 @@ const RUN: u32 = 4;
 /// are posted in any case.
 const ALONE: u32 = 16;
 const LONG_RUN: u32 = 1000;
-/// No file system's files end before.
+/// Files may be so long on all file systems.
 const END: u64 = 1 << 31;
 
 /// Whether files must not become longer than some limit: then each write is to tell.
