@@ -36,7 +36,6 @@ const VECTOR: u64 = size_of::<Vector>() as u64;
 const MAX_VECTORS: u64 = 1024;
 
 /// A message of the program, its vector read.
-#[derive(Clone)]
 pub(super) struct Message {
     pub(super) address: u64,
     /// Name and its length; zero if there is none.
