@@ -176,7 +176,8 @@ impl HostSlice {
 
     /// Replaces the bytes from `skip` on of the word at `offset`.
     fn change_word(self, offset: u64, skip: usize, bytes: &[u8]) {
-        let word = self.part(offset, 8).word(0);
+        assert!(offset < self.len);
+        let word = HostPtr(self.address + offset);
         let mut new = word.read().to_le_bytes();
         new[skip..skip + bytes.len()].copy_from_slice(bytes);
         word.write(u64::from_le_bytes(new));

@@ -79,13 +79,9 @@ impl Behind<'_> {
         count: u64,
         read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
     ) -> Result<u64, Errno> {
-        // The host's memory is written by whole words: the end of the head is written again.
-        let words = self.0.memory.part(self.0.len & !7, self.0.len % 8 + count);
-        let end = to_usize(self.0.len % 8);
-        let mut bytes = vec![0; end + to_usize(count)];
-        words.read_bytes(&mut bytes[..end]);
-        let count = read(&mut bytes[end..])?;
-        words.write_bytes(&bytes[..end + count]);
+        let mut bytes = vec![0; to_usize(count)];
+        let count = read(&mut bytes)?;
+        self.0.memory.write_bytes_at(self.0.len, &bytes[..count]);
         Ok(count as u64)
     }
 }
