@@ -38,6 +38,12 @@ pub const LOOKS: u64 = 13;
 /// an error; 0 for none. Its own word names the next. The first argument of each is what this one returned.
 pub const THEN: u64 = 14;
 
+/// Word index of the address of the first request that is to be made after this one, its looks and those of
+/// [`THEN`], for the program is expected to make it next; 0 for none. Its own word names the next, and each has
+/// others to be made with its result. If this one comes with looks, as many are made as have seen something;
+/// else all, unless this one returns an error.
+pub const EXPECTED: u64 = 15;
+
 /// Bits of the flags.
 pub mod flag {
     /// The call may wait: the host thread of the ring tries it, and has another one wait.

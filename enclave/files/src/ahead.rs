@@ -6,23 +6,21 @@
 //!
 //! What was read so is given to the program only as long as no other call of the process has come back
 //! since: so there is nothing from which it could know that the file has changed meanwhile.
+//!
+//! And what is opened again and again is opened before the program asks for it ([`guesses`]).
+
+mod guesses;
+mod opening;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use enclave_core::HostSlice;
-use enclave_hostcalls::{Call, Errno, Wait, are_posted, calls_made, misbehaved};
-use zerocopy::{FromZeros, IntoBytes};
+use enclave_hostcalls::{Call, Errno, are_posted, calls_made};
 
 use crate::{HostFd, Stat, flag, kind};
+pub use guesses::{Along, Guessed};
+use opening::{Asked, Opened, Opening, ROOM};
 
-mod nr {
-    pub(super) const FSTAT: u64 = 5;
-    pub(super) const PREAD64: u64 = 17;
-    pub(super) const OPENAT: u64 = 257;
-}
-
-/// Bytes that are read, and at least one more than a file has that is read as a whole.
-const ROOM: u64 = 12_000;
 /// Paths that are remembered at most.
 const PATHS: usize = 1024;
 
@@ -127,9 +125,13 @@ pub(crate) fn open(
     flags: u64,
 ) -> Option<Result<(HostFd, Ahead), Errno>> {
     let hash = known(directory, path, flags).filter(|path| path.is_remembered())?;
-    match open_and_read(hash, directory, path, flags) {
+    let asked = Asked { hash, directory, path, flags };
+    match guesses::take(&asked).map_or_else(|| open_and_read(&asked), Ok) {
         // What cannot be opened without waiting is opened as any other, as is what cannot be read.
-        Ok((fd, Some(ahead))) if ahead.stat.kind() == kind::REGULAR => Some(Ok((fd, ahead))),
+        Ok(Opened { fd, made, stat: Some(stat), read }) if stat.kind() == kind::REGULAR => {
+            let used = AtomicBool::new(false);
+            Some(Ok((fd, Ahead { path: hash, made, stat, read, used })))
+        }
         Ok(_) | Err(Errno::EAGAIN | Errno::ENOMEM) => {
             hash.forget();
             None
@@ -144,38 +146,10 @@ pub(crate) fn known(directory: u64, path: &[u8], flags: u64) -> Option<Path> {
     (are_posted() && flags & !ONLY == 0).then(|| Path::new(directory, path))
 }
 
-fn open_and_read(
-    hash: Path,
-    directory: u64,
-    path: &[u8],
-    flags: u64,
-) -> Result<(HostFd, Option<Ahead>), Errno> {
-    let size = size_of::<Stat>() as u64;
-    let mut read = Call::new(nr::PREAD64, ROOM)?;
-    let bytes = read.room(ROOM);
-    read.args([0, bytes.address(), ROOM]);
-    let mut ask = Call::new(nr::FSTAT, size)?;
-    let answer = ask.room(size);
-    ask.args([0, answer.address()]).then(&mut read);
-    let mut open = Call::new(nr::OPENAT, path.len() as u64 + 8)?;
-    let path = open.cstr(path);
-    // A file that is regular does not care.
-    open.args([directory, path, flags | flag::CLOEXEC | flag::NONBLOCK]).then(&mut ask);
-    let before = calls_made();
-    let fd = HostFd::adopt(open.descriptor(Wait::No)?);
-    if calls_made() != before + 1 || ask.later_result() != Some(Ok(0)) {
-        return Ok((fd, None));
-    }
-    let mut stat = Stat::new_zeroed();
-    answer.read_bytes(stat.as_mut_bytes());
-    let count = match read.later_result() {
-        Some(Ok(count)) if count > ROOM => {
-            misbehaved("the host misbehaved: it returned more than was asked for")
-        }
-        Some(Ok(count)) => Some(count),
-        _ => None,
-    };
-    let read = count.map(|count| Read { _call: read, bytes: bytes.part(0, count) });
-    let used = AtomicBool::new(false);
-    Ok((fd, Some(Ahead { path: hash, made: before + 1, stat, read, used })))
+fn open_and_read(asked: &Asked<'_>) -> Result<Opened, Errno> {
+    let opening = Opening::stage(asked)?;
+    let guesses = guesses::along(opening.first(), true);
+    let opened = opening.make();
+    guesses.collect(None);
+    opened
 }

@@ -29,6 +29,7 @@ mod transfer;
 mod wait_queue;
 mod writes;
 
+pub use ahead::{Along, Guessed};
 pub use device::Device;
 pub use enclave_descriptors::dirent::DirEntry;
 pub use host::HostFd;

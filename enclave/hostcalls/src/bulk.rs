@@ -110,8 +110,9 @@ impl Chunks<'_> {
     /// `None` if no chunk could be handed over.
     fn transfer(&mut self, direction: Direction, choice: Choice) -> Result<Option<Moved>, Errno> {
         for index in 0..self.cut.count() {
-            self.header(index).word(request::POSTED).write(0);
-            self.header(index).word(request::THEN).write(0);
+            for word in [request::POSTED, request::THEN, request::EXPECTED] {
+                self.header(index).word(word).write(0);
+            }
         }
         let mut all: All = [const { None }; chunks::MOST];
         let handed = self.hand_over(direction, &mut all);

@@ -55,6 +55,7 @@ impl Call {
         memory.word(request::POSTED).write(0);
         memory.word(request::LOOKS).write(0);
         memory.word(request::THEN).write(0);
+        memory.word(request::EXPECTED).write(0);
         for index in 0..request::ARG_COUNT as u64 {
             memory.word(request::ARGS + index).write(0);
         }
@@ -92,6 +93,16 @@ impl Call {
         // Until it is made.
         next.memory().word(request::RESULT).write(request::CALLED_OFF);
         self.memory().word(request::THEN).write(next.memory().address());
+    }
+
+    /// Has the host make `next`, and what that has been told to, after this call, or after one that is expected
+    /// already: as many as looks see something if it is told to look, else all unless this one returns an error.
+    /// What comes of them is their [`Self::later_result`]. They must not have to wait.
+    pub fn expect(&self, next: &Self) {
+        // Until it is made.
+        next.memory().word(request::RESULT).write(request::CALLED_OFF);
+        next.memory().word(request::EXPECTED).write(0);
+        self.memory().word(request::EXPECTED).write(next.memory().address());
     }
 
     /// Takes `len` bytes of the staging memory for a buffer, aligned to eight bytes. What it holds
@@ -322,8 +333,14 @@ impl Call {
     ///
     /// As [`Self::run`].
     pub fn descriptor(&self, wait: Wait) -> Result<u32, Errno> {
-        match u32::try_from(self.run(wait)?) {
-            Ok(fd) if fd <= i32::MAX.unsigned_abs() => Ok(fd),
+        self.run(wait).map(Self::as_descriptor)
+    }
+
+    /// The descriptor of the host that a result is. One that cannot be ends the enclave.
+    #[must_use]
+    pub fn as_descriptor(result: u64) -> u32 {
+        match u32::try_from(result) {
+            Ok(fd) if fd <= i32::MAX.unsigned_abs() => fd,
             _ => misbehaved("the host misbehaved: a descriptor that cannot exist"),
         }
     }

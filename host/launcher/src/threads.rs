@@ -96,6 +96,7 @@ impl Running {
             if done && request.number() < service::FIRST {
                 request.look();
                 self.make_then(request);
+                self.make_expected(request);
             }
             done
         })
@@ -127,6 +128,22 @@ impl Running {
                 true
             });
             next = following.then();
+        }
+    }
+
+    /// Makes the requests that are expected after `request`.
+    fn make_expected(&self, request: &Request) {
+        let all = || if request::is_error(request.result()) { 0 } else { u64::MAX };
+        let most = request.seen().unwrap_or_else(all);
+        let mut next = request.expected();
+        for _ in 0..most {
+            let Some(expected) = next else { return };
+            self.execute_alone(&expected, || {
+                expected.make();
+                true
+            });
+            self.make_then(&expected);
+            next = expected.expected();
         }
     }
 

@@ -101,6 +101,7 @@ pub unsafe extern "sysv64" fn answer_exit(
         "mov rax, [rsi + 8 * {POSTED}]",
         "or rax, [rsi + 8 * {LOOKS}]",
         "or rax, [rsi + 8 * {THEN}]",
+        "or rax, [rsi + 8 * {EXPECTED}]",
         "jnz 3f",
         "push rsi",
         "push rcx",
@@ -156,6 +157,7 @@ pub unsafe extern "sysv64" fn answer_exit(
         POSTED = const request::POSTED,
         LOOKS = const request::LOOKS,
         THEN = const request::THEN,
+        EXPECTED = const request::EXPECTED,
         ARGS = const request::ARGS,
         RESULT = const request::RESULT,
         SERVICES = const service::FIRST,
@@ -210,7 +212,7 @@ mod tests {
         for number in [service::FIRST, service::IDLE, u64::MAX] {
             assert_eq!(answer(&exits, exit::CALL, staged(arena, 0, number)), 0);
         }
-        for with in [request::POSTED, request::LOOKS, request::THEN] {
+        for with in [request::POSTED, request::LOOKS, request::THEN, request::EXPECTED] {
             let request = staged(arena, 0, GETPPID);
             arena.word(with).store(request, Ordering::Relaxed);
             assert_eq!(answer(&exits, exit::CALL, request), 0, "word {with}");

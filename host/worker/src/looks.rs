@@ -18,6 +18,16 @@ impl Request {
         }
     }
 
+    /// Looks that came with the wait and have seen something; `None` if none were wanted.
+    #[must_use]
+    pub fn seen(&self) -> Option<u64> {
+        let block = self.looks()?;
+        let filled = block.word(looks::FILLED).load(Ordering::Relaxed).min(looks::SLOTS);
+        let result = |slot| block.word(looks::result(slot)).load(Ordering::Relaxed);
+        let has_seen = |&slot: &u64| (1..=looks::ROOM).contains(&result(slot));
+        Some((0..filled).filter(has_seen).count() as u64)
+    }
+
     fn look_at_events(&self) -> Option<()> {
         let block = self.looks()?;
         block.word(looks::FILLED).store(0, Ordering::Relaxed);

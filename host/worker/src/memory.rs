@@ -193,6 +193,12 @@ impl Request {
         self.other(request::THEN)
     }
 
+    /// The first of the requests that are to be made because they are expected; of one of those, the next.
+    #[must_use]
+    pub fn expected(&self) -> Option<Self> {
+        self.other(request::EXPECTED)
+    }
+
     /// Makes the request with this first argument.
     pub fn make_with(&self, first: u64) {
         self.word(request::ARGS).store(first, Ordering::Relaxed);

@@ -50,7 +50,7 @@ static char byte_(int i, long at) { return (char)(at * 7 + at / 251 + i); }
 
 static void send_(int i, long n)
 {
-    static char t[1 << 16];
+    static __thread char t[1 << 16];
     for (long k = 0; k < n; k++) t[k] = byte_(i, sent[i] + k);
     if (send(out[i], t, (size_t)n, MSG_NOSIGNAL) != n) _exit(97);
     sent[i] += n;
@@ -380,4 +380,137 @@ GROUP(files_that_are_replaced)
     // The position is at the start.
     EQ(read(o, t, 2) == 2 && read(o, t + 2, 8) == 2 && !strcmp(t, "text"), 1);
     close(o);
+}
+
+// One thread's streams, and the file that it opens whenever something has come for one of them.
+struct part { int first, count, good; char path[16], other[16]; };
+
+// Changes the file in one of several ways; `text` is what it shows then.
+static void change_(struct part *p, int how, int f, char *map, char *text)
+{
+    static __thread int number;
+    size_t n = strlen(text);
+    number++;
+    switch (how) {
+    case 1:
+        snprintf(text, 32, "%0*d", 1 + number % 20, number);
+        write_(f, text);
+        break;
+    case 2:
+        // Little by little: what is written may wait.
+        for (size_t i = 0; i < n; i++) pwrite(f, &"abcdefghijklmnop"[(i + (size_t)number) % 16], 1, (off_t)i);
+        for (size_t i = 0; i < n; i++) text[i] = "abcdefghijklmnop"[(i + (size_t)number) % 16];
+        break;
+    case 3: map[0] = text[0] = (char)('A' + number % 26); break;
+    case 4: {
+        int o = open(p->other, O_RDWR | O_CREAT | O_TRUNC, 0644);
+        snprintf(text, 32, "other %d", number);
+        write_(o, text);
+        close(o);
+        // Another file: what changes is not the one that is mapped.
+        rename(p->other, p->path);
+        break;
+    }
+    }
+}
+
+static void *advance_(void *part)
+{
+    struct part *p = part;
+    struct epoll_event events[5];
+    int e = epoll_create1(0), last = p->first + p->count;
+    for (int i = p->first; i < last; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.u32 = (unsigned)i};
+        epoll_ctl(e, EPOLL_CTL_ADD, in[i], &event);
+    }
+    for (int round = 0; round < 60; round++) {
+        char text[32] = "what is there", t[100];
+        int f = open(p->path, O_RDWR | O_CREAT | O_TRUNC, 0644), left = p->count;
+        write_(f, text);
+        char *map = round % 5 == 3 ? mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, f, 0) : NULL;
+        for (int i = p->first; i < last; i++) send_(i, 40);
+        while (left > 0) {
+            int count = epoll_wait(e, events, 5, 1000);
+            if (count <= 0) break;
+            for (int k = 0; k < count; k++, left--) {
+                int i = (int)events[k].data.u32;
+                p->good += next_(i, t, recv(in[i], t, sizeof t, 0), come[i]);
+                come[i] += 40;
+                // Some are opened as they were when epoll reported, others were changed since.
+                if (k % 2) change_(p, round % 5, f, map, text);
+                p->good += shows_(p->path, round % 3 ? 0 : k, text);
+            }
+        }
+        if (map) munmap(map, 4096);
+        close(f);
+    }
+    unlink(p->path);
+    close(e);
+    return NULL;
+}
+
+GROUP(files_opened_in_advance)
+{
+    connect_all_();
+    struct part all = {.count = STREAMS, .path = "advance", .other = "advance-"}, parts[3];
+    advance_(&all);
+    // Each stream comes in order, and a file shows what was in it when it was opened.
+    EQ(all.good, 60 * STREAMS * 2);
+    pthread_t threads[3];
+    for (int t = 0; t < 3; t++) {
+        parts[t] = (struct part){.first = t * 4, .count = 4};
+        snprintf(parts[t].path, sizeof parts[t].path, "advance%d", t);
+        snprintf(parts[t].other, sizeof parts[t].other, "advance-%d", t);
+        pthread_create(&threads[t], NULL, advance_, &parts[t]);
+    }
+    for (int t = 0; t < 3; t++) {
+        pthread_join(threads[t], NULL);
+        // The same for threads that do so at the same time.
+        EQ(parts[t].good, 60 * 4 * 2);
+    }
+    close_all_();
+}
+
+GROUP(files_that_follow_others)
+{
+    connect_all_();
+    int e = watch_all_(EPOLLIN), good = 0;
+    char path[16], text[16], t[100];
+    struct epoll_event events[STREAMS];
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "follow%d", i), snprintf(text, sizeof text, "file %d", i);
+        int f = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+        write_(f, text);
+        close(f);
+    }
+    int free = open(".", O_RDONLY);
+    close(free);
+    for (int round = 0, next = 0; round < 100; round++) {
+        for (int i = 0; i < STREAMS; i++) send_(i, 40);
+        int count = epoll_wait(e, events, STREAMS, 1000);
+        for (int k = 0; k < count; k++) {
+            int i = (int)events[k].data.u32;
+            ssize_t got = recv(in[i], t, sizeof t, 0);
+            good -= !next_(i, t, got, come[i]);
+            come[i] += got;
+            // One after the other, now and then another one; one that is not there; two names that differ little.
+            next = round % 3 && k % 4 == 3 ? (next + 3) % 5 : (next + 1) % 5;
+            snprintf(path, sizeof path, k % 7 == 6 ? "follow%d " : "follow%d", next);
+            snprintf(text, sizeof text, "file %d", next);
+            good += k % 7 == 6 ? open(path, O_RDONLY) == -1 && errno == ENOENT : shows_(path, k % 2 * 4, text);
+        }
+        good += STREAMS - count;
+        for (int i = 0; i < STREAMS; i++) {
+            ssize_t got = recv(in[i], t, sizeof t, 0);
+            if (got > 0) come[i] += got;
+        }
+    }
+    // Who asks for a file gets that one.
+    EQ(good, 100 * STREAMS);
+    for (int i = 0; i < 5; i++) snprintf(path, sizeof path, "follow%d", i), unlink(path);
+    // And gets the descriptor that is free.
+    int f = open(".", O_RDONLY);
+    EQ(f, free);
+    close(f), close(e);
+    close_all_();
 }

@@ -28,6 +28,8 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("ahead", "ends"),
     ("ahead", "files_that_change"),
     ("ahead", "files_that_are_replaced"),
+    ("ahead", "files_opened_in_advance"),
+    ("ahead", "files_that_follow_others"),
     ("blocking", "whole_tcp"),
     ("blocking", "whole_unix"),
     ("blocking", "whole_fifo"),

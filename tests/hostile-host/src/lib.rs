@@ -78,6 +78,7 @@ pub fn parse(text: &str) -> Result<&'static dyn Tamper> {
         ("chunks", [claims]) => Box::new(chunks::Chunks::new(claims)?),
         ("events", [how]) => Box::new(events::Events::new(how)?),
         ("looks", [what, value]) => Box::new(looks::Looks::new(what, value)?),
+        ("expected", [result]) => Box::new(posted::Expected::new(result)?),
         ("short", [limit]) => Box::new(posted::Short::new(limit)?),
         ("posted", [how]) => Box::new(posted::Skipped::new(how)?),
         ("boot", [index, value]) => Box::new(memory::Parameter::new(index, value)?),

@@ -11,6 +11,28 @@ use crate::number;
 
 const SENDTO: u64 = 44;
 
+/// `expected RESULT`: what is said of calls that were only expected, whether they were made or not.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    result: u64,
+}
+
+impl Expected {
+    pub(crate) fn new(result: &str) -> Result<Self> {
+        Ok(Self { result: number(result)? })
+    }
+}
+
+impl Tamper for Expected {
+    fn after(&self, request: &Request) {
+        let mut next = request.expected();
+        while let Some(expected) = next {
+            expected.set_result(self.result);
+            next = expected.expected();
+        }
+    }
+}
+
 /// `short LIMIT`: no lie, but a kernel that is short of memory. Of each third piece that is sent without
 /// waiting it takes `LIMIT` bytes at most, as it may.
 #[derive(Debug)]

@@ -56,13 +56,14 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Tells the streams what the host has seen until `end`.
-    pub(super) fn collect(self, registry: &Mutex<Registry>, end: Moment) {
-        let Some(block) = self.block.as_ref().map(Staging::memory) else { return };
+    /// Tells the streams what the host has seen until `end`; returns how many of them got something.
+    pub(super) fn collect(self, registry: &Mutex<Registry>, end: Moment) -> usize {
+        let Some(block) = self.block.as_ref().map(Staging::memory) else { return 0 };
         let filled = block.word(looks::FILLED).read();
         if filled > SLOTS {
             misbehaved("the host misbehaved: it looked more often than it was told to");
         }
+        let mut seen = 0;
         for slot in 0..filled {
             let token = block.word(looks::token(slot)).read();
             let file = match registry.lock().find(token) {
@@ -71,12 +72,14 @@ impl Look<'_> {
                 Found::Never => misbehaved("the host misbehaved: it looked at what there is not"),
             };
             let result = Call::checked(block.word(looks::result(slot)).read());
+            seen += usize::from(result.is_ok_and(|count| count > 0));
             let room = block.part(looks::seen(slot), ROOM);
             let stream = file.as_ref().and_then(|file| file.stream());
             if !stream.is_some_and(|stream| stream.saw([self.begin, end], room, result)) {
                 self.looks.set(token, None);
             }
         }
+        seen
     }
 }
 

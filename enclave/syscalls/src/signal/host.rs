@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{Mutex, own_call};
-use enclave_hostcalls::misbehaved;
+use enclave_hostcalls::{changed, misbehaved};
 use enclave_signals::{
     SigInfo, SigSet, Target, code,
     number::{SYNCHRONOUS, UNBLOCKABLE},
@@ -52,6 +52,8 @@ pub(super) fn collect() {
         if INTERNAL.contains(number) || own {
             misbehaved("the host misbehaved: a signal that only the program itself can send");
         }
+        // Its sender may have changed files before.
+        changed();
         send(Target::Process, info);
     });
 }

@@ -3,6 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
+use enclave_files::Guessed;
 use enclave_hostcalls::{Comparisons, Costs, Left, comparisons, left, posted};
 use enclave_threads::clock;
 
@@ -13,6 +14,7 @@ pub(super) struct Leaving {
     all: Vec<Left>,
     /// Calls that were made along with others.
     posted: u64,
+    guessed: Guessed,
     comparisons: Comparisons,
 }
 
@@ -20,7 +22,7 @@ impl Leaving {
     pub(super) fn take() -> Self {
         let mut all: Vec<_> = left().collect();
         all.sort_by_key(|left| core::cmp::Reverse(left.costs[0].calls + left.costs[1].calls));
-        Self { all, posted: posted(), comparisons: comparisons() }
+        Self { all, posted: posted(), guessed: Guessed::so_far(), comparisons: comparisons() }
     }
 
     pub(super) fn text(&self, out: &mut String) {
@@ -46,6 +48,10 @@ impl Leaving {
             );
         }
         let _ = writeln!(out, "{} calls were made along with others", self.posted);
+        let Guessed { made, used } = self.guessed;
+        if made != 0 {
+            let _ = writeln!(out, "{made} files were opened in advance, {used} of them for good");
+        }
         let Comparisons { made, changes, kept } = self.comparisons;
         if made != 0 {
             let ways = if kept.rings { "these ways" } else { "exits" };

@@ -55,6 +55,20 @@ fn files_that_cannot_be() -> Result<()> {
         .try_for_each(|lie| ahead(lie, End::Any))
 }
 
+/// Files that are opened before the program asks for them.
+#[test]
+fn files_that_nobody_asked_for() -> Result<()> {
+    // No descriptor, none that is free, and no error.
+    ["expected 0x80000000", "expected 0", "expected -134", "expected -4095"]
+        .iter()
+        .try_for_each(|lie| ahead(lie, End::Found))?;
+    // An error; not made; and a descriptor that there is not, of which nothing else is said, or the truth about
+    // another.
+    ["expected -2", "expected -512", "expected 1000000"]
+        .iter()
+        .try_for_each(|lie| ahead(lie, End::Any))
+}
+
 #[test]
 fn anything_at_random() -> Result<()> {
     ahead("flip", End::Any)?;
