@@ -18,7 +18,7 @@ use core::{
 
 use enclave_core::{HostSlice, Mutex, Once, to_usize};
 use enclave_hostcalls::{
-    Call, Errno, Kind, Sender, calls_made, can_hold, can_post, change_last, changed, flush,
+    Call, Errno, Kind, Queue, Sender, calls_made, can_hold, can_post, change_last, changed, flush,
     misbehaved,
 };
 use hostcall_abi::request;
@@ -90,6 +90,7 @@ pub(crate) struct Writes {
     state: Mutex<State>,
     /// [`calls_made`] when the last write was done.
     then: AtomicU64,
+    queue: Queue,
 }
 
 #[derive(Default)]
@@ -150,7 +151,12 @@ impl Piece {
 
 impl Writes {
     fn new(fd: Arc<HostFd>) -> Arc<Self> {
-        Arc::new(Self { fd, state: Mutex::default(), then: AtomicU64::new(0) })
+        Arc::new(Self {
+            fd,
+            state: Mutex::default(),
+            then: AtomicU64::new(0),
+            queue: Queue::default(),
+        })
     }
 
     /// Writes data at an offset, or at the current position: with the next call that leaves, if it is little and
@@ -210,7 +216,7 @@ impl Writes {
         bytes: &mut [u8],
     ) -> Result<bool, Errno> {
         data.read(bytes)?;
-        let joined = change_last(self, |call, len| {
+        let joined = change_last(&**self, |call, len| {
             let mut state = self.state.lock();
             let Some(last) = &mut state.last else { return false };
             if last.memory.address() != call.first_room() {
@@ -291,6 +297,10 @@ impl Writes {
 }
 
 impl Sender for Writes {
+    fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     fn holds(&self) -> bool {
         self.state.lock().never
     }

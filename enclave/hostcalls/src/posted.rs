@@ -19,20 +19,23 @@
 
 mod entry;
 mod list;
+mod posters;
+mod queue;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use enclave_core::{HostSlice, Mutex, MutexGuard, has_current};
-use enclave_threads::{current, give_processor_away, update_tick};
+use enclave_core::{HostSlice, Mutex, MutexGuard};
+use enclave_threads::{give_processor_away, update_tick};
 use hostcall_abi::request;
 
 use crate::{
     Call, Errno,
     way::{are_posted, may_be_posted, post},
 };
-use entry::{Entry, Of, Poster, same};
+use entry::Of;
 use list::List;
+pub use queue::Queue;
 
 /// Most calls in the list.
 const MOST: u64 = 256;
@@ -41,6 +44,9 @@ const LOOKS: u32 = 500;
 
 /// Who posts calls that may come to another end than the program was told.
 pub trait Sender: Send + Sync {
+    /// Where its calls stand in the list: always the same, and no other sender's.
+    fn queue(&self) -> &Queue;
+
     /// Whether nothing more of this sender may be made: something before it was not.
     fn holds(&self) -> bool;
 
@@ -99,39 +105,20 @@ pub fn can_hold() -> bool {
     may_be_posted() && COUNT.load(Ordering::Relaxed) < MOST
 }
 
-/// Takes the last call that was posted for `sender` out of the list, if it is the one whose first buffer is `at`
+/// Takes the last call that was posted for `sender` out of the list, if it is the piece whose first buffer is `at`
 /// and no other call has taken it along.
-pub fn take_back(sender: &Arc<dyn Sender>, at: u64) -> Option<Call> {
-    let mut list = LIST.lock();
-    let of = |entry: &Entry| entry.of.as_ref().is_some_and(|of| Arc::ptr_eq(&of.sender, sender));
-    let last = list.entries.iter().rposition(of)?;
-    let entry = list.entries.get(last)?;
-    if entry.carrier != 0 || entry.call.first_room() != at {
-        return None;
-    }
-    let entry = list.remove(last);
-    drop(list);
-    entry.map(|entry| entry.call)
+pub fn take_back(sender: &impl Sender, at: u64) -> Option<Call> {
+    let (call, _dropped_without_the_lock) = LIST.lock().take_back(sender, at)?;
+    Some(call)
 }
 
 /// Lets `change` alter the last call of the list and how many bytes it moves, if this thread has posted it for
 /// `sender` as a piece, and no other call has taken it along. Returns what `change` does: whether it has.
-pub fn change_last<S: Sender>(
-    sender: &Arc<S>,
-    change: impl FnOnce(&mut Call, &mut u64) -> bool,
-) -> bool {
+pub fn change_last(sender: &impl Sender, change: impl FnOnce(&mut Call, &mut u64) -> bool) -> bool {
     if COUNT.load(Ordering::Relaxed) == 0 {
         return false;
     }
-    let own = poster();
-    let mut list = LIST.lock();
-    let Some(Entry { call, of: Some(of), by, carrier: 0, .. }) = list.entries.back_mut() else {
-        return false;
-    };
-    let (Kind::Piece(len) | Kind::Write(len)) = &mut of.kind else { return false };
-    core::ptr::addr_eq(Arc::as_ptr(&of.sender), Arc::as_ptr(sender))
-        && same(by, &own)
-        && change(call, len)
+    LIST.lock().last_piece(sender).is_some_and(|(call, len)| change(call, len))
 }
 
 /// Makes what is in the list, and waits for what another call has taken along.
@@ -144,7 +131,7 @@ pub fn flush() {
         if COUNT.load(Ordering::Relaxed) == 0 {
             return;
         }
-        if wait_for_all().entries.is_empty() {
+        if wait_for_all().is_empty() {
             return;
         }
         if let Ok(call) = Call::new(GETPPID, 0) {
@@ -197,8 +184,10 @@ impl Call {
 }
 
 fn add(call: Call, of: Option<Of>) {
-    let alone = LIST.lock().push(call, of);
+    let mut list = LIST.lock();
+    let alone = list.push(call, of);
     post();
+    drop(list);
     if alone {
         update_tick();
     }
@@ -209,11 +198,6 @@ fn add(call: Call, of: Option<Of>) {
 pub(crate) struct Carried {
     carrier: HostSlice,
     number: u64,
-}
-
-/// The thread that runs this, if one does.
-fn poster() -> Poster {
-    has_current().then(current)
 }
 
 /// Call before one that may wait takes calls along. A sender whom nobody but the list has any more ends when
@@ -234,17 +218,16 @@ pub(crate) fn take_along(carrier: HostSlice) -> Option<Carried> {
 
 #[cold]
 fn take_own(carrier: HostSlice) -> Option<Carried> {
-    let own = poster();
-    let waited_for = |entry: &Entry| entry.is_for_all() || same(&entry.by, &own);
-    let mut list = wait_while(|list| list.under_way().any(waited_for));
-    list.link(carrier, |entry| {
-        entry.is_for_all() || entry.by.as_ref().is_none_or(|by| !by.runs_elsewhere())
-    })
+    let mut list = wait_while(|list| {
+        let own = list.own();
+        list.under_way().any(|entry| entry.is_for_all() || Some(entry.by) == own)
+    });
+    list.link(carrier, |entry, poster| entry.is_for_all() || !poster.runs_elsewhere())
 }
 
 /// Has the staged call in `carrier` take along all that nobody has taken yet, behind what others have taken.
 pub(crate) fn take_all(carrier: HostSlice) -> Option<Carried> {
-    wait_for_all().link(carrier, |_| true)
+    wait_for_all().link(carrier, |_, _| true)
 }
 
 impl Drop for Carried {
@@ -253,13 +236,7 @@ impl Drop for Carried {
         self.carrier.word(request::POSTED).write(0);
         let mut list = LIST.lock();
         let ended = list.collect();
-        for entry in list.entries.iter_mut().filter(|entry| entry.carrier == self.number) {
-            entry.done = entry.is_done();
-            if !entry.done {
-                // The host did not get there: another call takes it along.
-                entry.carrier = 0;
-            }
-        }
+        list.let_go(self.number);
         drop(list);
         drop(ended);
     }

@@ -44,7 +44,7 @@ pub(crate) fn may_be_posted() -> bool {
     CHOOSER.get().is_some_and(Chooser::may_post)
 }
 
-/// A call was posted.
+/// A call was posted, under the lock of the list.
 pub(crate) fn post() {
     if let Some(chooser) = CHOOSER.get() {
         chooser.post();

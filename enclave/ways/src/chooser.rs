@@ -141,9 +141,9 @@ impl Chooser {
         self.worked.store(self.worked.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// Says that a call was posted.
+    /// Says that a call was posted. Nobody else may say so at the same time.
     pub fn post(&self) {
-        self.posted.fetch_add(1, Relaxed);
+        self.posted.store(self.posted.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     /// Calls that were posted.

@@ -8,7 +8,7 @@ use alloc::{sync::Arc, vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_core::{HostSlice, to_usize};
-use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_post, take_back};
+use enclave_hostcalls::{Call, Errno, Kind, Wait, can_post, take_back};
 
 use super::{MSG_DONTWAIT, MSG_NOSIGNAL, Stream, left::HOLDING};
 
@@ -155,8 +155,7 @@ impl Stream {
         let head = state.head.take()?;
         state.sending = true;
         drop(state);
-        let sender: Arc<dyn Sender> = self.clone();
-        let call = take_back(&sender, head.memory.address());
+        let call = take_back(&**self, head.memory.address());
         let mut state = self.state.lock();
         match call {
             Some(call) => {

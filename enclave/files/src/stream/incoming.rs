@@ -18,7 +18,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{AppSlice, HostSlice, Mutex, MutexGuard, to_usize};
-use enclave_hostcalls::{Call, Errno, Kind, Sender, can_post, flush, misbehaved};
+use enclave_hostcalls::{Call, Errno, Kind, Queue, Sender, can_post, flush, misbehaved};
 use enclave_threads::{give_processor_away, yield_now};
 
 use crate::HostFd;
@@ -52,6 +52,7 @@ impl Moment {
 pub(super) struct Incoming {
     fd: Arc<HostFd>,
     state: Mutex<State>,
+    queue: Queue,
 }
 
 #[derive(Default)]
@@ -111,7 +112,7 @@ impl Seen {
 
 impl Incoming {
     pub(super) fn new(fd: Arc<HostFd>) -> Arc<Self> {
-        Arc::new(Self { fd, state: Mutex::default() })
+        Arc::new(Self { fd, state: Mutex::default(), queue: Queue::default() })
     }
 
     /// The host has looked between two moments, and has left what it saw in `room`, or says that it could
@@ -251,6 +252,10 @@ impl Incoming {
 }
 
 impl Sender for Incoming {
+    fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     fn holds(&self) -> bool {
         false
     }

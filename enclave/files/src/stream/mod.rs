@@ -22,7 +22,9 @@ use alloc::{collections::VecDeque, sync::Arc};
 use core::{fmt, sync::atomic::Ordering};
 
 use enclave_core::Mutex;
-use enclave_hostcalls::{Call, Errno, Kind, Sender, Wait, can_hold, can_post, flush, misbehaved};
+use enclave_hostcalls::{
+    Call, Errno, Kind, Queue, Sender, Wait, can_hold, can_post, flush, misbehaved,
+};
 use enclave_threads::{give_processor_away, yield_now};
 
 pub use self::{
@@ -76,6 +78,7 @@ pub struct Stream {
     cork: Cork,
     incoming: Arc<Incoming>,
     told: Arc<Told>,
+    queue: Queue,
 }
 
 #[derive(Default)]
@@ -114,6 +117,7 @@ impl Stream {
             cork,
             incoming,
             told: Arc::default(),
+            queue: Queue::default(),
         })
     }
 
@@ -359,6 +363,10 @@ impl Stream {
 }
 
 impl Sender for Stream {
+    fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     fn holds(&self) -> bool {
         let state = self.state.lock();
         state.holding || state.error.is_some()

@@ -2,10 +2,9 @@
 
 use alloc::sync::Arc;
 
-use enclave_threads::Thread;
 use hostcall_abi::request::{self, state};
 
-use super::{Kind, Sender, has_both_ends};
+use super::{Kind, Queue, Sender, has_both_ends};
 use crate::Call;
 
 /// For whom a call was posted.
@@ -15,24 +14,8 @@ pub(super) struct Of {
 }
 
 impl Of {
-    pub(super) fn has_sender_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.sender, &other.sender)
-    }
-
     pub(super) const fn is_piece(&self) -> bool {
         matches!(self.kind, Kind::Piece(_) | Kind::Write(_))
-    }
-}
-
-/// Who posted a call; nobody, on a scheduler's stack.
-pub(super) type Poster = Option<Arc<Thread>>;
-
-/// Whether both are the same.
-pub(super) fn same(one: &Poster, other: &Poster) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
     }
 }
 
@@ -40,11 +23,16 @@ pub(super) fn same(one: &Poster, other: &Poster) -> bool {
 pub(super) struct Entry {
     pub(super) call: Call,
     pub(super) of: Option<Of>,
-    /// Entries are counted for ever.
+    /// Entries are counted for ever, from 1 on.
     pub(super) number: u64,
-    pub(super) by: Poster,
-    /// The piece before, which may be done.
-    pub(super) after: Option<u64>,
+    /// Its place among the calls of its sender.
+    pub(super) ticket: u64,
+    /// Whose it is among the posters.
+    pub(super) by: usize,
+    /// Number of the piece before, which may be done; 0 for none.
+    pub(super) after: u64,
+    /// Number of the piece behind, 0 for none. It may have been taken back.
+    pub(super) behind: u64,
     /// Who takes it along, 0 for nobody yet.
     pub(super) carrier: u64,
     /// Whether it was made, as its carrier has seen.
@@ -52,8 +40,13 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn has_sender_of(&self, other: &Self) -> bool {
-        matches!((&self.of, &other.of), (Some(of), Some(other)) if of.has_sender_of(other))
+    pub(super) fn queue(&self) -> Option<&Queue> {
+        self.of.as_ref().map(|of| of.sender.queue())
+    }
+
+    /// Whether no other call of its sender is before it.
+    pub(super) fn is_first(&self) -> bool {
+        self.queue().is_none_or(|queue| queue.is_first(self.ticket))
     }
 
     fn kind(&self) -> Option<Kind> {
