@@ -1,7 +1,7 @@
 //! Staging memory: pieces of the untrusted arena. The bookkeeping is inside.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use enclave_core::{HostSlice, Mutex, tcs_index, to_usize};
 use hostcall_abi::layout::TCS_COUNT;
@@ -20,17 +20,57 @@ struct Arena {
 static ARENA: Mutex<Arena> =
     Mutex::new(Arena { rest: None, free: [const { Vec::new() }; CLASSES] });
 
-/// Addresses of free pieces that one enclave thread keeps for itself, one of each class; 0 for none.
-/// Only that thread looks, and no other thread of the program runs on it meanwhile: so it takes no
-/// atomic exchange, and no lock.
+/// Classes of which enclave threads keep free pieces for themselves, up to 64 KiB: beside the copying of more than
+/// that, a lock is nothing.
+const KEPT_CLASSES: usize = 9;
+/// Most pieces of a class that an enclave thread keeps: they fill a cache line with their count. So each keeps less
+/// than 1 MiB of the arena from the others.
+const MOST: usize = 7;
+/// Pieces that come from the arena, or go there, at once, if there are so many. A server that posts a call for each
+/// of its connections holds more than a thread keeps: so not each of them takes the lock.
+const BATCH: usize = 4;
+
+/// Addresses of free pieces of one class that one enclave thread keeps for itself. Only that thread looks, and no
+/// other thread of the program runs on it meanwhile: so it takes no atomic exchange, and no lock.
 #[repr(align(64))]
-struct Spares([AtomicU64; CLASSES]);
+struct Spares {
+    count: AtomicUsize,
+    pieces: [AtomicU64; MOST],
+}
 
-static SPARES: [Spares; to_usize(TCS_COUNT)] =
-    [const { Spares([const { AtomicU64::new(0) }; CLASSES]) }; to_usize(TCS_COUNT)];
+static SPARES: [[Spares; KEPT_CLASSES]; to_usize(TCS_COUNT)] =
+    [const { [const { Spares::new() }; KEPT_CLASSES] }; to_usize(TCS_COUNT)];
 
-fn spare(class: usize) -> Option<&'static AtomicU64> {
-    SPARES.get(to_usize(tcs_index()))?.0.get(class)
+impl Spares {
+    const fn new() -> Self {
+        Self { count: AtomicUsize::new(0), pieces: [const { AtomicU64::new(0) }; MOST] }
+    }
+
+    /// Those of this enclave thread, if it keeps pieces of that class.
+    fn of(class: usize) -> Option<&'static Self> {
+        SPARES.get(to_usize(tcs_index()))?.get(class)
+    }
+
+    /// Takes the last piece, of so many bytes.
+    #[inline(always)]
+    fn pop(&self, size: u64) -> Option<HostSlice> {
+        let last = self.count.load(Ordering::Relaxed).checked_sub(1)?;
+        let address = self.pieces.get(last)?.load(Ordering::Relaxed);
+        self.count.store(last, Ordering::Relaxed);
+        HostSlice::new(address, size).ok()
+    }
+
+    /// Returns whether there was room for the piece.
+    #[inline(always)]
+    fn push(&self, piece: HostSlice) -> bool {
+        let count = self.count.load(Ordering::Relaxed);
+        let place = self.pieces.get(count);
+        if let Some(place) = place {
+            place.store(piece.address(), Ordering::Relaxed);
+            self.count.store(count + 1, Ordering::Relaxed);
+        }
+        place.is_some()
+    }
 }
 
 /// Takes the arena.
@@ -66,20 +106,21 @@ impl Staging {
     #[inline(always)]
     pub fn new(bytes: u64) -> Result<Self, Errno> {
         let class = class_of(bytes).ok_or(Errno::ENOMEM)?;
-        let Some(spare) = spare(class) else { return Self::from_arena(class) };
-        match HostSlice::new(spare.load(Ordering::Relaxed), size_of_class(class)) {
-            Ok(piece) => {
-                spare.store(0, Ordering::Relaxed);
-                Ok(Self { piece, class })
-            }
-            Err(_) => Self::from_arena(class),
+        match Spares::of(class).and_then(|spares| spares.pop(size_of_class(class))) {
+            Some(piece) => Ok(Self { piece, class }),
+            None => Self::from_arena(class),
         }
     }
 
     #[cold]
     fn from_arena(class: usize) -> Result<Self, Errno> {
         let mut arena = ARENA.lock();
-        if let Some(piece) = arena.free[class].pop() {
+        let free = &mut arena.free[class];
+        if let Some(piece) = free.pop() {
+            if let Some(spares) = Spares::of(class) {
+                let more = free.len().saturating_sub(BATCH - 1);
+                free.drain(more..).for_each(|piece| assert!(spares.push(piece)));
+            }
             return Ok(Self { piece, class });
         }
         let size = size_of_class(class);
@@ -95,7 +136,12 @@ impl Staging {
 
     #[cold]
     fn to_arena(&self) {
-        ARENA.lock().free[self.class].push(self.piece);
+        let mut arena = ARENA.lock();
+        let free = &mut arena.free[self.class];
+        free.push(self.piece);
+        if let Some(spares) = Spares::of(self.class) {
+            free.extend((1..BATCH).map_while(|_| spares.pop(size_of_class(self.class))));
+        }
     }
 
     /// The host memory.
@@ -108,11 +154,8 @@ impl Staging {
 impl Drop for Staging {
     #[inline]
     fn drop(&mut self) {
-        match spare(self.class) {
-            Some(spare) if spare.load(Ordering::Relaxed) == 0 => {
-                spare.store(self.piece.address(), Ordering::Relaxed);
-            }
-            _ => self.to_arena(),
+        if !Spares::of(self.class).is_some_and(|spares| spares.push(self.piece)) {
+            self.to_arena();
         }
     }
 }
