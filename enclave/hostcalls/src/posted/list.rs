@@ -16,7 +16,7 @@ use super::{
     entry::{Entry, Of},
     posters::{Poster, Posters},
 };
-use crate::{Call, Errno};
+use crate::{Call, Errno, way::came_back};
 
 /// In the order in which they were posted.
 pub(super) struct List {
@@ -186,6 +186,10 @@ impl List {
         let sender = of.map(|Of { sender, kind }| {
             sender.queue().pop();
             let result = result(&call);
+            if matches!(result, Some(Err(_))) {
+                // Its sender learns by it what a peer has done.
+                came_back();
+            }
             self.held |= Arc::clone(&sender).made(call, kind, result);
             sender
         });
