@@ -18,7 +18,7 @@ use enclave_core::HostSlice;
 use enclave_hostcalls::{Call, Errno, are_posted, calls_made};
 
 use crate::{HostFd, Stat, flag, kind};
-pub use guesses::{Along, Guessed};
+pub use guesses::{Along, Guessed, give_up_guesses};
 use opening::{Asked, Opened, Opening, ROOM};
 
 /// Paths that are remembered at most.

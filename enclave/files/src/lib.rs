@@ -29,7 +29,7 @@ mod transfer;
 mod wait_queue;
 mod writes;
 
-pub use ahead::{Along, Guessed};
+pub use ahead::{Along, Guessed, give_up_guesses};
 pub use device::Device;
 pub use enclave_descriptors::dirent::DirEntry;
 pub use host::HostFd;

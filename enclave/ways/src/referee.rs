@@ -8,8 +8,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Ticks of one window (10 ms at 2.5 GHz).
-const WINDOW: u64 = 25_000_000;
+/// Ticks of one window (20 ms at 2.5 GHz).
+const WINDOW: u64 = 50_000_000;
 /// Windows of a comparison: half of them each regime, in turn.
 const WINDOWS: u64 = 8;
 /// A window that took so many times its length had nothing to do: it says nothing.

@@ -9,10 +9,13 @@
 //!   call of the process has come back and no signal has come since.
 //! * **The host opens after it has looked**: what the program learns from a look happened before.
 //! * **Only where it is of use.** One that is not asked for costs as much as one that is saves: if there are more
-//!   of those, nothing is guessed for some hundred openings.
+//!   of those, nothing is guessed for some dozens of openings.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::mem;
+use core::{
+    mem,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use enclave_core::Mutex;
 use enclave_hostcalls::{Call, are_posted, calls_made};
@@ -29,8 +32,8 @@ const FOLLOWED: usize = 64;
 /// Most credit that guesses can have. Each that is asked for adds one, each other takes one.
 const CREDIT: i32 = 64;
 /// What they begin with, and begin with again after [`PAUSE`] openings without any.
-const TRIAL: i32 = 4;
-const PAUSE: u32 = 256;
+const TRIAL: i32 = 2;
+const PAUSE: u32 = 64;
 
 /// What was opened once, and may be again.
 #[derive(Debug)]
@@ -94,6 +97,8 @@ impl Guessed {
     }
 }
 
+/// Whether something may have been opened that nobody has asked for, for a look without the lock.
+static ANY: AtomicBool = AtomicBool::new(false);
 static GUESSES: Mutex<Guesses> = Mutex::new(Guesses {
     last: None,
     follow: [const { None }; FOLLOWED],
@@ -153,6 +158,18 @@ impl Guesses {
             last.cloned()
         };
         core::iter::from_fn(next).take(most.min(MOST).min(credit)).collect()
+    }
+}
+
+/// To be called by who looks no more, for calls are not posted now: what nobody has asked for is closed. That is no
+/// wrong guess.
+pub fn give_up_guesses() {
+    if ANY.load(Ordering::Relaxed) {
+        let mut guesses = GUESSES.lock();
+        let unused = mem::take(&mut guesses.made);
+        ANY.store(false, Ordering::Relaxed);
+        drop(guesses);
+        drop(unused);
     }
 }
 
@@ -223,6 +240,7 @@ impl Along {
         guesses.credit -= failed;
         guesses.wanted = seen.unwrap_or(guesses.wanted);
         guesses.count.made += made.len() as u64;
+        ANY.store(!made.is_empty(), Ordering::Relaxed);
         guesses.made = made;
         let others = mem::replace(&mut guesses.staged, staged);
         drop(guesses);

@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use enclave_core::{AppSlice, HostSlice, to_usize};
-use enclave_files::{Along, Moment, OpenFile};
+use enclave_files::{Along, Moment, OpenFile, give_up_guesses};
 use enclave_hostcalls::{Call, Errno, Wait, are_posted, misbehaved};
 use hostcall_abi::looks::Event;
 
@@ -131,6 +131,9 @@ fn ask_host(
     let looks = set.looks().filter(|_| are_posted());
     let look = looks.and_then(|looks| looks.begin(&mut call));
     let look = look.map(|look| (look, Along::looking(&call)));
+    if look.is_none() {
+        give_up_guesses();
+    }
     let ask = || call.count(if timeout == Some(0) { Wait::No } else { Wait::Maybe }, max);
     let result = set.outside(|| if timeout != Some(0) && set.has_listed() { Ok(0) } else { ask() });
     let end = Moment::now();
