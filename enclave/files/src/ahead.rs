@@ -5,7 +5,7 @@
 //! way out ([`Call::then`]).
 //!
 //! What was read so is given to the program only as long as no other call of the process has come back
-//! since: so there is nothing from which it could know that the file has changed meanwhile.
+//! since, nobody has slept, and no more than some milliseconds have passed: so there is nothing from which it could know that the file has changed meanwhile.
 //!
 //! And what is opened again and again is opened before the program asks for it ([`guesses`]).
 
@@ -15,11 +15,11 @@ mod opening;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use enclave_core::HostSlice;
-use enclave_hostcalls::{Call, Errno, are_posted, calls_made};
+use enclave_hostcalls::{Call, Errno, are_posted};
 
 use crate::{HostFd, Stat, flag, kind};
 pub use guesses::{Along, Guessed, give_up_guesses};
-use opening::{Asked, Opened, Opening, ROOM};
+use opening::{Asked, Opened, Opening, ROOM, Since};
 
 /// Paths that are remembered at most.
 const PATHS: usize = 1024;
@@ -66,8 +66,7 @@ impl Path {
 #[derive(Debug)]
 pub(crate) struct Ahead {
     path: Path,
-    /// Calls that had been made when it was known.
-    made: u64,
+    since: Since,
     stat: Stat,
     read: Option<Read>,
     used: AtomicBool,
@@ -82,13 +81,9 @@ struct Read {
 }
 
 impl Ahead {
-    fn is_current(&self) -> bool {
-        calls_made() == self.made
-    }
-
     /// What fstat(2) says.
     pub(crate) fn stat(&self) -> Option<Stat> {
-        self.is_current().then_some(self.stat)
+        self.since.is_current().then_some(self.stat)
     }
 
     /// What fstat(2) said when the file was opened.
@@ -98,7 +93,7 @@ impl Ahead {
 
     /// The first bytes of the file, `len` unless it ends before.
     pub(crate) fn start(&self, len: u64) -> Option<HostSlice> {
-        let Read { bytes, .. } = self.read.as_ref().filter(|_| self.is_current())?;
+        let Read { bytes, .. } = self.read.as_ref().filter(|_| self.since.is_current())?;
         let known = len <= bytes.len() || bytes.len() < ROOM;
         self.used.fetch_or(known, Ordering::Relaxed);
         known.then(|| bytes.part(0, len.min(bytes.len())))
@@ -128,9 +123,9 @@ pub(crate) fn open(
     let asked = Asked { hash, directory, path, flags };
     match guesses::take(&asked).map_or_else(|| open_and_read(&asked), Ok) {
         // What cannot be opened without waiting is opened as any other, as is what cannot be read.
-        Ok(Opened { fd, made, stat: Some(stat), read }) if stat.kind() == kind::REGULAR => {
+        Ok(Opened { fd, since, stat: Some(stat), read }) if stat.kind() == kind::REGULAR => {
             let used = AtomicBool::new(false);
-            Some(Ok((fd, Ahead { path: hash, made, stat, read, used })))
+            Some(Ok((fd, Ahead { path: hash, since, stat, read, used })))
         }
         Ok(_) | Err(Errno::EAGAIN | Errno::ENOMEM) => {
             hash.forget();

@@ -75,8 +75,8 @@ pub(crate) fn came_back() {
     MADE.fetch_add(1, Ordering::SeqCst);
 }
 
-/// The program has changed what the host shows by a posted call, or was told of something without a call: what
-/// was seen before says nothing more.
+/// The program has changed what the host shows by a posted call, has slept, or was told of something without a
+/// call: what was seen before says nothing more.
 pub fn changed() {
     came_back();
 }

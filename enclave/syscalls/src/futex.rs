@@ -1,7 +1,7 @@
 //! futex(2).
 
 use enclave_core::AppPtr;
-use enclave_hostcalls::Errno;
+use enclave_hostcalls::{Errno, changed};
 use enclave_threads::{clock, current, futex};
 
 use crate::{
@@ -68,6 +68,9 @@ fn wait(
     let result = futex::wait(address, expected, bitset, deadline, signal::interrupted);
     if result == Err(futex::FutexError::Interrupted) {
         deadline.into_iter().for_each(signal::keep_deadline);
+    }
+    if result == Err(futex::FutexError::TimedOut) {
+        changed();
     }
     result.map(|()| 0)
 }

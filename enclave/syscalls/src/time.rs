@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, changed};
 use enclave_threads::{Thread, Wake, clock, current, interrupted, park_until};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -226,6 +226,7 @@ fn sleep_until(deadline: u64) -> Result<(), Errno> {
             return Err(Errno::EINTR);
         }
         if park_until(Some(deadline)) == Wake::TimedOut {
+            changed();
             return Ok(());
         }
     }

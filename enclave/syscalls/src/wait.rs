@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use enclave_core::Mutex;
 use enclave_files::{HostFd, OpenFile, Watcher, flag};
-use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_hostcalls::{Call, Errno, Wait, changed};
 use enclave_threads::{Thread, check_events, clock, current, park_until};
 
 pub(crate) use crate::signal::{interrupted, with_mask};
@@ -80,6 +80,7 @@ impl Deadline {
             Self::Never => None,
         };
         park_until(time);
+        changed();
     }
 }
 

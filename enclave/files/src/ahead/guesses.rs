@@ -6,7 +6,7 @@
 //! [`MOST`] at most.
 //!
 //! * **Nothing stale.** What was opened so is given only to who asks for just that, and as long as no other
-//!   call of the process has come back and no signal has come since.
+//!   call of the process has come back, nobody has slept and no signal has come since.
 //! * **The host opens after it has looked**: what the program learns from a look happened before.
 //! * **Only where it is of use.** One that is not asked for costs as much as one that is saves: if there are more
 //!   of those, nothing is guessed for some dozens of openings.
@@ -177,8 +177,7 @@ pub fn give_up_guesses() {
 pub(super) fn take(asked: &Asked<'_>) -> Option<Opened> {
     let mut guesses = GUESSES.lock();
     guesses.note(asked);
-    let made = calls_made();
-    let fits = |(file, opened): &(Arc<File>, Opened)| opened.made == made && file.is(asked);
+    let fits = |(file, opened): &(Arc<File>, Opened)| opened.since.is_current() && file.is(asked);
     let at = guesses.made.iter().position(fits)?;
     guesses.credit = (guesses.credit + 1).min(CREDIT);
     guesses.count.used += 1;
@@ -230,7 +229,7 @@ impl Along {
         let (mut made, mut staged, mut failed) = (Vec::new(), Vec::new(), 0);
         for Guess { file, opening } in along {
             match opening.result() {
-                Some(Ok(fd)) => made.push((file, opening.opened(fd, before + 1))),
+                Some(Ok(fd)) => made.push((file, opening.opened(fd, before))),
                 Some(Err(_)) => failed += 1,
                 None => staged.push(Guess { file, opening }),
             }

@@ -1,6 +1,6 @@
 //! What opens a file, asks about it and reads it by one way out.
 
-use enclave_core::HostSlice;
+use enclave_core::{HostSlice, timestamp};
 use enclave_hostcalls::{Call, Errno, Wait, calls_made, misbehaved};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -35,12 +35,35 @@ pub(super) struct Opening {
     bytes: HostSlice,
 }
 
+/// Ticks for which anything is current at most (10 ms at 2.5 GHz): a program that looks at the clock alone, until
+/// a file has changed, shall see it.
+const LONGEST: u64 = 25_000_000;
+
+/// Since when something is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// Calls that had come back.
+    made: u64,
+    ticks: u64,
+}
+
+impl Since {
+    /// A call before which `before` had come back is the last one that has.
+    fn after(before: u64) -> Self {
+        Self { made: before + 1, ticks: timestamp() }
+    }
+
+    /// Whether the process can have learned nothing since.
+    pub(super) fn is_current(self) -> bool {
+        calls_made() == self.made && timestamp().saturating_sub(self.ticks) < LONGEST
+    }
+}
+
 /// What has come of them.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) fd: HostFd,
-    /// Calls that had come back when that was so.
-    pub(super) made: u64,
+    pub(super) since: Since,
     /// `None` if something else came back meanwhile, or if the host does not say.
     pub(super) stat: Option<Stat>,
     pub(super) read: Option<Read>,
@@ -79,7 +102,7 @@ impl Opening {
     pub(super) fn make(self) -> Result<Opened, Errno> {
         let before = calls_made();
         let fd = HostFd::adopt(self.open.descriptor(Wait::No)?);
-        Ok(self.opened(fd, before + 1))
+        Ok(self.opened(fd, before))
     }
 
     /// The descriptor, if the host has made them with another call, or the error.
@@ -88,8 +111,10 @@ impl Opening {
         Some(result.map(|number| HostFd::adopt(Call::as_descriptor(number))))
     }
 
-    /// What has come of them, if `fd` is the descriptor, and nothing else has come back since `made` calls had.
-    pub(super) fn opened(self, fd: HostFd, made: u64) -> Opened {
+    /// What has come of them, if `fd` is the descriptor, and they were made with a call before which `before` had
+    /// come back.
+    pub(super) fn opened(self, fd: HostFd, before: u64) -> Opened {
+        let since = Since::after(before);
         let Self { ask, answer, read, bytes, .. } = self;
         let stat = (ask.later_result() == Some(Ok(0))).then(|| {
             let mut stat = Stat::new_zeroed();
@@ -107,6 +132,6 @@ impl Opening {
             _ => None,
         };
         let read = count.map(|count| Read { _call: read, bytes: bytes.part(0, count) });
-        Opened { fd, made, stat: stat.filter(|_| calls_made() == made), read }
+        Opened { fd, since, stat: stat.filter(|_| since.is_current()), read }
     }
 }

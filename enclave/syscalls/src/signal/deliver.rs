@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use enclave_core::{UserRegs, exit_forever, own_call};
-use enclave_hostcalls::{Errno, flush};
+use enclave_hostcalls::{Errno, changed, flush};
 use enclave_signals::{Delivery, Next, SigInfo, flags, number::UNBLOCKABLE};
 use enclave_threads::current;
 use hostcall_abi::service;
@@ -79,6 +79,7 @@ fn stop(_: u32) {
     const SIGSTOP: u64 = 19;
     flush();
     own_call(KILL, [process().pid.into(), SIGSTOP]);
+    changed();
 }
 
 /// The current thread has caused a fault: `vector`, `error` and `address` are what the processor

@@ -1,7 +1,7 @@
 //! Waiting for signals.
 
 use enclave_core::AppPtr;
-use enclave_hostcalls::Errno;
+use enclave_hostcalls::{Errno, changed};
 use enclave_signals::{SigInfo, SigSet, number::UNBLOCKABLE};
 use enclave_threads::{Wake, current, park, park_until};
 
@@ -102,6 +102,7 @@ fn wait_for(set: SigSet, deadline: Option<u64>) -> Result<SigInfo, Errno> {
             break Err(Errno::EINTR);
         }
         if park_until(deadline) == Wake::TimedOut {
+            changed();
             break take(set).ok_or(Errno::EAGAIN);
         }
     };
