@@ -5,7 +5,8 @@
 //! way out ([`Call::then`]).
 //!
 //! What was read so is given to the program only as long as no other call of the process has come back
-//! since, nobody has slept, and no more than some milliseconds have passed: so there is nothing from which it could know that the file has changed meanwhile.
+//! since, nobody has slept, and no more than some milliseconds have passed: so there is nothing from which it
+//! could know that the file has changed meanwhile.
 //!
 //! And what is opened again and again is opened before the program asks for it ([`guesses`]).
 

@@ -5,14 +5,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
-use enclave_hostcalls::{Call, Errno, Wait, changed};
-use enclave_threads::{Thread, Wake, clock, current, interrupted, park_until};
+use enclave_hostcalls::{Call, Errno, Wait};
+use enclave_threads::{Thread, Wake, clock, current, interrupted};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     Sys,
     process::process,
     signal::{find_thread, keep_deadline, resume_deadline, threads},
+    wait,
 };
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -225,8 +226,7 @@ fn sleep_until(deadline: u64) -> Result<(), Errno> {
         if interrupted() {
             return Err(Errno::EINTR);
         }
-        if park_until(Some(deadline)) == Wake::TimedOut {
-            changed();
+        if wait::sleep(Some(deadline)) == Wake::TimedOut {
             return Ok(());
         }
     }

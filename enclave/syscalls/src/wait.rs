@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use enclave_core::Mutex;
 use enclave_files::{HostFd, OpenFile, Watcher, flag};
 use enclave_hostcalls::{Call, Errno, Wait, changed};
-use enclave_threads::{Thread, check_events, clock, current, park_until};
+use enclave_threads::{Thread, Wake, check_events, clock, current, park_until};
 
 pub(crate) use crate::signal::{interrupted, with_mask};
 use crate::{
@@ -79,9 +79,16 @@ impl Deadline {
             Self::At(time) => Some(time),
             Self::Never => None,
         };
-        park_until(time);
-        changed();
+        sleep(time);
     }
+}
+
+/// Parks the current thread until it is woken or the deadline has passed, if there is one. Who has slept may know
+/// that something has changed meanwhile.
+pub(crate) fn sleep(deadline: Option<u64>) -> Wake {
+    let wake = park_until(deadline);
+    changed();
+    wake
 }
 
 /// What the host said, or `None` if it only asked for the thread's attention.

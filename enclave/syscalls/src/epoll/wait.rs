@@ -131,7 +131,7 @@ fn ask_host(
     let looks = set.looks().filter(|_| are_posted());
     let look = looks.and_then(|looks| looks.begin(&mut call));
     let look = look.map(|look| (look, Along::looking(&call)));
-    if look.is_none() && !are_posted() {
+    if !are_posted() {
         give_up_guesses();
     }
     let ask = || call.count(if timeout == Some(0) { Wait::No } else { Wait::Maybe }, max);

@@ -1,12 +1,12 @@
 //! Waiting for signals.
 
 use enclave_core::AppPtr;
-use enclave_hostcalls::{Errno, changed};
+use enclave_hostcalls::Errno;
 use enclave_signals::{SigInfo, SigSet, number::UNBLOCKABLE};
-use enclave_threads::{Wake, current, park, park_until};
+use enclave_threads::{Wake, current, park};
 
 use super::{calls::SET_SIZE, host, interrupted, keep_deadline, look, resume_deadline, take, with};
-use crate::{Sys, time};
+use crate::{Sys, time, wait};
 
 fn until_interrupted() -> Errno {
     while !interrupted() {
@@ -101,8 +101,7 @@ fn wait_for(set: SigSet, deadline: Option<u64>) -> Result<SigInfo, Errno> {
             deadline.into_iter().for_each(keep_deadline);
             break Err(Errno::EINTR);
         }
-        if park_until(deadline) == Wake::TimedOut {
-            changed();
+        if wait::sleep(deadline) == Wake::TimedOut {
             break take(set).ok_or(Errno::EAGAIN);
         }
     };
