@@ -194,6 +194,8 @@ impl Stream {
             Err(Errno::ENOMEM) => return None,
             Err(errno) => return Some(Err(errno)),
         };
+        // Before the piece, which is taken back if it is a head, and can be only while it is the last one.
+        self.ask();
         let mut state = self.state.lock();
         if !state.may_post(len, corked) {
             return None;
@@ -204,7 +206,6 @@ impl Stream {
         state.head = corked.then(|| Head::new(&call, len, room)).flatten();
         drop(state);
         call.post_for(self.clone(), Kind::Piece(len));
-        self.ask();
         Some(Ok(len))
     }
 
@@ -217,7 +218,7 @@ impl Stream {
         Ok(call)
     }
 
-    /// Asks how much room there is, if little is known of it: to be called when data was sent.
+    /// Asks how much room there is, if little is known of it: to be called when data is sent.
     fn ask(self: &Arc<Self>) {
         let mut state = self.state.lock();
         if state.never || !state.room.is_to_be_asked() || !can_post() {
