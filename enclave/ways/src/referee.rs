@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ticks of one window (20 ms at 2.5 GHz).
 const WINDOW: u64 = 50_000_000;
-/// Windows of a comparison: half of them each regime, in turn.
-const WINDOWS: u64 = 8;
+/// Windows of a comparison at most: half of them each regime, in turn.
+const WINDOWS: u64 = 16;
 /// A window that took so many times its length had nothing to do: it says nothing.
 const IDLE: u64 = 2;
 /// Ticks between two rounds of comparisons, at least and at most (0.4 s and 8 s at 2.5 GHz). In each, at most
@@ -19,9 +19,6 @@ const IDLE: u64 = 2;
 const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
 /// So many times as long is the next hold after a round that has changed nothing.
 const GROWTH: u64 = 2;
-/// The other regime must let the program get one part in so many more done.
-const MARGIN: u64 = 8;
-
 /// How calls leave as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Regime {
@@ -197,12 +194,15 @@ impl Referee {
         let other = self.now.load(Relaxed) != kept;
         self.work.add(other, work);
         self.ticks.add(other, ticks);
-        if window.is_multiple_of(2) {
-            let [own, other] = self.rates();
-            // The more is known, the less the other one may be behind to go on.
-            if window == WINDOWS || other < own - own / u128::from(window * window) {
-                return self.decide(own, other);
-            }
+        if !window.is_multiple_of(2) {
+            return self.begin_window(window + 1);
+        }
+        // The more is known, the less the other one must be ahead to be kept, or behind to be given up.
+        let [own, other] = self.rates();
+        let better = other > own + own / u128::from(window);
+        let worse = other < own - own / u128::from(window * window);
+        if better || worse || window == WINDOWS {
+            return self.decide(better);
         }
         self.begin_window(window + 1)
     }
@@ -237,9 +237,9 @@ impl Referee {
         [own * other_ticks, other * own_ticks]
     }
 
-    fn decide(&self, own: u128, other: u128) -> u64 {
+    fn decide(&self, other_is_better: bool) -> u64 {
         self.compared.fetch_add(1, Relaxed);
-        if other <= own + own / u128::from(MARGIN) {
+        if !other_is_better {
             return self.compare_next();
         }
         self.changes.fetch_add(1, Relaxed);

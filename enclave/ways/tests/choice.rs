@@ -139,6 +139,43 @@ fn posting_is_kept_where_it_helps() {
     }
 }
 
+/// What is little better is found too, for it is looked at for longer.
+#[test]
+fn a_small_gain_is_found() {
+    let mut machine = Machine { posting: [0, 800], ..Machine::new(10_000, 10_000) };
+    let chooser = Chooser::exits(4, machine.now);
+    // The first round begins after 0.4 s, and takes no more than 0.4 s.
+    let until = machine.now + 2_200_000_000;
+    while machine.now < until {
+        machine.call(&chooser, 1);
+    }
+    assert!(chooser.posts() && chooser.comparisons().changes == 1);
+}
+
+/// Where calls take now more and now less, nothing is changed for nothing.
+#[test]
+fn what_makes_no_difference_is_seldom_changed() {
+    let mut machine = Machine::new(10_000, 10_000);
+    let chooser = Chooser::exits(4, machine.now);
+    let mut random = 1_u64;
+    // Neighbours of the machine take up to a quarter of it, for 5 ms.
+    for _ in 0..20_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        machine.posting = [random % 3300; 2];
+        let until = machine.now + 12_500_000;
+        while machine.now < until {
+            machine.call(&chooser, 1);
+        }
+    }
+    let comparisons = chooser.comparisons();
+    assert!(
+        comparisons.made >= 10 && comparisons.changes * 4 <= comparisons.made,
+        "{comparisons:?}"
+    );
+}
+
 #[test]
 fn a_fixed_way_is_kept() {
     let mut machine = Machine::new(10_000, 100);
