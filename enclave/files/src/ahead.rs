@@ -8,8 +8,10 @@
 //! since, nobody has slept, and no more than some milliseconds have passed: so there is nothing from which it
 //! could know that the file has changed meanwhile.
 //!
-//! And what is opened again and again is opened before the program asks for it ([`guesses`]).
+//! And what is opened again and again is opened before the program asks for it ([`guesses`]), and what is read
+//! again and again without being opened is read once for all that one look at the sockets has brought ([`again`]).
 
+pub(crate) mod again;
 mod guesses;
 mod opening;
 
@@ -20,7 +22,8 @@ use enclave_hostcalls::{Call, Errno, are_posted};
 
 use crate::{HostFd, Stat, flag, kind};
 pub use guesses::{Along, Guessed, give_up_guesses};
-use opening::{Asked, Opened, Opening, ROOM, Since};
+pub(crate) use opening::ROOM;
+use opening::{Asked, Opened, Opening, Since};
 
 /// Paths that are remembered at most.
 const PATHS: usize = 1024;
@@ -73,12 +76,22 @@ pub(crate) struct Ahead {
     used: AtomicBool,
 }
 
-/// The start of a file.
+/// What was read of a file.
 #[derive(Debug)]
 struct Read {
     /// Keeps the staging memory.
     _call: Call,
     bytes: HostSlice,
+    /// Bytes that there was room for.
+    asked: u64,
+}
+
+impl Read {
+    /// The first bytes, `len` unless the file ends before; `None` if that is not known.
+    fn start(&self, len: u64) -> Option<HostSlice> {
+        let known = len <= self.bytes.len() || self.bytes.len() < self.asked;
+        known.then(|| self.bytes.part(0, len.min(self.bytes.len())))
+    }
 }
 
 impl Ahead {
@@ -94,10 +107,9 @@ impl Ahead {
 
     /// The first bytes of the file, `len` unless it ends before.
     pub(crate) fn start(&self, len: u64) -> Option<HostSlice> {
-        let Read { bytes, .. } = self.read.as_ref().filter(|_| self.since.is_current())?;
-        let known = len <= bytes.len() || bytes.len() < ROOM;
-        self.used.fetch_or(known, Ordering::Relaxed);
-        known.then(|| bytes.part(0, len.min(bytes.len())))
+        let start = self.read.as_ref().filter(|_| self.since.is_current())?.start(len);
+        self.used.fetch_or(start.is_some(), Ordering::Relaxed);
+        start
     }
 }
 

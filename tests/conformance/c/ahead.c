@@ -449,6 +449,68 @@ static void *advance_(void *part)
     return NULL;
 }
 
+// Whether a file shows a text from some offset on, in one of several ways that change nothing.
+static int reads_(int f, const char *text, int way)
+{
+    static int ends[2];
+    if (!ends[1] && pipe(ends)) _exit(96);
+    off_t at = way % 3, from = at;
+    size_t n = strlen(text) - (size_t)at, len = (size_t[]){1, 3, 100, 8192}[way % 4];
+    char t[8192];
+    ssize_t got = way % 5 == 4 ? sendfile(ends[1], f, &from, len) : pread(f, t, len, at);
+    if (way % 5 == 4 && (from != at + got || read(ends[0], t, sizeof t) != got)) return 0;
+    return got == (ssize_t)(len < n ? len : n) && !memcmp(t, text + at, (size_t)got);
+}
+
+static void *write_early_(void *f) { return write_(*(int *)f, "early"), NULL; }
+
+GROUP(files_that_stay_open)
+{
+    struct part p = {.path = "stay"};
+    int f = open(p.path, O_RDWR | O_CREAT | O_TRUNC, 0644), good = 0;
+    char text[32] = "0123456789";
+    write_(f, text);
+    int o = open(p.path, O_RDONLY), other = open("stay-", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    write_(other, "something else");
+    char *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
+    struct stat s;
+    EQ(fstat(o, &s) == 0 && s.st_size == 10, 1);
+    for (int i = 0; i < 400; i++) {
+        good += reads_(o, text, i) && reads_(o, text, i + i % 2) && reads_(o, text, i + 3);
+        good += i % 8 || reads_(other, "something else", i);
+        change_(&p, i % 4, f, map, text);
+        if (strlen(text) < 4) write_(f, strcpy(text, "short"));
+        good += reads_(o, text, i);
+    }
+    // What is read again is what is in the file, whoever has changed it.
+    EQ(good, 3 * 400);
+    good = 0;
+    for (int i = 0; i < 50; i++) {
+        pthread_t thread;
+        write_(f, "late");
+        good += reads_(o, "late", i);
+        pthread_create(&thread, NULL, write_early_, &f);
+        pthread_join(thread, NULL);
+        good += reads_(o, "early", i);
+        int d = dup(o);
+        close(o);
+        o = open("stay-", O_RDONLY);
+        // Another file with the same number.
+        good += reads_(d, "early", i) && reads_(o, "something else", i);
+        dup2(d, o), close(d);
+        good += reads_(o, "early", i) && ftruncate(f, 3) == 0 && reads_(o, "ear", i);
+    }
+    EQ(good, 4 * 50);
+    // Nothing is behind the end.
+    char t[4];
+    EQ(pread(o, t, 4, 3) + pread(o, t, 4, 3) + pread(o, t, 4, 100) + pread(o, t, 0, 0), 0);
+    write_(f, "more");
+    // Nor is that remembered.
+    EQ(pread(o, t, 4, 3), 1);
+    munmap(map, 4096);
+    close(f), close(o), close(other), unlink("stay"), unlink("stay-");
+}
+
 GROUP(files_opened_in_advance)
 {
     connect_all_();

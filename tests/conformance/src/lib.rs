@@ -30,6 +30,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("ahead", "files_that_are_replaced"),
     ("ahead", "files_opened_in_advance"),
     ("ahead", "files_that_follow_others"),
+    ("ahead", "files_that_stay_open"),
     ("blocking", "whole_tcp"),
     ("blocking", "whole_unix"),
     ("blocking", "whole_fifo"),

@@ -1,5 +1,5 @@
 // Receives numbered bytes from four streams when epoll reports them, and reads a file that is opened again
-// and again. The last line says "intact", or what was corrupted.
+// and again, and one that stays open. The last line says "intact", or what was corrupted.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,6 +42,11 @@ static void opens(void) {
     close(file);
 }
 
+static void reads(int file) {
+    unsigned char text[9] = {[8] = 77};
+    if (pread(file, text, 8, 0) > 8 || text[8] != 77) _exit(3);
+}
+
 int main(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
@@ -57,6 +62,8 @@ int main(void) {
     }
     int file = open("ahead", O_RDWR | O_CREAT, 0644);
     if (file < 0 || write(file, "text", 4) != 4) return 1;
+    struct stat status;
+    if (fstat(file, &status) || status.st_size < 4) return 1;
     pthread_t sender;
     access("/hostile", F_OK);
     if (pthread_create(&sender, 0, sends, 0)) return 1;
@@ -76,6 +83,7 @@ int main(void) {
             if (got > 0) come[s] += got;
             else if (got == 0) left--, epoll_ctl(set, EPOLL_CTL_DEL, in[s], 0);
             else if (errno != EAGAIN) _exit(4);
+            reads(file);
         }
         opens();
     }

@@ -7,14 +7,14 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::{Path, Read};
 use crate::{HostFd, Stat, flag, kind};
 
-mod nr {
-    pub(super) const FSTAT: u64 = 5;
-    pub(super) const PREAD64: u64 = 17;
-    pub(super) const OPENAT: u64 = 257;
+pub(super) mod nr {
+    pub(in super::super) const FSTAT: u64 = 5;
+    pub(in super::super) const PREAD64: u64 = 17;
+    pub(in super::super) const OPENAT: u64 = 257;
 }
 
 /// Bytes that are read, and at least one more than a file has that is read as a whole.
-pub(super) const ROOM: u64 = 12_000;
+pub(crate) const ROOM: u64 = 12_000;
 
 /// What the program opens, for reading.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub(super) struct Since {
 
 impl Since {
     /// A call before which `before` had come back is the last one that has.
-    fn after(before: u64) -> Self {
+    pub(super) fn after(before: u64) -> Self {
         Self { made: before + 1, ticks: timestamp() }
     }
 
@@ -131,7 +131,8 @@ impl Opening {
             Some(Ok(count)) => Some(count),
             _ => None,
         };
-        let read = count.map(|count| Read { _call: read, bytes: bytes.part(0, count) });
+        let read =
+            count.map(|count| Read { _call: read, bytes: bytes.part(0, count), asked: ROOM });
         Opened { fd, since, stat: stat.filter(|_| since.is_current()), read }
     }
 }

@@ -27,8 +27,9 @@ const RECVFROM: u64 = 45;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_DONTWAIT: u64 = 0x40;
 
-/// Looks in a row that may be of no use.
-const PATIENCE: u32 = 2;
+/// Looks in a row that may be of no use: a program may be told of a connection more than once before it receives
+/// (memcached, of each that is new).
+const PATIENCE: u32 = 4;
 
 /// Counts moments at which looks began, and at which the program may have learned what can be received.
 static TIME: AtomicU64 = AtomicU64::new(0);

@@ -1,0 +1,75 @@
+//! What leaves the enclave by itself where calls are posted: little of what a server does.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const TIMES: usize = 600;
+const BODY: usize = 10 << 10;
+
+/// Has the program do `what` so many times with a peer; returns how many calls with this name left.
+fn left(what: &str, name: &str, peer: impl FnOnce(TcpStream)) -> u64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("leaving");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/leaving.c");
+    let compiled = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(source).status();
+    assert!(compiled.expect("gcc starts").success());
+    std::fs::write(folder.path().join("body"), [b'b'; BODY]).expect("written");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    let child = Command::new(env!("CARGO_BIN_EXE_scone"))
+        .args(["run", "--quiet", "--stats=json", "--syscalls", "async", "--"])
+        .arg(&program)
+        .args([what, &port, &TIMES.to_string()])
+        .current_dir(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("scone starts");
+    peer(listener.accept().expect("it connects").0);
+    let ended = child.wait_with_output().expect("it ends");
+    let stats = String::from_utf8(ended.stderr).expect("text");
+    assert!(ended.status.success(), "{stats}");
+    let report: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
+    let calls = report["left"].as_array().expect("a list");
+    let named = calls.iter().filter(|call| call["name"] == name);
+    let counts = named.flat_map(|call| [&call["exits"], &call["rings"]]);
+    counts.map(|count| count.as_u64().expect("a number")).sum()
+}
+
+/// Receives so many times just this, and nothing more.
+fn receive(mut stream: TcpStream, answer: &[u8]) {
+    let mut come = Vec::new();
+    stream.read_to_end(&mut come).expect("it ends");
+    assert_eq!(come.len(), TIMES * answer.len());
+    assert!(come.chunks(answer.len()).all(|part| part == answer));
+}
+
+/// However often the kernel is asked how much room there is: every thirtieth answer left by itself once.
+#[test]
+fn few_heads_leave_by_themselves() {
+    let answer = [&b"head"[..], &[b'b'; BODY]].concat();
+    let sends = left("heads", "sendto", |stream| receive(stream, &answer));
+    assert!(sends < 6, "{sends} of {TIMES}");
+}
+
+#[test]
+fn what_is_read_again_seldom_leaves() {
+    let reads = left("again", "pread64", |stream| receive(stream, &[b'b'; 100]));
+    assert!((1..TIMES as u64 / 5).contains(&reads), "{reads} of {TIMES}");
+}
+
+/// Who was told of the first request three times before he looked at it left for each of the others.
+#[test]
+fn what_has_come_is_looked_at_though_the_first_looks_were_in_vain() {
+    let receives = left("answers", "recvfrom", |mut stream| {
+        for number in 0..TIMES {
+            let byte = [number.to_le_bytes()[0]];
+            let mut answer = [0];
+            stream.write_all(&byte).expect("sent");
+            stream.read_exact(&mut answer).expect("answered");
+            assert_eq!(answer, byte);
+        }
+    });
+    assert!(receives < 6, "{receives} of {TIMES}");
+}
