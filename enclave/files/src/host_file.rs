@@ -245,8 +245,9 @@ impl HostFile {
 
     /// Whether reading so much of it again, with nothing in between, gives the same. (Not a file of `/proc` that gives
     /// each line once: that says that it is empty.)
-    fn stays(&self, len: u64) -> bool {
-        are_posted() && len <= ahead::ROOM && self.known.has_contents.load(Ordering::Relaxed)
+    fn stays(&self, file: &OpenFile, len: u64) -> bool {
+        let contents = self.known.has_contents.load(Ordering::Relaxed);
+        are_posted() && len <= ahead::ROOM && contents && file.status() & flag::DIRECT == 0
     }
 
     /// Notes that `count` bytes were read.
@@ -306,7 +307,7 @@ impl Object for HostFile {
         let whole = matches!(self.kind()?, kind::REGULAR | kind::BLOCK);
         let plain = (io.at.is_none() && io.flags == 0).then_some(io.buffers);
         let count = match (io.buffers, io.at, io.flags) {
-            (&[buffer], Some(at), 0) if self.stays(buffer.len()) => {
+            (&[buffer], Some(at), 0) if self.stays(file, buffer.len()) => {
                 again::read(&self.fd, at, buffer.len(), |bytes| {
                     Ok(bytes.read_app(buffer.first(bytes.len()))?)
                 })?
@@ -340,7 +341,7 @@ impl Object for HostFile {
         let wait = self.wait(file)?;
         let len = bytes.len() as u64;
         let count = match at {
-            Some(at) if self.stays(len) => again::read(&self.fd, at, len, |read| {
+            Some(at) if self.stays(file, len) => again::read(&self.fd, at, len, |read| {
                 read.read_bytes(&mut bytes[..to_usize(read.len())]);
                 Ok(())
             })?,

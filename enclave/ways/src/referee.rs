@@ -19,6 +19,7 @@ const IDLE: u64 = 2;
 const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
 /// So many times as long is the next hold after a round that has changed nothing.
 const GROWTH: u64 = 2;
+
 /// How calls leave as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Regime {
@@ -199,7 +200,7 @@ impl Referee {
         }
         // The more is known, the less the other one must be ahead to be kept, or behind to be given up.
         let [own, other] = self.rates();
-        let better = other > own + own / u128::from(window);
+        let better = window > 2 && other > own + own / u128::from(window);
         let worse = other < own - own / u128::from(window * window);
         if better || worse || window == WINDOWS {
             return self.decide(better);

@@ -22,6 +22,7 @@ const BY_RINGS: &[(&str, &str)] = &[
     ("aio", "waits"),
     ("aio", "threads"),
     ("ahead", "level_triggered"),
+    ("ahead", "edges_that_are_left"),
     ("ahead", "edge_triggered"),
     ("ahead", "asked_in_other_ways"),
     ("ahead", "threads"),

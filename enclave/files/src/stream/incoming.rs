@@ -30,6 +30,8 @@ const MSG_DONTWAIT: u64 = 0x40;
 /// Looks in a row that may be of no use: a program may be told of a connection more than once before it receives
 /// (memcached, of each that is new).
 const PATIENCE: u32 = 4;
+/// As many as there are where nobody is to look again.
+const NEVER: u32 = u32::MAX;
 
 /// Counts moments at which looks began, and at which the program may have learned what can be received.
 static TIME: AtomicU64 = AtomicU64::new(0);
@@ -90,6 +92,8 @@ struct Seen {
     all: Option<Moment>,
     /// How much of it the program has got.
     given: usize,
+    /// What [`Told::reports`](super::Told::reports) says until more is reported.
+    reports: u64,
 }
 
 impl Seen {
@@ -123,9 +127,11 @@ impl Incoming {
         [begin, end]: [Moment; 2],
         room: HostSlice,
         result: Result<u64, Errno>,
+        reports: u64,
     ) -> bool {
         let mut state = self.when_nobody_gives();
         state.empty = None;
+        state.seen = None;
         state.useless = state.useless.saturating_add(1);
         let good = state.useless <= PATIENCE
             && state.receiving == 0
@@ -140,7 +146,7 @@ impl Incoming {
                 let mut bytes = vec![0; to_usize(count)];
                 room.part(0, count).read_bytes(&mut bytes);
                 let all = (begin.0 + 1 == end.0).then_some(end);
-                state.seen = Some(Seen { bytes, all, given: 0 });
+                state.seen = Some(Seen { bytes, all, given: 0, reports });
             }
             Ok(_) | Err(Errno::EAGAIN | Errno::ENOMEM | Errno::ENOBUFS | Errno::EINTR) => {}
             // A socket that listens: the kernel says so as often as it is asked.
@@ -162,7 +168,7 @@ impl Incoming {
 
     /// As [`Self::forget`], for ever.
     pub(super) fn look_no_more(&self) {
-        self.state.lock().useless = PATIENCE;
+        self.state.lock().useless = NEVER;
         self.forget();
     }
 
@@ -184,15 +190,17 @@ impl Incoming {
     }
 
     /// Gives the program what was seen, or tells it once that this was all if it may be told (`tell`); `None`
-    /// if the kernel is to be asked.
+    /// if the kernel is to be asked, as it is if more was reported since, by the last of so many `reports`: who is told
+    /// of that may take a short answer for all of it.
     pub(super) fn give(
         self: &Arc<Self>,
         buffers: &[AppSlice],
         tell: bool,
+        reports: u64,
     ) -> Option<Result<u64, Errno>> {
         let mut state = self.when_nobody_gives();
         let empty = state.empty.take();
-        let Some(seen) = state.seen.take() else {
+        let Some(seen) = state.seen.take().filter(|seen| reports <= seen.reports) else {
             let known = tell && empty.is_some_and(Moment::is_now);
             return known.then_some(Err(Errno::EAGAIN));
         };
@@ -202,7 +210,9 @@ impl Incoming {
         let taken = copied.as_ref().map_or(Ok(0), |&count| self.take(count));
         let mut state = self.state.lock();
         state.giving = false;
-        state.useless = 0;
+        if state.useless != NEVER {
+            state.useless = 0;
+        }
         state.changes();
         let all = seen.all;
         state.seen = seen.after(taken.ok()?);

@@ -24,7 +24,7 @@ impl Stream {
             let asks = !wait && buffers.iter().any(|buffer| !buffer.is_empty());
             let tell = asks && !has_both_ends();
             let drained = || (tell && self.told.is_drained()).then_some(Err(Errno::EAGAIN));
-            self.incoming.give(buffers, tell).or_else(drained)
+            self.incoming.give(buffers, tell, self.told.reports()).or_else(drained)
         };
         let result = plain.and_then(known).unwrap_or_else(|| self.receive(plain, receive));
         match result {
@@ -59,7 +59,8 @@ impl Stream {
     /// The host has looked at what has come `between` two moments: it says what `result` is, and has left
     /// as many bytes in `room`. Returns whether it shall look again.
     pub fn saw(&self, between: [Moment; 2], room: HostSlice, result: Result<u64, Errno>) -> bool {
-        self.is_tcp() && self.incoming.saw(between, room, result)
+        // What it is reported with has not been reported.
+        self.is_tcp() && self.incoming.saw(between, room, result, self.told.reports() + 1)
     }
 
     /// To be called when something else may come next than was seen.

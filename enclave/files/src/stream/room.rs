@@ -34,14 +34,13 @@ impl Room {
         cost(len) <= self.free
     }
 
-    /// Takes room for a piece of `len` bytes, if there is enough.
+    /// Takes room for a piece of `len` bytes that is sent in any case. Returns whether there is enough.
     pub(super) const fn take(&mut self, len: u64) -> bool {
-        if !self.has(len) {
-            return false;
-        }
-        self.free -= cost(len);
-        self.since += cost(len);
-        true
+        let enough = self.has(len);
+        self.free = self.free.saturating_sub(cost(len));
+        // An answer that is under way may not know of it.
+        self.since = self.since.saturating_add(cost(len));
+        enough
     }
 
     /// Whether so little is known that the kernel is to be asked.

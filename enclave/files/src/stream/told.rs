@@ -5,11 +5,14 @@
 //! without asking, as if what has come since were still on its way. Whatever comes after it was told makes
 //! the next wait report again, by edge as well.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// What a stream's registrations share with it.
 #[derive(Debug, Default)]
-pub struct Told(AtomicU8);
+pub struct Told {
+    what: AtomicU8,
+    reports: AtomicU64,
+}
 
 /// Nothing that matters.
 const NOTHING: u8 = 0;
@@ -26,11 +29,17 @@ impl Told {
     /// The program is about to be told that it can be received from; `ends` if that may be the end, or no
     /// data.
     pub fn readable(&self, ends: bool) {
+        self.reports.fetch_add(1, Ordering::SeqCst);
         if ends {
-            self.0.store(ENDED, Ordering::SeqCst);
+            self.what.store(ENDED, Ordering::SeqCst);
         } else {
             self.set(READABLE);
         }
+    }
+
+    /// How often it was told that it can be received from.
+    pub(super) fn reports(&self) -> u64 {
+        self.reports.load(Ordering::SeqCst)
     }
 
     /// The program may learn in another way what can be received.
@@ -41,7 +50,7 @@ impl Told {
     fn set(&self, to: u8) {
         let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
         // It stays ended.
-        let _ = self.0.fetch_update(success, failure, |now| (now != ENDED).then_some(to));
+        let _ = self.what.fetch_update(success, failure, |now| (now != ENDED).then_some(to));
     }
 
     /// To be called when the program asks the kernel, or may: returns whether [`Self::received`] is to be
@@ -62,6 +71,6 @@ impl Told {
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.what.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 }
