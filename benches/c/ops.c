@@ -2,7 +2,9 @@
  *
  * Each thread repeats the operation; what is printed is wall time over all operations, best of five
  * stretches of at least 30 ms. Built with -DINLINED, getppid is the instruction in this program's
- * own text instead of libc's. Files lie in FOLDER (/dev/shm, unless given). */
+ * own text instead of libc's; with -DTICKS, what is printed is how many ticks of the time stamp counter one
+ * operation takes, the median of many that are timed one by one on one processor. Files lie in FOLDER
+ * (/dev/shm, unless given). */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -274,6 +276,46 @@ static double stretch(long count)
     return now() - start;
 }
 
+#ifdef TICKS
+static uint64_t ticks(void)
+{
+    uint64_t now;
+    __asm__ volatile("lfence; rdtsc; shl $32, %%rdx; or %%rdx, %%rax; lfence" : "=a"(now) : : "rdx", "memory");
+    return now;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of what an operation takes, or nothing. */
+static uint64_t median(void (*run)(struct state *), struct state *s)
+{
+    enum { TIMES = 20001 };
+    static uint64_t took[TIMES];
+    for (int i = 0; i < TIMES; i++) {
+        uint64_t start = ticks();
+        run(s);
+        took[i] = ticks() - start;
+    }
+    qsort(took, TIMES, sizeof *took, by_size);
+    return took[TIMES / 2];
+}
+
+static void one_by_one(void)
+{
+    struct state s = {-1, -1, calloc(1, LARGEST)};
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    must(s.buffer != NULL && sched_setaffinity(0, sizeof one, &one) == 0, "sched_setaffinity");
+    op->setup(&s);
+    printf("%ld\n", (long)(median(op->run, &s) - median(no_setup, &s)));
+}
+#endif
+
 int main(int argc, char **argv)
 {
     int threads = argc > 2 ? atoi(argv[2]) : 1;
@@ -286,6 +328,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: ops NAME [THREADS (1..64) [FOLDER]]\n");
         return 2;
     }
+#ifdef TICKS
+    one_by_one();
+    return 0;
+#endif
     pthread_barrier_init(&barrier, NULL, threads + 1);
     for (int i = 0; i < threads; i++) {
         pthread_t thread;

@@ -10,6 +10,7 @@ use crate::suite::{Metric, Subject, Suite};
 use crate::way::{Way, Ways};
 
 const EACH: &[Metric] = &[Metric { name: "time", unit: "ns/operation", better: Better::Lower }];
+const TICKS: &[Metric] = &[Metric { name: "ticks", unit: "TSC/call", better: Better::Lower }];
 const RATE: &[Metric] =
     &[Metric { name: "rate", unit: "thousand operations/s", better: Better::Higher }];
 
@@ -39,6 +40,15 @@ const SINGLE: &[(&str, &str, &[&str])] = &[
     ("pwrite 1 MiB", "pwrite-1m", &[]),
 ];
 
+/// Paths whose length is counted, one call at a time: a call that stays inside, by libc and as an instruction of
+/// the program, and one that the host answers, by the way that the column says. Where virtual machines do not count
+/// instructions, the time stamp counter tells.
+const PATHS: &[(&str, &str, &[&str])] = &[
+    ("one getppid through libc", "getppid", &["-DTICKS"]),
+    ("one getppid, inlined instruction", "getppid", &["-DTICKS", "-DINLINED"]),
+    ("one lseek", "lseek", &["-DTICKS"]),
+];
+
 /// Threads of the rows that scale.
 const THREADS: &[usize] = &[1, 2, 4, 8];
 
@@ -60,6 +70,12 @@ pub(crate) fn single(suite: &mut Suite) -> Result<()> {
         let subject = Subject::new("ops", "getppid by threads").at(threads);
         suite.measure(subject, RATE, |ways, way| {
             Ok(vec![1e6 / run(ways, way, &[], &program, "getppid", threads, None)?])
+        })?;
+    }
+    for (name, op, flags) in PATHS {
+        let program = compile(suite, flags)?;
+        suite.measure(Subject::new("ops", name), TICKS, |ways, way| {
+            Ok(vec![run(ways, way, &[], &program, op, 1, None)?])
         })?;
     }
     memory_file(suite, &program)
