@@ -14,8 +14,11 @@ const TICKS: &[Metric] = &[Metric { name: "ticks", unit: "TSC/call", better: Bet
 const RATE: &[Metric] =
     &[Metric { name: "rate", unit: "thousand operations/s", better: Better::Higher }];
 
-/// Operations with one thread: the name shown, the name in `ops.c`, flags of the compiler.
-const SINGLE: &[(&str, &str, &[&str])] = &[
+/// An operation with one thread: the name shown, the name in `ops.c`, flags of the compiler.
+type Row = (&'static str, &'static str, &'static [&'static str]);
+
+/// Operations whose time is measured.
+const SINGLE: &[Row] = &[
     ("getppid through libc", "getppid", &[]),
     ("getppid, inlined instruction", "getppid", &["-DINLINED"]),
     ("getppid, static", "getppid", &["-static"]),
@@ -43,7 +46,7 @@ const SINGLE: &[(&str, &str, &[&str])] = &[
 /// Paths whose length is counted, one call at a time: a call that stays inside, by libc and as an instruction of
 /// the program, and one that the host answers, by the way that the column says. Where virtual machines do not count
 /// instructions, the time stamp counter tells.
-const PATHS: &[(&str, &str, &[&str])] = &[
+const PATHS: &[Row] = &[
     ("one getppid through libc", "getppid", &["-DTICKS"]),
     ("one getppid, inlined instruction", "getppid", &["-DTICKS", "-DINLINED"]),
     ("one lseek", "lseek", &["-DTICKS"]),
@@ -54,14 +57,15 @@ const THREADS: &[usize] = &[1, 2, 4, 8];
 
 /// Single operations.
 pub(crate) fn single(suite: &mut Suite) -> Result<()> {
-    for (name, op, flags) in SINGLE {
+    let rows = |list: &'static [Row], metrics| list.iter().map(move |row| (row, metrics));
+    for ((name, op, flags), metrics) in rows(SINGLE, EACH).chain(rows(PATHS, TICKS)) {
         let program = compile(suite, flags)?;
         let ways = if flags.contains(&"-static") {
             suite.ways.of_static()
         } else {
             suite.ways.all.clone()
         };
-        suite.measure_by(&ways, Subject::new("ops", name), EACH, |ways, way| {
+        suite.measure_by(&ways, Subject::new("ops", name), metrics, |ways, way| {
             Ok(vec![run(ways, way, &[], &program, op, 1, None)?])
         })?;
     }
@@ -70,12 +74,6 @@ pub(crate) fn single(suite: &mut Suite) -> Result<()> {
         let subject = Subject::new("ops", "getppid by threads").at(threads);
         suite.measure(subject, RATE, |ways, way| {
             Ok(vec![1e6 / run(ways, way, &[], &program, "getppid", threads, None)?])
-        })?;
-    }
-    for (name, op, flags) in PATHS {
-        let program = compile(suite, flags)?;
-        suite.measure(Subject::new("ops", name), TICKS, |ways, way| {
-            Ok(vec![run(ways, way, &[], &program, op, 1, None)?])
         })?;
     }
     memory_file(suite, &program)

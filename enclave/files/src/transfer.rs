@@ -100,14 +100,29 @@ pub fn fetch_host(
     at: Option<u64>,
     wait: Wait,
 ) -> Result<usize, Errno> {
-    let len = (bytes.len() as u64).min(PIECE);
+    let (_call, read) = read_staged(fd, (bytes.len() as u64).min(PIECE), at, wait)?;
+    let count = to_usize(read.len());
+    read.read_bytes(&mut bytes[..count]);
+    Ok(count)
+}
+
+/// Reads up to `len` bytes into staging memory; returns what has it, and the bytes that were read.
+///
+/// # Errors
+///
+/// As pread(2).
+pub(crate) fn read_staged(
+    fd: &HostFd,
+    len: u64,
+    at: Option<u64>,
+    wait: Wait,
+) -> Result<(Call, HostSlice), Errno> {
     let number = if at.is_some() { nr::PREAD64 } else { nr::READ };
     let mut call = Call::new(number, len)?;
     let buffer = call.room(len);
     call.args([fd.number(), buffer.address(), len, at.unwrap_or(0)]);
-    let count = to_usize(call.count(wait, len)?);
-    buffer.read_bytes(&mut bytes[..count]);
-    Ok(count)
+    let count = call.count(wait, len)?;
+    Ok((call, buffer.part(0, count)))
 }
 
 /// Writes from the runtime's memory: one piece at most.

@@ -1,24 +1,15 @@
 //! What a program has sent and written when it ends, or does nothing more.
 
+mod common;
+
 use std::io::{ErrorKind, Read as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Builds `NAME.c` in `folder`.
-fn build(folder: &Path, name: &str) -> PathBuf {
-    let program = folder.join(name);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
-    let compiled = Command::new("gcc")
-        .args(["-O1", "-pthread", "-o"])
-        .arg(&program)
-        .arg(source.with_extension("c"))
-        .status();
-    assert!(compiled.expect("gcc starts").success());
-    program
-}
+use common::build;
 
 /// Runs `program` until it has sent so many heads; returns what has come.
 fn answers(program: &Path, listener: &TcpListener, options: &[&str], heads: usize) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! What leaves the enclave by itself where calls are posted: little of what a server does.
 
+mod common;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 const TIMES: usize = 600;
@@ -11,10 +12,7 @@ const BODY: usize = 10 << 10;
 /// Has the program do `what` so many times with a peer; returns how many calls with these names left.
 fn left<const N: usize>(what: &str, names: [&str; N], peer: impl FnOnce(TcpStream)) -> [u64; N] {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = folder.path().join("leaving");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/leaving.c");
-    let compiled = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(source).status();
-    assert!(compiled.expect("gcc starts").success());
+    let program = common::build(folder.path(), "leaving");
     std::fs::write(folder.path().join("body"), [b'b'; BODY]).expect("written");
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();

@@ -1,7 +1,8 @@
 //! Programs that look at a file until another process has changed it.
 
+mod common;
+
 use std::io::Read as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,10 +11,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn what_another_process_changes_is_seen_by_who_only_waits() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = folder.path().join("polling");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/polling.c");
-    let compiled = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(source).status();
-    assert!(compiled.expect("gcc starts").success());
+    let program = common::build(folder.path(), "polling");
     let (file, other) = (folder.path().join("file"), folder.path().join("other"));
     for wait in ["sleep", "futex", "poll", "signal", "clock"] {
         for look in ["open", "ask", "read"] {

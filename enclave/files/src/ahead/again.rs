@@ -9,13 +9,10 @@ use alloc::sync::{Arc, Weak};
 use core::mem;
 
 use enclave_core::{HostSlice, Mutex};
-use enclave_hostcalls::{Call, Errno, Wait, calls_made};
+use enclave_hostcalls::{Errno, Wait, calls_made};
 
-use super::{
-    Read,
-    opening::{Since, nr},
-};
-use crate::HostFd;
+use super::{Read, opening::Since};
+use crate::{HostFd, transfer::read_staged};
 
 /// A piece of a file.
 #[derive(Debug)]
@@ -30,10 +27,7 @@ impl Last {
     /// Has the host read.
     fn new(fd: &Arc<HostFd>, at: u64, len: u64) -> Result<Self, Errno> {
         let before = calls_made();
-        let mut call = Call::new(nr::PREAD64, len)?;
-        let bytes = call.room(len);
-        call.args([fd.number(), bytes.address(), len, at]);
-        let bytes = bytes.part(0, call.count(Wait::No, len)?);
+        let (call, bytes) = read_staged(fd, len, Some(at), Wait::No)?;
         let (fd, since) = (Arc::downgrade(fd), Since::after(before));
         Ok(Self { fd, at, since, read: Read { _call: call, bytes, asked: len } })
     }

@@ -7,10 +7,10 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::{Path, Read};
 use crate::{HostFd, Stat, flag, kind};
 
-pub(super) mod nr {
-    pub(in super::super) const FSTAT: u64 = 5;
-    pub(in super::super) const PREAD64: u64 = 17;
-    pub(in super::super) const OPENAT: u64 = 257;
+mod nr {
+    pub(super) const FSTAT: u64 = 5;
+    pub(super) const PREAD64: u64 = 17;
+    pub(super) const OPENAT: u64 = 257;
 }
 
 /// Bytes that are read, and at least one more than a file has that is read as a whole.
