@@ -12,10 +12,10 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const WINDOW: u64 = 50_000_000;
 /// Windows of a comparison at most: half of them each regime, in turn.
 const WINDOWS: u64 = 16;
-/// A window that took so many times its length had nothing to do: it says nothing.
-const IDLE: u64 = 2;
-/// Ticks between two rounds of comparisons, at least and at most (0.4 s and 8 s at 2.5 GHz). In each, at most
-/// `WINDOWS * WINDOW / 2` are spent in each worse regime.
+/// Ticks without a call after which the program has had nothing to do: a window with such a pause says nothing.
+const PAUSE: u64 = 2 * WINDOW;
+/// Ticks between two rounds of comparisons without what was paused, at least and at most (0.4 s and 8 s at
+/// 2.5 GHz). In each, at most `WINDOWS * WINDOW / 2` are spent in each worse regime.
 const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
 /// So many times as long is the next hold after a round that has changed nothing.
 const GROWTH: u64 = 2;
@@ -108,12 +108,17 @@ pub(crate) struct Referee {
     /// Number of the window in a comparison, zero outside of one.
     window: AtomicU64,
     began: AtomicU64,
+    /// When somebody looked last.
+    seen: AtomicU64,
     /// What was done until the window began: [`Done`].
     work_then: AtomicU64,
     rings_then: AtomicU64,
     posts_then: AtomicU64,
     work: Tally,
     ticks: Tally,
+    /// Work and ticks of the window before, and in how many windows the other regime was ahead of it.
+    before: [AtomicU64; 2],
+    ahead: AtomicU64,
     hold: AtomicU64,
     compared: AtomicU64,
     changes: AtomicU64,
@@ -131,11 +136,14 @@ impl Referee {
             without_effect: AtomicU64::new(0),
             window: AtomicU64::new(0),
             began: AtomicU64::new(now),
+            seen: AtomicU64::new(now),
             work_then: AtomicU64::new(0),
             rings_then: AtomicU64::new(0),
             posts_then: AtomicU64::new(0),
             work: Tally::new(),
             ticks: Tally::new(),
+            before: [const { AtomicU64::new(0) }; 2],
+            ahead: AtomicU64::new(0),
             hold: AtomicU64::new(HOLD[0]),
             compared: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -167,7 +175,16 @@ impl Referee {
 
     /// To be called now and then: ends the window if it is time.
     pub(crate) fn look(&self, now: u64, done: impl FnOnce() -> Done) {
+        let quiet = now.saturating_sub(self.seen.load(Relaxed));
+        self.seen.store(now, Relaxed);
         let end = self.end.load(Relaxed);
+        if quiet > PAUSE && self.window.load(Relaxed) == 0 && end != TAKEN {
+            // Else a program that has little to do would be compared whenever it has some. Whoever fails lets
+            // another thread end the pause.
+            let later = end.saturating_add(quiet).min(TAKEN - 1);
+            let _ = self.end.compare_exchange(end, later, Relaxed, Relaxed);
+            return;
+        }
         if now < end || self.end.compare_exchange(end, TAKEN, Relaxed, Relaxed).is_err() {
             return;
         }
@@ -188,19 +205,27 @@ impl Referee {
             self.without_effect.store(nothing.to_word(), Relaxed);
             return self.compare_next();
         }
-        let kept = self.kept.load(Relaxed);
-        if ticks > IDLE * WINDOW {
-            return self.end_round(kept);
+        let is_other = window.is_multiple_of(2);
+        if ticks > PAUSE {
+            // Once more, from the regime that is kept.
+            return self.begin_window(if is_other { window - 1 } else { window });
         }
-        let other = self.now.load(Relaxed) != kept;
-        self.work.add(other, work);
-        self.ticks.add(other, ticks);
-        if !window.is_multiple_of(2) {
+        self.work.add(is_other, work);
+        self.ticks.add(is_other, ticks);
+        let [work_before, ticks_before] = [(&self.before[0], work), (&self.before[1], ticks)]
+            .map(|(last, new)| last.swap(new, Relaxed));
+        if !is_other {
             return self.begin_window(window + 1);
         }
-        // The more is known, the less the other one must be ahead to be kept, or behind to be given up.
+        let is_ahead = u128::from(work) * u128::from(ticks_before)
+            > u128::from(work_before) * u128::from(ticks);
+        let ahead = self.ahead.load(Relaxed) + u64::from(is_ahead);
+        self.ahead.store(ahead, Relaxed);
+        // The more is known, the less the other one must be ahead to be kept, or behind to be given up. One
+        // window in which a neighbour had the processor decides nothing.
         let [own, other] = self.rates();
-        let better = window > 2 && other > own + own / u128::from(window);
+        let mostly = ahead > window / 2 - ahead;
+        let better = window > 2 && mostly && other > own + own / u128::from(window);
         let worse = other < own - own / u128::from(window * window);
         if better || worse || window == WINDOWS {
             return self.decide(better);
@@ -219,6 +244,7 @@ impl Referee {
     fn compare_next(&self) -> u64 {
         self.work.clear();
         self.ticks.clear();
+        self.ahead.store(0, Relaxed);
         let kept = self.kept.load(Relaxed);
         let same = kept & self.without_effect.load(Relaxed) | !self.may_change;
         let last = self.differ.load(Relaxed);

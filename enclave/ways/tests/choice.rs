@@ -176,6 +176,45 @@ fn what_makes_no_difference_is_seldom_changed() {
     );
 }
 
+/// What works for 50 ms each second is compared as what works all the time: as often for what it does.
+#[test]
+fn pauses_neither_end_nor_hasten_comparisons() {
+    let mut machine = Machine { posting: [0, 2000], ..Machine::new(10_000, 10_000) };
+    let chooser = Chooser::exits(4, machine.now);
+    let mut work = |bursts| {
+        for _ in 0..bursts {
+            let until = machine.now + 125_000_000;
+            while machine.now < until {
+                machine.call(&chooser, 1);
+            }
+            machine.now += 2_375_000_000;
+        }
+        chooser.comparisons()
+    };
+    // As soon as after a second of work.
+    let found = work(20);
+    assert!(found.kept.posts && found.changes == 1, "{found:?}");
+    // Rounds after 0.4, 0.8, 1.6, 3.2 and 6.4 s of ten of work.
+    let later = work(200);
+    assert!(later.kept.posts && (3..=6).contains(&later.made), "{later:?}");
+}
+
+/// Neighbours who take the processor during one window do not decide.
+#[test]
+fn one_disturbed_window_changes_nothing() {
+    let mut machine = Machine::new(10_000, 10_000);
+    let chooser = Chooser::exits(4, machine.now);
+    let end = machine.now + 3_000_000_000;
+    let disturbed = 1_000_000_000..1_040_000_000;
+    while machine.now < end {
+        // The first window of the first comparison.
+        machine.posting = [if disturbed.contains(&machine.now) { 30_000 } else { 0 }; 2];
+        machine.call(&chooser, 1);
+    }
+    let comparisons = chooser.comparisons();
+    assert!(comparisons.made >= 1 && comparisons.changes == 0, "{comparisons:?}");
+}
+
 #[test]
 fn a_fixed_way_is_kept() {
     let mut machine = Machine::new(10_000, 100);
