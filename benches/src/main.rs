@@ -2,9 +2,10 @@
 //!
 //! Design principles:
 //!
-//! * **A ratio belongs to a round.** Each round runs every way of running once, natively among them,
-//!   so that a slow minute of the machine hits all; a ratio is taken within a round, and what is
-//!   reported is the median of the rounds with the smallest and the largest.
+//! * **A ratio belongs to a turn.** In each turn every way runs once, natively among them, so that a
+//!   slow minute of the machine hits all; a ratio is taken within a turn, and what is reported is the
+//!   median of the turns with the smallest and the largest. A round is one turn, or several where
+//!   programs that stay up (servers) are started once for all of them.
 //! * **The cost model is part of every figure**: without one, the emulator charges what its own
 //!   instructions cost; with one, what was published for processors.
 //! * **Load is bounded** by a count or a time, and servers listen on loopback.

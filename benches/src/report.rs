@@ -1,6 +1,6 @@
 //! Figures: as a table, as JSON, and as the page of the handbook.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
@@ -33,7 +33,17 @@ pub(crate) struct Figure {
     pub(crate) model: String,
     pub(crate) way: Way,
     pub(crate) value: Spread,
-    /// The value over the native one of the same round.
+    /// The value over the native one of the same turn.
+    pub(crate) ratio: Spread,
+    /// Of [`Way::Auto`], where it was measured beside the ways that it chooses from.
+    pub(crate) choice: Option<Choice>,
+}
+
+/// How the runtime's choice compares with the better one of the fixed ways.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Choice {
+    pub(crate) better: Way,
+    /// The value over that of the better way in the same turn.
     pub(crate) ratio: Spread,
 }
 
@@ -54,6 +64,13 @@ impl Figure {
     }
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spread { median, least, most } = self.ratio;
+        write!(f, "{median:.2} of {}, {least:.2}..{most:.2}", self.better.name())
+    }
+}
+
 /// All figures of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -64,8 +81,10 @@ const HEAD: &str = "\
 # Benchmarks
 
 Written by `cargo xtask bench --publish docs/benchmarks`. Emulated enclaves on a small virtual machine: compare
-ratios, not times. Each value is the median of the rounds; in brackets the ratio to the native run of the same
-round, with the smallest and the largest. Where less is better, a ratio below 1 is faster than native.
+ratios, not times. Each value is the median of all turns; in brackets the ratio to the native run of the same
+turn, with the smallest and the largest. Where less is better, a ratio below 1 is faster than native. In a turn every way
+runs once, one soon after the other. Servers of all ways are up at once and take the load in turn, so a round of
+theirs has several turns, after two that do not count.
 The cost model says what the emulator charges for entering and leaving an enclave: `off` nothing but its own
 instructions; the others what was published for processors. `sud` is a native run whose threads have Syscall
 User Dispatch switched on, as the emulator's must: less than that it cannot cost, and hardware does not need it.
@@ -97,7 +116,7 @@ impl Report {
             println!("{} [{}, {}, {}]", first.label(), first.metric, first.unit, first.model);
             for figure in row {
                 let (value, ratio) = (figure.value, figure.ratio);
-                println!(
+                print!(
                     "    {:8} {:>12.2}  {:>6.2}x  ({:.2} .. {:.2})",
                     figure.way.name(),
                     value.median,
@@ -105,6 +124,7 @@ impl Report {
                     ratio.least,
                     ratio.most
                 );
+                println!("{}", figure.choice.map(|c| format!("  {c}")).unwrap_or_default());
             }
         }
     }
@@ -139,8 +159,12 @@ impl Report {
         for row in self.rows().filter(|row| row[0].group == group && row[0].model == model) {
             let ways: Vec<Way> = row.iter().map(|figure| figure.way).collect();
             if head.as_ref() != Some(&ways) {
-                let names = ways.iter().map(|way| way.name()).collect::<Vec<_>>().join(" | ");
-                let _ = writeln!(page, "| | {names} |\n|---|{}", "---:|".repeat(ways.len()));
+                let mut names: Vec<&str> = ways.iter().map(|way| way.name()).collect();
+                if row.iter().any(|figure| figure.choice.is_some()) {
+                    names.push("auto over the better fixed way");
+                }
+                let columns = "---:|".repeat(names.len());
+                let _ = writeln!(page, "| | {} |\n|---|{columns}", names.join(" | "));
                 head = Some(ways);
             }
             let _ = write!(page, "| {}: {} ({}) |", row[0].label(), row[0].metric, row[0].unit);
@@ -154,6 +178,9 @@ impl Report {
                         ratio.median, ratio.least, ratio.most
                     ),
                 };
+            }
+            for choice in row.iter().filter_map(|figure| figure.choice) {
+                let _ = write!(page, " {choice} |");
             }
             page.push('\n');
         }

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use programs::{fixture, places, servers};
+use tempfile::TempDir;
 
 use crate::load::{self, Load};
 use crate::report::Better;
-use crate::suite::{Metric, Subject, Suite};
+use crate::suite::{Metric, Subject, Suite, Turn};
 use crate::way::{Way, Ways};
 
 const RATE: Metric = Metric { name: "rate", unit: "thousand requests/s", better: Better::Higher };
@@ -27,7 +28,12 @@ const AFTER_QUIET: Metric = Metric { name: "answer", unit: "us", better: Better:
 const SETTLE: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(4);
 /// Seconds of one load by wrk.
-const SECONDS: u32 = 2;
+const SECONDS: u32 = 1;
+/// Turns of a round that do not count: compilers and caches of the servers, and what the runtime finds out about
+/// them, settle meanwhile.
+const SETTLING: usize = 2;
+/// Turns of a round that count.
+const TURNS: usize = 4;
 /// Connections of a steady load.
 const CONNECTIONS: usize = 50;
 /// Connections of a rising load.
@@ -59,7 +65,7 @@ pub(crate) fn steady(suite: &mut Suite) -> Result<()> {
     prepare()?;
     for command in ["set", "get"] {
         for (connections, pipeline, requests) in
-            [(1, 1, 30_000), (50, 1, 100_000), (50, 16, 500_000)]
+            [(1, 1, 20_000), (50, 1, 60_000), (50, 16, 600_000)]
         {
             let name = format!("redis {command}, c={connections}, P={pipeline}");
             steady_row(suite, &REDIS, &name, &[RATE, CPU, P50, P99], |port| {
@@ -68,7 +74,7 @@ pub(crate) fn steady(suite: &mut Suite) -> Result<()> {
         }
     }
     steady_row(suite, &MEMCACHED, "memcached, c=20", &[RATE, CPU], |port| {
-        load::memcached(port, 60_000, 20)
+        load::memcached(port, 40_000, 20)
     })?;
     for (kind, path, what) in [
         (&NGINX, "index.html", "43 B"),
@@ -110,15 +116,15 @@ pub(crate) fn idle(suite: &mut Suite) -> Result<()> {
     for (kind, request) in [(&REDIS, "PING\r\n"), (&NGINX, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")] {
         let subject = Subject::new("idle", kind.name);
         suite.measure(subject, &[IDLE, AFTER_QUIET], |ways, way| {
-            with_server(ways, way, kind, |server| {
-                sleep(SETTLE);
-                let before = server.run_time()?;
-                sleep(MEASURED);
-                let used = server.run_time()? - before;
-                let seldom = load::seldom(server.port, request)?;
-                // No time at all would leave nothing to compare with.
-                Ok(vec![(used * 1e3 / MEASURED.as_secs_f64()).max(1e-3), seldom])
-            })
+            let server = Server::start(ways, way, kind)?;
+            sleep(SETTLE);
+            let before = server.run_time()?;
+            sleep(MEASURED);
+            let used = server.run_time()? - before;
+            let seldom = load::seldom(server.port, request)?;
+            server.stop()?;
+            // No time at all would leave nothing to compare with.
+            Ok(vec![(used * 1e3 / MEASURED.as_secs_f64()).max(1e-3), seldom])
         })?;
     }
     Ok(())
@@ -142,38 +148,37 @@ fn row(
     load: impl Fn(u16) -> Result<Load>,
 ) -> Result<()> {
     let all = if kind.is_static { suite.ways.of_static() } else { suite.ways.all.clone() };
-    suite.measure_by(&all, subject, metrics, |ways, way| {
-        with_server(ways, way, kind, |server| {
-            // Compilers and caches of the server, and what the runtime finds out about it, have settled then.
-            load(server.port)?;
-            let before = server.processor_time()?;
-            let load = load(server.port)?;
-            let used = server.processor_time()? - before;
-            Ok(metrics
-                .iter()
-                .map(|metric| match metric.name {
-                    "rate" => load.rate,
-                    "p50" => load.p50,
-                    "p99" => load.p99,
-                    _ => used * 1e6 / load.requests,
+    let sample = |server: &Server| -> Result<Vec<f64>> {
+        let before = server.processor_time()?;
+        let load = load(server.port)?;
+        let used = server.processor_time()? - before;
+        Ok(metrics
+            .iter()
+            .map(|metric| match metric.name {
+                "rate" => load.rate,
+                "p50" => load.p50,
+                "p99" => load.p99,
+                _ => used * 1e6 / load.requests,
+            })
+            .collect())
+    };
+    suite.measure_in_turn(subject, metrics, |ways| {
+        let servers: Vec<Server> =
+            all.iter().map(|&way| Server::start(ways, way, kind)).collect::<Result<_>>()?;
+        // Nobody is always the one behind the same other one.
+        let one_turn = |first: usize| -> Result<Turn> {
+            let order = servers.iter().cycle().skip(first % servers.len()).take(servers.len());
+            order
+                .map(|server| {
+                    let context = || format!("{subject}, {} ({})", server.way.name(), ways.model);
+                    Ok((server.way, sample(server).with_context(context)?))
                 })
-                .collect())
-        })
+                .collect()
+        };
+        let turns: Vec<Turn> = (0..SETTLING + TURNS).map(one_turn).collect::<Result<_>>()?;
+        servers.into_iter().try_for_each(Server::stop)?;
+        Ok(turns.into_iter().skip(SETTLING).collect())
     })
-}
-
-/// Starts a server in a folder of its own, measures it, and stops it.
-fn with_server(
-    ways: &Ways,
-    way: Way,
-    kind: &Kind,
-    measure: impl FnOnce(&Server) -> Result<Vec<f64>>,
-) -> Result<Vec<f64>> {
-    let folder = tempfile::Builder::new().prefix("scone-bench-").tempdir()?;
-    let server = Server::start(ways, way, kind, folder.path())?;
-    let values = measure(&server)?;
-    server.stop()?;
-    Ok(values)
 }
 
 /// Files to serve.
@@ -188,23 +193,31 @@ fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// A running server; killed when dropped.
+/// A running server in a folder of its own; killed when dropped.
 struct Server {
+    way: Way,
     child: Child,
     port: u16,
+    _folder: TempDir,
 }
 
 impl Server {
-    fn start(ways: &Ways, way: Way, kind: &Kind, folder: &Path) -> Result<Self> {
+    fn start(ways: &Ways, way: Way, kind: &Kind) -> Result<Self> {
+        let context = || format!("{}, {} ({})", kind.name, way.name(), ways.model);
+        Self::start_in(tempfile::Builder::new().prefix("scone-bench-").tempdir()?, ways, way, kind)
+            .with_context(context)
+    }
+
+    fn start_in(temporary: TempDir, ways: &Ways, way: Way, kind: &Kind) -> Result<Self> {
+        let folder = temporary.path();
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut command = ways.command(way, &[], &(kind.words)(folder, port)?);
         let log = fs::File::create(folder.join("log"))?;
         command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("start {command:?}"))?;
-        let mut server = Self { child, port };
-        server
-            .wait()
-            .with_context(|| fs::read_to_string(folder.join("log")).unwrap_or_default())?;
+        let log = folder.join("log");
+        let mut server = Self { way, child, port, _folder: temporary };
+        server.wait().with_context(|| fs::read_to_string(log).unwrap_or_default())?;
         Ok(server)
     }
 

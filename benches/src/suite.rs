@@ -1,11 +1,12 @@
 //! Rounds: every way once in each, and the figures they give.
 
 use std::collections::BTreeMap;
+use std::{fmt, mem};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::report::{Better, Figure, Report};
+use crate::report::{Better, Choice, Figure, Report};
 use crate::stats::Spread;
 use crate::way::{Way, Ways};
 
@@ -36,6 +37,17 @@ impl<'a> Subject<'a> {
     }
 }
 
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, name, at } = self;
+        write!(f, "{group}: {name}")?;
+        at.map_or(Ok(()), |at| write!(f, " at {at}"))
+    }
+}
+
+/// What every way gave once, one soon after the other: a value for each metric.
+pub(crate) type Turn = BTreeMap<Way, Vec<f64>>;
+
 /// Runs benchmarks and keeps their figures.
 pub(crate) struct Suite {
     pub(crate) ways: Ways,
@@ -58,8 +70,8 @@ impl Suite {
         self.report
     }
 
-    /// Measures `subject`: `sample` answers one value for each of `metrics`. The first round warms
-    /// caches, and does not count.
+    /// Measures `subject`, one turn in each round: `sample` answers one value for each of `metrics`.
+    /// One more turn comes first, warms caches, and does not count.
     pub(crate) fn measure(
         &mut self,
         subject: Subject<'_>,
@@ -78,28 +90,43 @@ impl Suite {
         metrics: &[Metric],
         mut sample: impl FnMut(&Ways, Way) -> Result<Vec<f64>>,
     ) -> Result<()> {
+        let mut turn = |ways: &Ways| -> Result<Turn> {
+            let one = |&way: &Way| {
+                let values = sample(ways, way)
+                    .with_context(|| format!("{subject}, {} ({})", way.name(), ways.model));
+                Ok((way, values?))
+            };
+            all.iter().map(one).collect()
+        };
+        let mut is_warm = false;
+        self.measure_in_turn(subject, metrics, |ways| {
+            if !mem::replace(&mut is_warm, true) {
+                turn(ways)?;
+            }
+            Ok(vec![turn(ways)?])
+        })
+    }
+
+    /// Measures by rounds of several turns each, which all count.
+    pub(crate) fn measure_in_turn(
+        &mut self,
+        subject: Subject<'_>,
+        metrics: &[Metric],
+        mut round: impl FnMut(&Ways) -> Result<Vec<Turn>>,
+    ) -> Result<()> {
         let Subject { group, name, at } = subject;
         if !name.contains(&self.only) {
             return Ok(());
         }
-        let number = at.map(|at| format!(" at {at}")).unwrap_or_default();
-        eprintln!("{group}: {name}{number} (cost model {})", self.ways.model);
-        let mut rounds: BTreeMap<Way, Vec<Vec<f64>>> = BTreeMap::new();
-        for round in 0..=self.rounds {
-            for &way in all {
-                let values = sample(&self.ways, way)
-                    .with_context(|| format!("{name}, {} ({})", way.name(), self.ways.model))?;
-                assert_eq!(values.len(), metrics.len(), "{name}: one value for each metric");
-                if round > 0 {
-                    rounds.entry(way).or_default().push(values);
-                }
-            }
+        eprintln!("{subject} (cost model {})", self.ways.model);
+        let mut turns: Vec<Turn> = Vec::new();
+        for _ in 0..self.rounds {
+            turns.extend(round(&self.ways)?);
         }
-        for (index, metric) in metrics.iter().enumerate() {
-            let column = |way: Way| rounds[&way].iter().map(move |values| values[index]);
-            for &way in all {
-                let ratio =
-                    column(way).zip(column(Way::Native)).map(|(here, native)| here / native);
+        for (index, &metric) in metrics.iter().enumerate() {
+            let columns = Columns { turns: &turns, index, metric };
+            for &way in turns[0].keys() {
+                let value = Spread::of(columns.of(way));
                 self.report.figures.push(Figure {
                     group: group.to_owned(),
                     name: name.to_owned(),
@@ -109,11 +136,45 @@ impl Suite {
                     better: metric.better,
                     model: self.ways.model.clone(),
                     way,
-                    value: Spread::of(column(way)),
-                    ratio: Spread::of(ratio),
+                    value,
+                    ratio: columns.quotient(way, Way::Native),
+                    choice: columns.choice(way),
                 });
             }
         }
         Ok(())
+    }
+}
+
+/// One metric of all turns.
+struct Columns<'a> {
+    turns: &'a [Turn],
+    index: usize,
+    metric: Metric,
+}
+
+impl Columns<'_> {
+    fn of(&self, way: Way) -> impl Iterator<Item = f64> {
+        self.turns.iter().map(move |turn| turn[&way][self.index])
+    }
+
+    /// What one way gave over what another one did in the same turn.
+    fn quotient(&self, way: Way, other: Way) -> Spread {
+        Spread::of(self.of(way).zip(self.of(other)).map(|(way, other)| way / other))
+    }
+
+    /// How the choice of the runtime compares with the better of the ways that it chooses from.
+    fn choice(&self, way: Way) -> Option<Choice> {
+        let known = |way| self.turns[0].contains_key(&way);
+        if way != Way::Auto || !known(Way::Sync) || !known(Way::Async) {
+            return None;
+        }
+        let [sync, rings] = [Way::Sync, Way::Async].map(|way| Spread::of(self.of(way)).median);
+        let is_sync = match self.metric.better {
+            Better::Higher => sync >= rings,
+            Better::Lower => sync <= rings,
+        };
+        let better = if is_sync { Way::Sync } else { Way::Async };
+        Some(Choice { better, ratio: self.quotient(way, better) })
     }
 }

@@ -27,11 +27,11 @@ pub(crate) enum Mode {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Way {
     Native,
+    /// Without an enclave, with Syscall User Dispatch switched on.
+    Sud,
     Sync,
     Async,
     Auto,
-    /// Without an enclave, with Syscall User Dispatch switched on.
-    Sud,
     /// Of a call to the host, without an enclave: by io_uring, whose kernel thread polls.
     SqPoll,
     /// By a helper thread, which submits all it finds to io_uring.
