@@ -25,7 +25,7 @@ mod way;
 pub use arena::{Staging, init};
 pub use bulk::{Direction, Moved, transfer_at};
 pub use call::{Call, Wait};
-pub use enclave_ways::{Comparisons, Costs, Way};
+pub use enclave_ways::{Comparisons, Costs, Rings, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
 pub use posted::{

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
-    Comparisons, Costs, PAYBACK, Regime, Way,
+    Comparisons, Costs, PAYBACK, Regime, Rings, Way,
     kind::Kind,
     referee::{Done, Referee},
 };
@@ -37,8 +37,6 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct Chooser {
     kinds: Box<[Kind]>,
-    /// The way of all calls, if there is nothing to choose.
-    fixed: Option<Way>,
     /// The way of kinds of which nothing is known.
     default: AtomicU64,
     /// The kind that is being tried the other way, plus one.
@@ -58,30 +56,33 @@ impl Chooser {
     /// A chooser for `kinds` kinds of calls, which starts with `default` and with posting at `now`.
     #[must_use]
     pub fn new(kinds: usize, default: Way, now: u64) -> Self {
-        let all = Regime { rings: true, posts: true };
-        Self::build(kinds, None, default, Referee::new(all, all, now))
+        const CANDIDATES: &[Regime] =
+            &[Regime::CHOSEN_POSTS, Regime::CHOSEN, Regime::POSTS, Regime::EXITS, Regime::RINGS];
+        Self::build(kinds, default, Referee::new(Regime::CHOSEN_POSTS, CANDIDATES, now))
     }
 
-    /// One whose calls leave by exits, and that only finds out whether it is worth while to post some.
+    /// One whose calls leave by exits, and that only finds out whether it is worth while to post some, or to use
+    /// rings for all.
     #[must_use]
     pub fn exits(kinds: usize, now: u64) -> Self {
-        let may_change = Regime { rings: false, posts: true };
-        let referee = Referee::new(Regime::default(), may_change, now);
-        Self::build(kinds, Some(Way::Exit), Way::Exit, referee)
+        const CANDIDATES: &[Regime] = &[Regime::EXITS, Regime::POSTS, Regime::RINGS];
+        Self::build(kinds, Way::Exit, Referee::new(Regime::EXITS, CANDIDATES, now))
     }
 
     /// One that always chooses the same; but a call that waits never blocks a ring.
     #[must_use]
     pub fn fixed(kinds: usize, way: Way, posts: bool) -> Self {
-        let regime = Regime { rings: true, posts };
-        Self::build(kinds, Some(way), way, Referee::new(regime, Regime::default(), 0))
+        let rings = match way {
+            Way::Exit => Rings::None,
+            Way::Ring => Rings::All,
+        };
+        Self::build(kinds, way, Referee::new(Regime { rings, posts }, &[], 0))
     }
 
-    fn build(kinds: usize, fixed: Option<Way>, default: Way, referee: Referee) -> Self {
+    fn build(kinds: usize, default: Way, referee: Referee) -> Self {
         let kinds: Vec<_> = (0..kinds).map(|_| Kind::new()).collect();
         Self {
             kinds: kinds.into_boxed_slice(),
-            fixed,
             default: AtomicU64::new(default.to_word()),
             tried: AtomicU64::new(0),
             samples: [const { AtomicU64::new(0) }; TRIAL],
@@ -100,12 +101,16 @@ impl Chooser {
         let Some(entry) = self.kinds.get(kind) else {
             return Decision { way: Way::Exit, timed: false };
         };
-        let all_exit = !self.referee.regime().rings;
-        let way = if all_exit { Way::Exit } else { self.way(entry) };
-        if !all_exit && self.tried.load(Relaxed) == kind as u64 + 1 {
-            entry.count(way.other());
-            return Decision { way: way.other(), timed: true };
-        }
+        let way = match self.referee.regime().rings {
+            Rings::None => Way::Exit,
+            Rings::All => Way::Ring,
+            Rings::Chosen if self.tried.load(Relaxed) == kind as u64 + 1 => {
+                let way = self.way(entry).other();
+                entry.count(way);
+                return Decision { way, timed: true };
+            }
+            Rings::Chosen => self.way(entry),
+        };
         Decision { way, timed: entry.count(way).is_multiple_of(SAMPLED) }
     }
 
@@ -167,8 +172,7 @@ impl Chooser {
     }
 
     fn way(&self, kind: &Kind) -> Way {
-        self.fixed
-            .or_else(|| Way::from_word(kind.way.load(Relaxed)))
+        Way::from_word(kind.way.load(Relaxed))
             .or_else(|| Way::from_word(self.default.load(Relaxed)))
             .unwrap_or(Way::Exit)
     }
@@ -181,7 +185,7 @@ impl Chooser {
         }
         entry.sample(way, ticks);
         self.compare(now);
-        if self.fixed.is_some() || !self.referee.regime().rings {
+        if self.referee.regime().rings != Rings::Chosen {
             return;
         }
         let (own, other) = (entry.costs(way).ticks, entry.costs(way.other()).ticks);

@@ -23,7 +23,7 @@ mod referee;
 
 pub use chooser::{Chooser, Decision};
 pub use kind::{Costs, Way};
-pub use referee::{Comparisons, Regime};
+pub use referee::{Comparisons, Regime, Rings};
 
 /// A trial is followed by at least this many times what it has lost without another one.
 pub const PAYBACK: u64 = 64;

@@ -6,7 +6,7 @@
 //! another regime for a while, in turn with the one that is kept, and whichever let the program get more
 //! done in the same time is kept.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Ticks of one window (20 ms at 2.5 GHz).
 const WINDOW: u64 = 50_000_000;
@@ -20,26 +20,55 @@ const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
 /// So many times as long is the next hold after a round that has changed nothing.
 const GROWTH: u64 = 2;
 
+/// Which calls go by rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rings {
+    /// None: all leave by exits.
+    #[default]
+    None,
+    /// Those for whose kind rings were chosen.
+    Chosen,
+    /// All that can.
+    All,
+}
+
 /// How calls leave as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Regime {
-    /// Each kind of calls goes the way that was chosen for it; else all leave by exits.
-    pub rings: bool,
+    /// Which calls go by rings.
+    pub rings: Rings,
     /// Calls whose answers are known leave with the next one.
     pub posts: bool,
 }
 
 impl Regime {
-    const POSTS: u64 = 1;
-    const RINGS: u64 = 2;
-    const ALL: u64 = Self::POSTS | Self::RINGS;
+    /// Each call leaves by itself, by an exit.
+    pub(crate) const EXITS: Self = Self { rings: Rings::None, posts: false };
+    /// Exits, and calls are posted.
+    pub(crate) const POSTS: Self = Self { rings: Rings::None, posts: true };
+    /// The way that was chosen for each kind.
+    pub(crate) const CHOSEN: Self = Self { rings: Rings::Chosen, posts: false };
+    /// That way, and calls are posted.
+    pub(crate) const CHOSEN_POSTS: Self = Self { rings: Rings::Chosen, posts: true };
+    /// All by rings, and calls are posted.
+    pub(crate) const RINGS: Self = Self { rings: Rings::All, posts: true };
 
     const fn to_word(self) -> u64 {
-        (self.posts as u64 * Self::POSTS) | (self.rings as u64 * Self::RINGS)
+        let rings = match self.rings {
+            Rings::None => 0,
+            Rings::Chosen => 1,
+            Rings::All => 2,
+        };
+        rings * 2 + self.posts as u64
     }
 
     const fn from_word(word: u64) -> Self {
-        Self { posts: word & Self::POSTS != 0, rings: word & Self::RINGS != 0 }
+        let rings = match word / 2 {
+            0 => Rings::None,
+            1 => Rings::Chosen,
+            _ => Rings::All,
+        };
+        Self { rings, posts: word % 2 == 1 }
     }
 }
 
@@ -94,17 +123,18 @@ impl Tally {
 /// Compares the regime that is kept with others.
 #[derive(Debug)]
 pub(crate) struct Referee {
-    /// What of a regime may change, as a word of it.
-    may_change: u64,
+    /// Regimes among which there is a choice.
+    candidates: &'static [Regime],
     /// When the window ends, in ticks, or [`TAKEN`]. All else is changed by whoever has taken it.
     end: AtomicU64,
     /// The regime that holds now, and the one that is kept, as words.
     now: AtomicU64,
     kept: AtomicU64,
-    /// In what the kept regime and the one that it is compared with differ, as a word; zero between rounds.
-    differ: AtomicU64,
-    /// What of the kept regime has had no effect of late.
-    without_effect: AtomicU64,
+    /// The number of the candidate, from one, that the kept regime is compared with; zero between rounds.
+    other: AtomicUsize,
+    /// Of the kept regime: no call went by a ring of late, and none was posted.
+    no_rings: AtomicBool,
+    no_posts: AtomicBool,
     /// Number of the window in a comparison, zero outside of one.
     window: AtomicU64,
     began: AtomicU64,
@@ -125,15 +155,16 @@ pub(crate) struct Referee {
 }
 
 impl Referee {
-    /// Starts with a regime, in which `may_change` is to be compared, at `now`.
-    pub(crate) fn new(regime: Regime, may_change: Regime, now: u64) -> Self {
+    /// Starts with a regime, which is to be compared with `candidates` (itself may be among them), at `now`.
+    pub(crate) fn new(regime: Regime, candidates: &'static [Regime], now: u64) -> Self {
         Self {
-            may_change: may_change.to_word(),
+            candidates,
             end: AtomicU64::new(now.saturating_add(HOLD[0])),
             now: AtomicU64::new(regime.to_word()),
             kept: AtomicU64::new(regime.to_word()),
-            differ: AtomicU64::new(0),
-            without_effect: AtomicU64::new(0),
+            other: AtomicUsize::new(0),
+            no_rings: AtomicBool::new(false),
+            no_posts: AtomicBool::new(false),
             window: AtomicU64::new(0),
             began: AtomicU64::new(now),
             seen: AtomicU64::new(now),
@@ -162,14 +193,14 @@ impl Referee {
 
     /// Whether there is anything to compare.
     pub(crate) const fn compares(&self) -> bool {
-        self.may_change != 0
+        !self.candidates.is_empty()
     }
 
     pub(crate) fn comparisons(&self) -> Comparisons {
         Comparisons {
             made: self.compared.load(Relaxed),
             changes: self.changes.load(Relaxed),
-            kept: Regime::from_word(self.kept.load(Relaxed)),
+            kept: self.kept(),
         }
     }
 
@@ -201,8 +232,8 @@ impl Referee {
         let [no_rings, no_posts] = [(&self.rings_then, done.rings), (&self.posts_then, done.posts)]
             .map(|(then, now)| then.swap(now, Relaxed) == now);
         if window == 0 {
-            let nothing = Regime { rings: no_rings, posts: no_posts };
-            self.without_effect.store(nothing.to_word(), Relaxed);
+            self.no_rings.store(no_rings, Relaxed);
+            self.no_posts.store(no_posts, Relaxed);
             return self.compare_next();
         }
         let is_other = window.is_multiple_of(2);
@@ -235,9 +266,29 @@ impl Referee {
 
     fn begin_window(&self, window: u64) -> u64 {
         self.window.store(window, Relaxed);
-        let differ = if window.is_multiple_of(2) { self.differ.load(Relaxed) } else { 0 };
-        self.now.store(self.kept.load(Relaxed) ^ differ, Relaxed);
+        let regime = if window.is_multiple_of(2) { self.other() } else { self.kept() };
+        self.now.store(regime.to_word(), Relaxed);
         WINDOW
+    }
+
+    fn kept(&self) -> Regime {
+        Regime::from_word(self.kept.load(Relaxed))
+    }
+
+    /// The regime that the kept one is compared with.
+    fn other(&self) -> Regime {
+        let at = self.other.load(Relaxed).checked_sub(1);
+        at.and_then(|at| self.candidates.get(at)).copied().unwrap_or_else(|| self.kept())
+    }
+
+    /// Whether calls would leave otherwise than they do in the kept regime.
+    fn would_differ(&self, candidate: Regime) -> bool {
+        let kept = self.kept();
+        let same_rings = kept.rings == Rings::Chosen && candidate.rings == Rings::None;
+        let same_posts = kept.posts && !candidate.posts;
+        candidate != kept
+            && !(same_rings && self.no_rings.load(Relaxed))
+            && !(same_posts && self.no_posts.load(Relaxed))
     }
 
     /// Begins to compare with the next regime of the round, if that is another one in effect.
@@ -245,17 +296,16 @@ impl Referee {
         self.work.clear();
         self.ticks.clear();
         self.ahead.store(0, Relaxed);
-        let kept = self.kept.load(Relaxed);
-        let same = kept & self.without_effect.load(Relaxed) | !self.may_change;
-        let last = self.differ.load(Relaxed);
-        if let Some(differ) = (last + 1..=Regime::ALL).find(|differ| differ & same == 0) {
-            self.differ.store(differ, Relaxed);
+        let last = self.other.load(Relaxed);
+        let mut later = self.candidates.iter().enumerate().skip(last);
+        if let Some((at, _)) = later.find(|(_, candidate)| self.would_differ(**candidate)) {
+            self.other.store(at + 1, Relaxed);
             return self.begin_window(1);
         }
         if last != 0 {
             self.hold.store((self.hold.load(Relaxed) * GROWTH).min(HOLD[1]), Relaxed);
         }
-        self.end_round(kept)
+        self.end_round(self.kept())
     }
 
     /// What was done in the same time, in the regime that is kept and in the other one, in a unit of their own.
@@ -271,14 +321,14 @@ impl Referee {
         }
         self.changes.fetch_add(1, Relaxed);
         self.hold.store(HOLD[0], Relaxed);
-        self.end_round(self.kept.load(Relaxed) ^ self.differ.load(Relaxed))
+        self.end_round(self.other())
     }
 
-    fn end_round(&self, kept: u64) -> u64 {
+    fn end_round(&self, kept: Regime) -> u64 {
         self.window.store(0, Relaxed);
-        self.differ.store(0, Relaxed);
-        self.kept.store(kept, Relaxed);
-        self.now.store(kept, Relaxed);
+        self.other.store(0, Relaxed);
+        self.kept.store(kept.to_word(), Relaxed);
+        self.now.store(kept.to_word(), Relaxed);
         self.hold.load(Relaxed)
     }
 }

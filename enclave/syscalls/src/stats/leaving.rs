@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
 use enclave_files::Guessed;
-use enclave_hostcalls::{Comparisons, Costs, Left, comparisons, left, posted};
+use enclave_hostcalls::{Comparisons, Costs, Left, Rings, comparisons, left, posted};
 use enclave_threads::clock;
 
 use super::describe;
@@ -54,7 +54,11 @@ impl Leaving {
         }
         let Comparisons { made, changes, kept } = self.comparisons;
         if made != 0 {
-            let ways = if kept.rings { "these ways" } else { "exits" };
+            let ways = match kept.rings {
+                Rings::None => "exits",
+                Rings::Chosen => "these ways",
+                Rings::All => "rings",
+            };
             let posts = if kept.posts { "" } else { ", none made along with others" };
             let _ = writeln!(
                 out,
