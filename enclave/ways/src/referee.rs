@@ -14,6 +14,8 @@ const WINDOW: u64 = 50_000_000;
 const WINDOWS: u64 = 16;
 /// Ticks without a call after which the program has had nothing to do: a window with such a pause says nothing.
 const PAUSE: u64 = 2 * WINDOW;
+/// So many windows with a pause in the other regime, and it is given up.
+const PAUSES: u64 = WINDOWS / 4;
 /// Ticks between two rounds of comparisons without what was paused, at least and at most (0.4 s and 8 s at
 /// 2.5 GHz). In each, at most `WINDOWS * WINDOW / 2` are spent in each worse regime.
 const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
@@ -149,6 +151,8 @@ pub(crate) struct Referee {
     /// Work and ticks of the window before, and in how many windows the other regime was ahead of it.
     before: [AtomicU64; 2],
     ahead: AtomicU64,
+    /// Windows in the other regime with a pause.
+    paused: AtomicU64,
     hold: AtomicU64,
     compared: AtomicU64,
     changes: AtomicU64,
@@ -175,6 +179,7 @@ impl Referee {
             ticks: Tally::new(),
             before: [const { AtomicU64::new(0) }; 2],
             ahead: AtomicU64::new(0),
+            paused: AtomicU64::new(0),
             hold: AtomicU64::new(HOLD[0]),
             compared: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -238,6 +243,12 @@ impl Referee {
         }
         let is_other = window.is_multiple_of(2);
         if ticks > PAUSE {
+            let paused = self.paused.load(Relaxed) + u64::from(is_other);
+            self.paused.store(paused, Relaxed);
+            if paused == PAUSES {
+                // It may be the other regime that makes it pause.
+                return self.compare_next();
+            }
             // Once more, from the regime that is kept.
             return self.begin_window(if is_other { window - 1 } else { window });
         }
@@ -296,6 +307,7 @@ impl Referee {
         self.work.clear();
         self.ticks.clear();
         self.ahead.store(0, Relaxed);
+        self.paused.store(0, Relaxed);
         let last = self.other.load(Relaxed);
         let mut later = self.candidates.iter().enumerate().skip(last);
         if let Some((at, _)) = later.find(|(_, candidate)| self.would_differ(**candidate)) {

@@ -223,6 +223,23 @@ fn pauses_neither_end_nor_hasten_comparisons() {
     assert!(later.kept.posts && (5..=11).contains(&later.made), "{later:?}");
 }
 
+/// A regime in which calls come back so seldom that each of its windows has a pause is given up.
+#[test]
+fn a_regime_that_only_pauses_is_left() {
+    // One of sixteen calls is timed: after 16 ms, and after 80 where calls are posted.
+    let mut machine = Machine { posting: [10_000_000, 0], ..Machine::new(2_500_000, 2_500_000) };
+    let chooser = Chooser::exits(4, machine.now);
+    let end = machine.now + 250_000_000_000;
+    let mut posting = 0;
+    while machine.now < end {
+        let (posts, before) = (chooser.posts(), machine.now);
+        machine.call(&chooser, 1);
+        posting += if posts { machine.now - before } else { 0 };
+    }
+    assert!(!chooser.comparisons().kept.posts);
+    assert!(posting > 0 && posting < end / 8, "{posting} of {end}");
+}
+
 /// Neighbours who take the processor during one window do not decide.
 #[test]
 fn one_disturbed_window_changes_nothing() {
