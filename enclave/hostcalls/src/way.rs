@@ -21,8 +21,9 @@ const SWITCHES: u64 = 1000;
 static CHOOSER: Once<Chooser> = Once::new();
 
 /// Sets how calls leave ([`mode`]). Where there is a choice, `default` is the way of those of which
-/// nothing is known yet; where that is the exit, exits are so cheap that rings are not tried: their host
-/// threads would take more from the program and its clients than they give.
+/// nothing is known yet; where that is the exit, exits are so cheap that no kind is tried by rings: their host
+/// threads would mostly take more from the program and its clients than they give. Whether all calls are better made by
+/// rings is compared.
 pub fn init_ways(mode: u64, default: Way) {
     let kinds = NUMBERS * VARIANTS;
     CHOOSER.set(match mode {
