@@ -432,16 +432,11 @@ unsafe extern "sysv64" {
 pub(crate) struct Places;
 
 impl Places {
-    fn contains(
-        range: (unsafe extern "sysv64" fn(), unsafe extern "sysv64" fn()),
-        rip: u64,
-    ) -> bool {
-        (range.0 as usize as u64..range.1 as usize as u64).contains(&rip)
-    }
-
     /// Whether `rip` lies in the critical part of the return to the program.
     pub(crate) fn returning(rip: u64) -> bool {
-        Self::contains((scone_return_critical, scone_return_end), rip)
+        let [start, end] =
+            [scone_return_critical, scone_return_end].map(|at| at as *const () as u64);
+        (start..end).contains(&rip)
     }
 
     pub(crate) fn return_again() -> u64 {

@@ -1,8 +1,10 @@
 //! The shared object behind `AT_SYSINFO_EHDR`, as a constant: the same names and version as
 //! Linux's `linux-vdso.so.1`, so that glibc, musl and Go find their clock functions in it.
 //!
-//! Each function enters the runtime as a rewritten system call does, through the slot
-//! [`ENTRY_SLOT`] of the thread's data, with the address of its own `ret` in `rcx`:
+//! The two that tell the time do so themselves, by code that is not part of the constant, for it
+//! knows addresses of the runtime: whoever maps the object puts it at [`CLOCK_CODE_AT`]. Each other
+//! function enters the runtime as a rewritten system call does, through the slot [`ENTRY_SLOT`] of
+//! the thread's data, with the address of its own `ret` in `rcx`:
 //!
 //! ```text
 //! mov eax, NR
@@ -29,22 +31,39 @@ pub const SONAME: &str = "linux-vdso.so.1";
 /// Version of all its functions.
 pub const VERSION: &str = "LINUX_2.6";
 
-/// Bytes from one function to the next.
+/// Where the code that tells the time belongs, in bytes from the object's start.
+pub const CLOCK_CODE_AT: usize = image::CLOCK_CODE_AT;
+/// Bytes of the code that tells the time.
+pub const CLOCK_CODE_SIZE: usize = 256;
+/// Where clock_gettime(2) begins in it.
+pub const CLOCK_GETTIME_AT: usize = 0;
+/// Where gettimeofday(2) begins in it.
+pub const GETTIMEOFDAY_AT: usize = 224;
+
+/// Bytes from one function that enters the runtime to the next.
 const STUB_STRIDE: usize = 32;
-/// Bytes of a function.
+/// Bytes of such a function.
 const STUB_SIZE: usize = 21;
 
-/// Functions: global name and number of the system call. Without its prefix `__vdso_`, the name is
-/// also a weak alias, as in Linux.
-const FUNCTIONS: [(&str, u32); 5] = [
-    ("__vdso_gettimeofday", 96),
-    ("__vdso_time", 201),
-    ("__vdso_clock_gettime", 228),
-    ("__vdso_clock_getres", 229),
-    ("__vdso_getcpu", 309),
+/// What a function does.
+enum Code {
+    /// Enters the runtime for the system call of this number.
+    Call(u32),
+    /// Tells the time, by the code from this byte to that.
+    Clock(usize, usize),
+}
+
+/// Functions by their global names. Without its prefix `__vdso_`, the name is also a weak alias,
+/// as in Linux.
+const FUNCTIONS: [(&str, Code); 5] = [
+    ("__vdso_gettimeofday", Code::Clock(GETTIMEOFDAY_AT, CLOCK_CODE_SIZE)),
+    ("__vdso_time", Code::Call(201)),
+    ("__vdso_clock_gettime", Code::Clock(CLOCK_GETTIME_AT, GETTIMEOFDAY_AT)),
+    ("__vdso_clock_getres", Code::Call(229)),
+    ("__vdso_getcpu", Code::Call(309)),
 ];
 
-/// The code of one function.
+/// The code of a function that enters the runtime.
 const fn stub(number: u32) -> [u8; STUB_SIZE] {
     let [n0, n1, n2, n3] = number.to_le_bytes();
     let [s0, s1, s2, s3] = ENTRY_SLOT.to_le_bytes();

@@ -320,11 +320,20 @@ fn map_stack(sp: u64, top: u64, executable: bool) -> Result<(), Errno> {
     process().space().map_runtime(range, prot, VmaKind::Stack).map_err(errno)
 }
 
+// The object's symbols point to where the code has its functions.
+const _: () = assert!(
+    vdso::CLOCK_CODE_SIZE == enclave_core::CLOCK_CODE_SIZE
+        && vdso::CLOCK_GETTIME_AT == enclave_core::CLOCK_GETTIME_AT
+        && vdso::GETTIMEOFDAY_AT == enclave_core::GETTIMEOFDAY_AT
+);
+
 fn map_vdso() -> Result<u64, Errno> {
     let (at, size) = (STACK_TOP + 0x10_0000, vdso::VDSO_SIZE as u64);
     let range = PageRange::from_len(at, size).ok_or(Errno::ENOMEM)?;
     process().space().map_runtime(range, Prot::RW, VmaKind::Vdso).map_err(errno)?;
     AppSlice::new(at, size)?.write_bytes(&vdso::VDSO)?;
+    let (start, code) = (at + vdso::CLOCK_CODE_AT as u64, enclave_core::clock_code());
+    AppSlice::new(start, code.len() as u64)?.write_bytes(code)?;
     process().space().mprotect(at, size, PROT_READ | PROT_EXEC).map_err(errno)?;
     Ok(at)
 }

@@ -2,11 +2,12 @@
 //!
 //! All of it is the host's claim; what is ensured is that the monotonic clock never goes back.
 //! The host is asked again from time to time ([`REFRESHES`]); between two answers the rate of the
-//! counter tells the time. Readers take no lock: the base is read under a sequence number.
+//! counter tells the time. Readers take no lock: the base ([`CLOCK`]) is read under a sequence
+//! number, here and, for the program's own readings, by the vDSO.
 
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use core::sync::atomic::{Ordering, fence};
 
-use enclave_core::{HostSlice, Mutex, own_call, timestamp};
+use enclave_core::{CLOCK, HostSlice, Mutex, own_call, timestamp};
 use hostcall_abi::service;
 
 /// Nanoseconds after which the host is asked again: the first times soon, until the rate is known
@@ -33,19 +34,6 @@ struct Source {
 }
 
 static SOURCE: Mutex<Source> = Mutex::new(Source { reply: None, first: None, answers: 0 });
-
-/// Odd while the base is being replaced.
-static SEQUENCE: AtomicU64 = AtomicU64::new(0);
-static TICKS: AtomicU64 = AtomicU64::new(0);
-static MONOTONIC: AtomicU64 = AtomicU64::new(0);
-/// Realtime less monotonic.
-static OFFSET: AtomicU64 = AtomicU64::new(0);
-/// Zero until it is known.
-static RATE: AtomicU64 = AtomicU64::new(0);
-/// Ticks after which the base is too old.
-static LIFETIME: AtomicU64 = AtomicU64::new(0);
-/// The latest value that was shown: the monotonic clock never goes back behind it.
-static SHOWN: AtomicU64 = AtomicU64::new(0);
 
 /// Takes three words of host memory in which the host will tell the time.
 pub fn init(reply: HostSlice) {
@@ -74,7 +62,7 @@ impl Source {
         let realtime = word(2);
         let first = *self.first.get_or_insert(now);
         let passed = now.monotonic.saturating_sub(first.monotonic);
-        let known = RATE.load(Ordering::Relaxed);
+        let known = CLOCK.rate.load(Ordering::Relaxed);
         let rate = ratio(passed, now.ticks.saturating_sub(first.ticks)).unwrap_or(known);
         if passed > RATE_WINDOW {
             self.first = Some(now);
@@ -87,29 +75,29 @@ impl Source {
 
 fn publish(now: Instant, realtime: u64, rate: u64, refresh: u64) {
     let offset = realtime.wrapping_sub(now.monotonic);
-    let old = OFFSET.load(Ordering::Relaxed);
+    let old = CLOCK.offset.load(Ordering::Relaxed);
     let offset = if offset.abs_diff(old) > NOISE { offset } else { old };
     let lifetime = (u128::from(refresh) << 32).checked_div(u128::from(rate)).unwrap_or(0);
-    SEQUENCE.fetch_add(1, Ordering::AcqRel);
-    TICKS.store(now.ticks, Ordering::Release);
-    MONOTONIC.store(now.monotonic, Ordering::Release);
-    OFFSET.store(offset, Ordering::Release);
-    RATE.store(rate, Ordering::Release);
-    LIFETIME.store(u64::try_from(lifetime).unwrap_or(0), Ordering::Release);
-    SEQUENCE.fetch_add(1, Ordering::AcqRel);
+    CLOCK.sequence.fetch_add(1, Ordering::AcqRel);
+    CLOCK.ticks.store(now.ticks, Ordering::Release);
+    CLOCK.monotonic.store(now.monotonic, Ordering::Release);
+    CLOCK.offset.store(offset, Ordering::Release);
+    CLOCK.rate.store(rate, Ordering::Release);
+    CLOCK.lifetime.store(u64::try_from(lifetime).unwrap_or(0), Ordering::Release);
+    CLOCK.sequence.fetch_add(1, Ordering::AcqRel);
 }
 
 /// Monotonic time and what realtime has on it, if the base is young enough.
 fn from_base() -> Option<(u64, u64)> {
     loop {
-        let sequence = SEQUENCE.load(Ordering::Acquire);
-        let ticks = TICKS.load(Ordering::Acquire);
-        let monotonic = MONOTONIC.load(Ordering::Acquire);
-        let offset = OFFSET.load(Ordering::Acquire);
-        let rate = RATE.load(Ordering::Acquire);
-        let lifetime = LIFETIME.load(Ordering::Acquire);
+        let sequence = CLOCK.sequence.load(Ordering::Acquire);
+        let ticks = CLOCK.ticks.load(Ordering::Acquire);
+        let monotonic = CLOCK.monotonic.load(Ordering::Acquire);
+        let offset = CLOCK.offset.load(Ordering::Acquire);
+        let rate = CLOCK.rate.load(Ordering::Acquire);
+        let lifetime = CLOCK.lifetime.load(Ordering::Acquire);
         fence(Ordering::Acquire);
-        if sequence % 2 == 1 || SEQUENCE.load(Ordering::Relaxed) != sequence {
+        if sequence % 2 == 1 || CLOCK.sequence.load(Ordering::Relaxed) != sequence {
             core::hint::spin_loop();
             continue;
         }
@@ -125,10 +113,10 @@ fn read() -> (u64, u64) {
         // Somebody else may have asked while we waited for the lock.
         from_base().unwrap_or_else(|| {
             source.ask();
-            (MONOTONIC.load(Ordering::Acquire), OFFSET.load(Ordering::Acquire))
+            (CLOCK.monotonic.load(Ordering::Acquire), CLOCK.offset.load(Ordering::Acquire))
         })
     });
-    (now.max(SHOWN.fetch_max(now, Ordering::AcqRel)), offset)
+    (now.max(CLOCK.shown.0.fetch_max(now, Ordering::AcqRel)), offset)
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.
@@ -147,8 +135,8 @@ pub fn realtime() -> u64 {
 /// A number of ticks in nanoseconds, by the rate as it is known.
 #[must_use]
 pub fn duration(ticks: u64) -> u64 {
-    if RATE.load(Ordering::Relaxed) == 0 {
+    if CLOCK.rate.load(Ordering::Relaxed) == 0 {
         read();
     }
-    scale(ticks, RATE.load(Ordering::Relaxed))
+    scale(ticks, CLOCK.rate.load(Ordering::Relaxed))
 }

@@ -1,5 +1,6 @@
 // Clocks and sleeping.
 #include "tap.h"
+#include <pthread.h>
 #include <sys/time.h>
 #include <sys/times.h>
 #include <sys/timex.h>
@@ -37,6 +38,72 @@ GROUP(clocks)
     long long real = now_ns_(CLOCK_REALTIME) - now_ns_(CLOCK_MONOTONIC);
     usleep(50000);
     NAMED("clocks run at the same speed", llabs(now_ns_(CLOCK_REALTIME) - now_ns_(CLOCK_MONOTONIC) - real) < 20000000);
+}
+
+// In nanoseconds, by the system call.
+static long long called_(int clock)
+{
+    struct timespec t;
+    return syscall(SYS_clock_gettime, clock, &t) ? -1 : t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static long long shown_;
+// How often the clock was behind what another thread had read before.
+static void *reader_(void *kind)
+{
+    long back = 0;
+    for (int i = 0; i < 200000; i++) {
+        long long before = __atomic_load_n(&shown_, __ATOMIC_ACQUIRE);
+        long long now = kind && i % 8 == 0 ? called_(CLOCK_MONOTONIC) : now_ns_(CLOCK_MONOTONIC);
+        back += now < before;
+        while (now > before && !__atomic_compare_exchange_n(&shown_, &before, now, 0, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {}
+    }
+    return (void *)back;
+}
+
+// Functions of the vDSO and system calls tell the same time.
+GROUP(clocks_agree)
+{
+    int same[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW}, out = 0;
+    for (int i = 0; i < 3; i++) {
+        for (int n = 0; n < 20000; n++) {
+            long long a = now_ns_(same[i]), b = called_(same[i]), c = now_ns_(same[i]);
+            out += a > b || b > c;
+        }
+    }
+    EQ(out, 0);
+    out = 0;
+    for (int n = 0; n < 200000; n++) {
+        struct timeval tv;
+        long long a = now_ns_(CLOCK_REALTIME) / 1000;
+        out += gettimeofday(&tv, NULL) != 0;
+        long long b = tv.tv_sec * 1000000LL + tv.tv_usec;
+        out += tv.tv_usec < 0 || tv.tv_usec > 999999 || a > b || b > now_ns_(CLOCK_REALTIME) / 1000;
+    }
+    EQ(out, 0);
+    // For longer than the clock goes by one reading of the host's.
+    long long end = now_ns_(CLOCK_MONOTONIC) + 600000000, last = 0;
+    for (long long now; (now = now_ns_(CLOCK_MONOTONIC)) < end; last = now) out += now < last;
+    EQ(out, 0);
+    struct timezone tz = {7, 7};
+    struct timeval tv = {0, 0};
+    EQ(gettimeofday(&tv, &tz), 0);
+    NAMED("the time is set with a zone", tv.tv_sec > 1000000000);
+#ifdef __GLIBC__
+    NAMED("the zone is set too", tz.tz_minuteswest != 7 && tz.tz_dsttime != 7);
+#endif
+    EQ(gettimeofday(NULL, &tz), 0);
+    EQ(gettimeofday(NULL, NULL), 0);
+    FAILS(clock_gettime(999, &(struct timespec){0}), EINVAL);
+    pthread_t t[4];
+    long back = 0;
+    for (long i = 0; i < 4; i++) EQ(pthread_create(&t[i], NULL, reader_, (void *)(i % 2)), 0);
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        EQ(pthread_join(t[i], &result), 0);
+        back += (long)result;
+    }
+    EQ(back, 0);
 }
 
 GROUP(sleeping)

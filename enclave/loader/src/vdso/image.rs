@@ -1,6 +1,10 @@
 //! Lays out the object at compile time.
 
-use super::{FUNCTIONS, SONAME, STUB_SIZE, STUB_STRIDE, VDSO_SIZE, VERSION, stub};
+mod hash;
+
+use super::{
+    CLOCK_CODE_SIZE, Code, FUNCTIONS, SONAME, STUB_SIZE, STUB_STRIDE, VDSO_SIZE, VERSION, stub,
+};
 
 /// Length of `__vdso_`.
 const PREFIX: usize = 7;
@@ -33,7 +37,10 @@ const CIE_SIZE: usize = 24;
 const FDE_SIZE: usize = 24;
 const EH_SIZE: usize = CIE_SIZE + FDE_SIZE + 4;
 const TEXT_AT: usize = align(EH_AT + EH_SIZE, 64);
-const TEXT_SIZE: usize = STUB_STRIDE * FUNCTIONS.len();
+/// The code that tells the time precedes the functions that enter the runtime.
+pub(super) const CLOCK_CODE_AT: usize = TEXT_AT;
+const STUBS_AT: usize = CLOCK_CODE_AT + CLOCK_CODE_SIZE;
+const TEXT_SIZE: usize = CLOCK_CODE_SIZE + STUB_STRIDE * FUNCTIONS.len();
 const SHSTR_AT: usize = TEXT_AT + TEXT_SIZE;
 
 /// Names in the string table of the sections; each begins after a NUL.
@@ -206,7 +213,7 @@ const fn put_gnu_hash(page: &mut Page) {
     let mut bloom = 0u64;
     let mut i = FIRST_SYMBOL;
     while i < SYMBOLS {
-        let hash = gnu_hash(symbol_name(i));
+        let hash = hash::gnu(symbol_name(i));
         bloom |= 1 << (hash % 64) | 1 << ((hash >> SHIFT) % 64);
         i += 1;
     }
@@ -215,32 +222,9 @@ const fn put_gnu_hash(page: &mut Page) {
     let mut i = FIRST_SYMBOL;
     while i < SYMBOLS {
         let last = (i + 1 == SYMBOLS) as u32;
-        page.word(gnu_hash(symbol_name(i)) & !1 | last);
+        page.word(hash::gnu(symbol_name(i)) & !1 | last);
         i += 1;
     }
-}
-
-const fn gnu_hash(name: &[u8]) -> u32 {
-    let mut hash = 5381u32;
-    let mut i = 0;
-    while i < name.len() {
-        hash = hash.wrapping_mul(33).wrapping_add(name[i] as u32);
-        i += 1;
-    }
-    hash
-}
-
-/// The System V hash, which also identifies versions.
-const fn sysv_hash(name: &[u8]) -> u32 {
-    let mut hash = 0u32;
-    let mut i = 0;
-    while i < name.len() {
-        hash = (hash << 4).wrapping_add(name[i] as u32);
-        let top = hash & 0xf000_0000;
-        hash = (hash ^ (top >> 24)) & !top;
-        i += 1;
-    }
-    hash
 }
 
 /// Symbols are: null, then each function's global name and weak alias, then the version.
@@ -264,10 +248,13 @@ const fn put_symbols(page: &mut Page) {
     page.seek(SYM_AT + 24);
     let mut i = 0;
     while i < FUNCTIONS.len() {
-        let at = TEXT_AT + i * STUB_STRIDE;
-        put_symbol(page, name_at(i), GLOBAL_FUNC, TEXT_SECTION, at, STUB_SIZE);
+        let (at, size) = match FUNCTIONS[i].1 {
+            Code::Call(_) => (STUBS_AT + i * STUB_STRIDE, STUB_SIZE),
+            Code::Clock(from, to) => (CLOCK_CODE_AT + from, to - from),
+        };
+        put_symbol(page, name_at(i), GLOBAL_FUNC, TEXT_SECTION, at, size);
         let alias = name_at(i) + u32_of(PREFIX);
-        put_symbol(page, alias, WEAK_FUNC, TEXT_SECTION, at, STUB_SIZE);
+        put_symbol(page, alias, WEAK_FUNC, TEXT_SECTION, at, size);
         i += 1;
     }
     put_symbol(page, VERSION_NAME, GLOBAL_OBJECT, SHN_ABS, 0, 0);
@@ -308,7 +295,7 @@ const fn put_verdef(page: &mut Page, flags: u16, index: u16, text: &str, name: u
     page.half(flags);
     page.half(index);
     page.half(1); // one name
-    page.word(sysv_hash(text.as_bytes()));
+    page.word(hash::sysv(text.as_bytes()));
     page.word(20);
     page.word(next);
     page.word(name);
@@ -364,14 +351,16 @@ const fn put_unwind(page: &mut Page) {
 
 const fn put_text(page: &mut Page) {
     page.seek(TEXT_AT);
+    page.put(&[0xcc; TEXT_SIZE]);
     let mut i = 0;
     while i < FUNCTIONS.len() {
-        page.put(&stub(FUNCTIONS[i].1));
-        while !page.at.is_multiple_of(STUB_STRIDE) {
-            page.put(&[0xcc]);
+        if let Code::Call(number) = FUNCTIONS[i].1 {
+            page.at = STUBS_AT + i * STUB_STRIDE;
+            page.put(&stub(number));
         }
         i += 1;
     }
+    page.at = TEXT_AT + TEXT_SIZE;
 }
 
 const fn put_sections(page: &mut Page) {

@@ -11,14 +11,19 @@ fn file() -> ElfFile64<'static, LE> {
 #[test]
 fn every_function_is_exported_with_its_alias() {
     let file = file();
-    for (name, number) in FUNCTIONS {
+    for (name, code) in FUNCTIONS {
         for name in [name, name.strip_prefix("__vdso_").unwrap()] {
             let symbol = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(name)).unwrap();
             assert_eq!(symbol.kind(), SymbolKind::Text, "{name}");
             assert!(symbol.is_global(), "{name}");
             let at = usize::try_from(symbol.address()).unwrap();
-            assert_eq!(&VDSO[at..at + STUB_SIZE], stub(number), "{name}");
-            assert_eq!(VDSO[at + 12 + 8], 0xc3, "rcx must point to ret");
+            match code {
+                Code::Call(number) => {
+                    assert_eq!(&VDSO[at..at + STUB_SIZE], stub(number), "{name}");
+                    assert_eq!(VDSO[at + 12 + 8], 0xc3, "rcx must point to ret");
+                }
+                Code::Clock(from, _) => assert_eq!(at, CLOCK_CODE_AT + from, "{name}"),
+            }
         }
     }
     assert_eq!(
@@ -49,6 +54,16 @@ fn names_are_hashed_and_versioned() {
         assert_eq!(symbols.symbol_name(LE, found.1).unwrap(), name);
         assert_ne!(found.1.st_shndx(LE), object::elf::SHN_UNDEF);
     }
+}
+
+#[test]
+fn the_code_that_tells_the_time_has_room_in_the_text() {
+    let file = file();
+    let text = file.section_by_name(".text").unwrap();
+    let (start, size) = (usize::try_from(text.address()), usize::try_from(text.size()));
+    let (start, size) = (start.unwrap(), size.unwrap());
+    assert!(start <= CLOCK_CODE_AT && CLOCK_CODE_AT + CLOCK_CODE_SIZE <= start + size);
+    assert!(VDSO[CLOCK_CODE_AT..CLOCK_CODE_AT + CLOCK_CODE_SIZE].iter().all(|&byte| byte == 0xcc));
 }
 
 #[test]
