@@ -29,8 +29,8 @@ pub use enclave_ways::{Comparisons, Costs, Rings, Way};
 pub use errno::Errno;
 pub use pages::{remove, restrict, trim};
 pub use posted::{
-    Kind, Queue, Sender, can_hold, can_post, change_last, connects, flush, has_both_ends,
-    is_any_posted, take_back,
+    Kind, Queue, Sender, can_hold, can_post, change_last, connect_by, connects, flush,
+    has_both_ends, is_any_posted, take_back,
 };
 pub use way::{
     Left, are_posted, calls_made, changed, comparisons, init_ways, left, posted, worked,

@@ -23,7 +23,7 @@ mod posters;
 mod queue;
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use enclave_core::{HostSlice, Mutex, MutexGuard};
 use enclave_threads::{give_processor_away, update_tick};
@@ -69,18 +69,36 @@ pub enum Kind {
     Taking(u64),
 }
 
-/// Whether this process may have both ends of a stream.
-static BOTH_ENDS: AtomicBool = AtomicBool::new(false);
+/// Streams that this process has connected, or is about to: it may have both ends of them.
+static CONNECTED: AtomicU64 = AtomicU64::new(0);
+
+/// Errors of connect(2) with which the stream is connected nevertheless, or will be.
+const MAY_BE: [Errno; 4] = [Errno::EINPROGRESS, Errno::EINTR, Errno::EALREADY, Errno::EISCONN];
 
 /// To be called when the process is about to connect a stream: it may have both ends of it.
 pub fn connects() {
-    BOTH_ENDS.store(true, Ordering::SeqCst);
+    CONNECTED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Makes a call that connects a stream, of which the process may have both ends from then on.
+///
+/// # Errors
+///
+/// Those of the call.
+pub fn connect_by(call: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    connects();
+    let result = call();
+    if result.is_err_and(|errno| !MAY_BE.contains(&errno)) {
+        // As most servers do at their start: they ask a daemon that is not there for the names of users.
+        CONNECTED.fetch_sub(1, Ordering::SeqCst);
+    }
+    result
 }
 
 /// Whether this process may have both ends of a stream, and so know what is on its way.
 #[must_use]
 pub fn has_both_ends() -> bool {
-    BOTH_ENDS.load(Ordering::SeqCst)
+    CONNECTED.load(Ordering::SeqCst) > 0
 }
 
 static LIST: Mutex<List> = Mutex::new(List::new());

@@ -1,5 +1,5 @@
-// Connects to the port given by the second argument, and does something as often as the third says, without
-// waiting but for room or for what comes.
+// Connects to the port given by the second argument, or listens there, and does something as often as the third
+// says, without waiting but for room or for what comes.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BODY = 10 << 10 };
@@ -59,12 +60,33 @@ static void answers(int count) {
     }
 }
 
+// Answers each byte of a connection that it accepts, and receives until there is nothing more.
+static void drains(int count, struct sockaddr_in *own) {
+    int daemon = socket(AF_UNIX, SOCK_STREAM, 0), listener = socket(AF_INET, SOCK_STREAM, 0), set = epoll_create1(0);
+    struct sockaddr_un nobody = {AF_UNIX, "./nobody"};
+    struct epoll_event event = {.events = EPOLLIN};
+    if (connect(daemon, (void *)&nobody, sizeof nobody) == 0) _exit(2);
+    if (bind(listener, (void *)own, sizeof *own) || listen(listener, 1)) _exit(3);
+    out = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    if (out < 0 || epoll_ctl(set, EPOLL_CTL_ADD, out, &event)) _exit(4);
+    while (count > 0) {
+        char bytes[100];
+        ssize_t got;
+        if (epoll_wait(set, &event, 1, 10000) != 1) _exit(5);
+        while ((got = recv(out, bytes, sizeof bytes, 0)) > 0) {
+            if (send(out, bytes, got, MSG_NOSIGNAL) != got) _exit(6);
+            count -= got;
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     const char *what = argv[1];
     int count = atoi(argv[3]);
     struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
     struct stat status;
     peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!strcmp(what, "drains")) return drains(count, &peer), 0;
     file = open("body", O_RDONLY);
     out = socket(AF_INET, SOCK_STREAM, 0);
     if (fstat(file, &status) || connect(out, (void *)&peer, sizeof peer)) return 1;

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use enclave_core::AppPtr;
 use enclave_files::{Cork, HostFd, HostFile, Made, OpenFile, Transport, flag, table};
-use enclave_hostcalls::{Call, Errno, Wait, connects, has_both_ends, misbehaved};
+use enclave_hostcalls::{Call, Errno, Wait, connect_by, has_both_ends, misbehaved};
 
 use super::{Socket, address, family, local};
 use crate::{
@@ -152,14 +152,15 @@ fn named(number: u64, sys: &mut Sys<'_>, wait: Option<Wait>) -> Result<u64, Errn
     let mut call = Call::new(number, address::LONGEST)?;
     let [pointer, len] = address::stage(&mut call, pointer, len)?;
     let wait = wait.unwrap_or_else(|| socket.wait(0).0);
-    if number == nr::CONNECT
-        && let Some(stream) = socket.stream()
-    {
-        connects();
-        // It may disconnect, too.
-        stream.forget_seen();
+    call.args([socket.fd, pointer, len]);
+    match socket.stream().filter(|_| number == nr::CONNECT) {
+        Some(stream) => {
+            // It may disconnect, too.
+            stream.forget_seen();
+            connect_by(|| call.zero(wait))?;
+        }
+        None => call.zero(wait)?,
     }
-    call.args([socket.fd, pointer, len]).zero(wait)?;
     Ok(0)
 }
 
