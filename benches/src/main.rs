@@ -76,7 +76,7 @@ struct Cli {
     /// Takes figures from such a file instead of measuring; may be repeated
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
-    /// Writes tables (benchmarks.md) and plots (SVG) into this folder
+    /// Writes tables (README.md) and plots (SVG) into this folder
     #[arg(long, value_name = "FOLDER")]
     publish: Option<PathBuf>,
     /// The command to measure

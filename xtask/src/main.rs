@@ -36,7 +36,7 @@ enum Chore {
         #[arg(long)]
         raise: bool,
     },
-    /// Benchmarks against native runs; further words go to them (`--help` lists them)
+    /// Benchmarks against native runs; further words go to them (`-- --help` lists them)
     Bench {
         /// Families and options
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

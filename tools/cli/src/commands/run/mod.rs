@@ -121,11 +121,11 @@ enum Backend {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Leaving {
-    /// The runtime chooses for each kind of call, by what it costs either way
+    /// The runtime compares, and keeps what gets more done
     Auto,
-    /// Each call leaves the enclave
+    /// Each call leaves the enclave by itself, at once
     Sync,
-    /// Calls are handed to host threads while the enclave goes on
+    /// Host threads make the calls while the enclave goes on; what need not be at once leaves with the next
     Async,
 }
 
