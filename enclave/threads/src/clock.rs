@@ -101,7 +101,8 @@ fn from_base() -> Option<(u64, u64)> {
             core::hint::spin_loop();
             continue;
         }
-        let passed = timestamp().saturating_sub(ticks);
+        // A counter that has gone back is asked about, as one that has run too far is.
+        let passed = timestamp().checked_sub(ticks)?;
         return (passed < lifetime)
             .then(|| (monotonic.saturating_add(scale(passed, rate)), offset));
     }
