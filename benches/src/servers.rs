@@ -165,10 +165,8 @@ fn row(
     suite.measure_in_turn(subject, metrics, |ways| {
         let servers: Vec<Server> =
             all.iter().map(|&way| Server::start(ways, way, kind)).collect::<Result<_>>()?;
-        // Nobody is always the one behind the same other one.
-        let one_turn = |first: usize| -> Result<Turn> {
-            let order = servers.iter().cycle().skip(first % servers.len()).take(servers.len());
-            order
+        let one_turn = |turn: usize| -> Result<Turn> {
+            in_turn(&servers, turn)
                 .map(|server| {
                     let context = || format!("{subject}, {} ({})", server.way.name(), ways.model);
                     Ok((server.way, sample(server).with_context(context)?))
@@ -178,6 +176,16 @@ fn row(
         let turns: Vec<Turn> = (0..SETTLING + TURNS).map(one_turn).collect::<Result<_>>()?;
         servers.into_iter().try_for_each(Server::stop)?;
         Ok(turns.into_iter().skip(SETTLING).collect())
+    })
+}
+
+/// All in an order of this turn: to and fro from a first one that is the next in each turn (first, next, last, the one after
+/// next, the last but one, ...), so that nobody is always behind the same other one.
+fn in_turn<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
+    let count = all.len();
+    (0..count).map(move |place| {
+        let step = if place % 2 == 1 { place.div_ceil(2) } else { count - place / 2 };
+        &all[(turn + step) % count]
     })
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Mode {
     Sud,
 }
 
-/// One way of running.
+/// One way of running, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Way {
