@@ -153,7 +153,7 @@ impl Choice {
     pub(crate) fn took(self, went: Went) {
         let (Some(began), Some(chooser)) = (self.began, CHOOSER.get()) else { return };
         let (way, until) = went.until();
-        chooser.took(self.kind, way, until.saturating_sub(began), until);
+        chooser.took(self.kind, way, until.saturating_sub(began), timestamp());
     }
 
     /// Says that a call that may wait is done.
@@ -161,7 +161,8 @@ impl Choice {
         let (Some(began), Some(chooser)) = (self.began, CHOOSER.get()) else { return };
         let handed_on = matches!(went, Went::ByRing(answered) if answered.handed_on);
         let (way, until) = went.until();
-        chooser.took_waiting(self.kind, way, until.saturating_sub(began), until, handed_on);
+        let ticks = until.saturating_sub(began);
+        chooser.took_waiting(self.kind, way, ticks, timestamp(), handed_on);
     }
 }
 

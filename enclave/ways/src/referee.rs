@@ -12,12 +12,15 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 const WINDOW: u64 = 50_000_000;
 /// Windows of a comparison at most: half of them each regime, in turn.
 const WINDOWS: u64 = 16;
-/// Ticks without a call after which the program has had nothing to do: a window with such a pause says nothing.
+/// Ticks between two looks, or of a window, after which the program has had nothing to do: a window with such a
+/// pause says nothing.
 const PAUSE: u64 = 2 * WINDOW;
+/// A window is ahead of the one before if it is so by this part of it: less is noise.
+const AHEAD: u128 = 32;
 /// So many windows with a pause in the other regime, and it is given up.
 const PAUSES: u64 = WINDOWS / 4;
 /// Ticks between two rounds of comparisons without what was paused, at least and at most (0.4 s and 8 s at
-/// 2.5 GHz). In each, at most `WINDOWS * WINDOW / 2` are spent in each worse regime.
+/// 2.5 GHz). In each, at most `WINDOWS / 2` windows are spent in each worse regime.
 const HOLD: [u64; 2] = [1_000_000_000, 20_000_000_000];
 /// So many times as long is the next hold after a round that has changed nothing.
 const GROWTH: u64 = 2;
@@ -211,8 +214,7 @@ impl Referee {
 
     /// To be called now and then: ends the window if it is time.
     pub(crate) fn look(&self, now: u64, done: impl FnOnce() -> Done) {
-        let quiet = now.saturating_sub(self.seen.load(Relaxed));
-        self.seen.store(now, Relaxed);
+        let quiet = now.saturating_sub(self.seen.fetch_max(now, Relaxed));
         let end = self.end.load(Relaxed);
         if quiet > PAUSE && self.window.load(Relaxed) == 0 && end != TAKEN {
             // Else a program that has little to do would be compared whenever it has some. Whoever fails lets
@@ -259,12 +261,13 @@ impl Referee {
         if !is_other {
             return self.begin_window(window + 1);
         }
-        let is_ahead = u128::from(work) * u128::from(ticks_before)
-            > u128::from(work_before) * u128::from(ticks);
+        let [new, old] = [(work, ticks_before), (work_before, ticks)]
+            .map(|(work, ticks)| u128::from(work) * u128::from(ticks));
+        let is_ahead = new > old + old / AHEAD;
         let ahead = self.ahead.load(Relaxed) + u64::from(is_ahead);
         self.ahead.store(ahead, Relaxed);
         // The more is known, the less the other one must be ahead to be kept, or behind to be given up. One
-        // window in which a neighbour had the processor decides nothing.
+        // window in which a neighbour had the processor changes nothing.
         let [own, other] = self.rates();
         let mostly = ahead > window / 2 - ahead;
         let better = window > 2 && mostly && other > own + own / u128::from(window);
@@ -292,7 +295,7 @@ impl Referee {
         at.and_then(|at| self.candidates.get(at)).copied().unwrap_or_else(|| self.kept())
     }
 
-    /// Whether calls would leave otherwise than they do in the kept regime.
+    /// Whether calls would leave otherwise than they do in the kept regime, and no other candidate stands for it.
     fn would_differ(&self, candidate: Regime) -> bool {
         let kept = self.kept();
         let same_rings = kept.rings == Rings::Chosen && candidate.rings == Rings::None;

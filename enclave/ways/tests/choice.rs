@@ -240,20 +240,43 @@ fn a_regime_that_only_pauses_is_left() {
     assert!(posting > 0 && posting < end / 8, "{posting} of {end}");
 }
 
-/// Neighbours who take the processor during one window do not decide.
+/// Noise of some hundredths, which is another one in each window.
+fn noise(now: u64) -> u64 {
+    (now / 50_000_000).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55
+}
+
+/// Neighbours who take the processor during one window bring no other regime.
 #[test]
 fn one_disturbed_window_changes_nothing() {
+    for posts in [0, 200, 1000] {
+        // Windows of the first comparison.
+        for window in 0..4 {
+            let mut machine = Machine::new(10_000, 10_000);
+            let chooser = Chooser::exits(4, machine.now);
+            let from = 1_005_000_000 + window * 50_000_000;
+            while machine.now < 2_400_000_000 {
+                let disturbed = (from..from + 40_000_000).contains(&machine.now);
+                let more = noise(machine.now) + if disturbed { 15_000 } else { 0 };
+                machine.posting = [posts + more, more];
+                machine.call(&chooser, 1);
+            }
+            let comparisons = chooser.comparisons();
+            assert!(comparisons.made >= 1, "{posts} {window} {comparisons:?}");
+            assert_eq!(comparisons.changes, 0, "{posts} {window} {comparisons:?}");
+        }
+    }
+}
+
+/// Who looks with an earlier time than another has looked with ends no pause.
+#[test]
+fn times_that_are_past_are_no_pauses() {
     let mut machine = Machine::new(10_000, 10_000);
     let chooser = Chooser::exits(4, machine.now);
-    let end = machine.now + 3_000_000_000;
-    let disturbed = 1_000_000_000..1_040_000_000;
-    while machine.now < end {
-        // The first window of the first comparison.
-        machine.posting = [if disturbed.contains(&machine.now) { 30_000 } else { 0 }; 2];
+    while machine.now < 3_000_000_000 {
         machine.call(&chooser, 1);
+        chooser.took_waiting(2, Way::Exit, 1000, machine.now - machine.now.min(300_000_000), false);
     }
-    let comparisons = chooser.comparisons();
-    assert!(comparisons.made >= 1 && comparisons.changes == 0, "{comparisons:?}");
+    assert!(chooser.comparisons().made >= 1, "{:?}", chooser.comparisons());
 }
 
 #[test]
