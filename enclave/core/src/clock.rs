@@ -46,10 +46,8 @@ pub static CLOCK: ClockBase = ClockBase {
     shown: Shown(AtomicU64::new(0)),
 };
 
-/// Bytes of [`clock_code`].
+/// Bytes of [`clock_code`], which begins with clock_gettime(2).
 pub const CLOCK_CODE_SIZE: usize = 256;
-/// Where clock_gettime(2) begins in it, in bytes.
-pub const CLOCK_GETTIME_AT: usize = 0;
 /// Where gettimeofday(2) begins in it, in bytes.
 pub const GETTIMEOFDAY_AT: usize = 224;
 

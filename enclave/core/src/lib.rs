@@ -48,7 +48,7 @@ pub mod xstate;
 pub use app::{AppPtr, AppSlice, CStrError, Fault, to_usize};
 pub use asm::syscall_entry_address;
 pub use call::{exit_call, exit_forever, own_call};
-pub use clock::{CLOCK, CLOCK_CODE_SIZE, CLOCK_GETTIME_AT, ClockBase, GETTIMEOFDAY_AT, clock_code};
+pub use clock::{CLOCK, CLOCK_CODE_SIZE, ClockBase, GETTIMEOFDAY_AT, clock_code};
 pub use current::{current, current_number, has_current, set_current};
 pub use data::{
     clear_reschedule, fs_base, reschedule_wanted, set_fs_base, tcs_index, want_reschedule,

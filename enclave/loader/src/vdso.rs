@@ -33,10 +33,8 @@ pub const VERSION: &str = "LINUX_2.6";
 
 /// Where the code that tells the time belongs, in bytes from the object's start.
 pub const CLOCK_CODE_AT: usize = image::CLOCK_CODE_AT;
-/// Bytes of the code that tells the time.
+/// Bytes of the code that tells the time, which begins with clock_gettime(2).
 pub const CLOCK_CODE_SIZE: usize = 256;
-/// Where clock_gettime(2) begins in it.
-pub const CLOCK_GETTIME_AT: usize = 0;
 /// Where gettimeofday(2) begins in it.
 pub const GETTIMEOFDAY_AT: usize = 224;
 
@@ -58,7 +56,7 @@ enum Code {
 const FUNCTIONS: [(&str, Code); 5] = [
     ("__vdso_gettimeofday", Code::Clock(GETTIMEOFDAY_AT, CLOCK_CODE_SIZE)),
     ("__vdso_time", Code::Call(201)),
-    ("__vdso_clock_gettime", Code::Clock(CLOCK_GETTIME_AT, GETTIMEOFDAY_AT)),
+    ("__vdso_clock_gettime", Code::Clock(0, GETTIMEOFDAY_AT)),
     ("__vdso_clock_getres", Code::Call(229)),
     ("__vdso_getcpu", Code::Call(309)),
 ];

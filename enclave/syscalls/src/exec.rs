@@ -323,7 +323,6 @@ fn map_stack(sp: u64, top: u64, executable: bool) -> Result<(), Errno> {
 // The object's symbols point to where the code has its functions.
 const _: () = assert!(
     vdso::CLOCK_CODE_SIZE == enclave_core::CLOCK_CODE_SIZE
-        && vdso::CLOCK_GETTIME_AT == enclave_core::CLOCK_GETTIME_AT
         && vdso::GETTIMEOFDAY_AT == enclave_core::GETTIMEOFDAY_AT
 );
 
