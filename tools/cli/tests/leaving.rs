@@ -86,8 +86,8 @@ fn what_has_come_is_looked_at_though_the_first_looks_were_in_vain() {
     assert!(receives < 6 && waits >= TIMES as u64, "{receives} of {TIMES}, {waits}");
 }
 
-/// A server that has looked for the daemon that knows users, as nginx, apache and memcached do, left once more for
-/// each request, and thought that it might have the other end of each connection.
+/// A server that had looked for a daemon that was not there was thought to have the other end of each connection: one that
+/// receives until there is nothing more left once more for each request.
 #[test]
 fn who_could_not_connect_has_no_other_end() {
     let any = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
